@@ -1,0 +1,77 @@
+"""What a finished request is charged, and what the asked model would have been charged: facts for the ledger, no money yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pointsman.core import cache
+from pointsman.core.book import Book
+from pointsman.core.session import Lane, Session
+from pointsman.core.types import Config, Decision, Rates, Request, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Prices in force (USD per token) and the asked model's modelled usage (None: it is the usage that was billed)."""
+
+    rates: Rates | None
+    asked_usage: Usage | None
+    asked_rates: Rates | None
+    ttl_s: int
+
+
+def account(
+    session: Session | None,
+    request: Request,
+    decision: Decision,
+    served: Config,
+    billed: Usage | None,
+    book: Book,
+    now: float,
+) -> Account:
+    """The facts beside a bill: ``now`` is the start of the request, in epoch seconds."""
+    lane = session.lanes.get(decision.place.lane) if session else None
+    ttl_s = _ttl(request, billed, served.model, book)
+    rates = _rates(served.model, billed, book, request, now)
+    if billed is None or lane is None or _same_path(lane, served, decision.asked):
+        return Account(rates, None, rates if served == decision.asked else None, ttl_s)
+    usage = _as_asked(lane, request, decision, served, billed, book, now)
+    return Account(rates, usage, _rates(decision.asked.model, usage, book, request, now), ttl_s)
+
+
+def _same_path(lane: Lane, served: Config, asked: Config) -> bool:
+    """Whether the asked model ran and its cache is what it would be had nothing else ever run in this lane."""
+    return served == asked and (lane.shadow is None or lane.shadow == lane.warm.get(asked))
+
+
+def _rates(model: str, usage: Usage | None, book: Book, request: Request, now: float) -> Rates | None:
+    if not book.has(model):
+        return None
+    return book.card(model).at(usage.prompt if usage else 0, now, speed=request.speed, tier=request.tier)
+
+
+def _ttl(request: Request, billed: Usage | None, model: str, book: Book) -> int:
+    """How long the provider keeps this prefix, in seconds: what was billed, else what was asked, else its default."""
+    written = [ttl for ttl, tokens in billed.cache_write if tokens] if billed else []
+    if written:
+        return max(written)
+    rule = book.rule(model)
+    return request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
+
+
+def _as_asked(lane: Lane, request: Request, decision: Decision, served: Config, billed: Usage, book: Book, now: float) -> Usage:
+    """The asked model's buckets, modelled: the same prompt in its own tokens against the cache it would have kept."""
+    model = decision.asked.model
+    factor = book.token_factor(served.model, model)
+    prompt, rule = round(billed.prompt * factor), book.rule(model)
+    ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
+    warm = cache.predict(lane.shadow, request, prompt, rule, now, decision.place.new_turn)
+    read = min(prompt, warm.tokens) if warm.p >= 0.5 else 0
+    caches = request.ttl_s is not None if rule.explicit else True
+    rest = prompt - read
+    priced = book.has(model) and (rule.explicit or bool(book.card(model).at(prompt, now).cache_write))
+    written = rest if caches and priced and prompt >= rule.min_tokens else 0
+    return Usage(
+        fresh=rest - written, cache_read=read, cache_write=((ttl_s, written),) if written else (),
+        output=round(billed.output * factor), reasoning=round(billed.reasoning * factor), complete=billed.complete,
+    )  # fmt: skip

@@ -1,0 +1,28 @@
+"""P(success) of a config on a task of uncertain difficulty: one-parameter IRT (Rasch), DECISION.md 4.
+
+As good as two parameters on 25 models x 500 tasks (held-out AUC .926, log-loss .349; model means alone .659, .638).
+"""
+
+from __future__ import annotations
+
+from math import exp, pi, sqrt
+
+from pointsman.core.types import Belief
+
+HANDOVER = 0.3
+"""Logits lost when a model takes over work that another began (kappa; prior .3 +- .3, the most important unmeasured number)."""
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + e^-x), safe for large magnitudes."""
+    if x >= 0:
+        return 1.0 / (1.0 + exp(-x))
+    e = exp(x)
+    return e / (1.0 + e)
+
+
+def p_success(belief: Belief, theta: float, theta_sd: float, handover: bool = False) -> float:
+    """P(success) = sigmoid((theta - kappa - mu) / sqrt(1 + pi/8 (v + v_theta))), all in logits."""
+    kappa = HANDOVER if handover else 0.0
+    spread = sqrt(1.0 + pi / 8.0 * (belief.sd * belief.sd + theta_sd * theta_sd))
+    return sigmoid((theta - kappa - belief.mu) / spread)

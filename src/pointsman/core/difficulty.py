@@ -1,0 +1,54 @@
+"""Belief about how hard the task is now: a scalar Gaussian filter with a jump hypothesis (DECISION.md 3), first form.
+
+Theory of operation. Difficulty b is latent. Between requests it drifts a little or jumps back to the prior with a small
+hazard: small inside a tool loop, larger on a new user prompt, near one on a new task. Each sensor that fires multiplies in
+sigmoid(alpha (b - theta) + beta) by assumed-density filtering, tempered because sensors are correlated. Absence of
+evidence moves nothing here: silence inside a loop is the normal case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import sqrt
+
+from pointsman.core.capability import sigmoid
+from pointsman.core.features import Sensor
+from pointsman.core.types import Belief, Place
+
+PRIOR = Belief(mu=0.0, sd=2.5, n=0)
+"""Spread of task difficulty in logits: measured pool standard deviation 2.5 (notes/science.md 2)."""
+
+TEMPER = 0.4
+"""Weight of one observation: sensors are correlated, .3 to .5 keeps the filter honest (DECISION.md 3)."""
+
+DRIFT_SD = 0.05
+HAZARD_LOOP, HAZARD_TURN, HAZARD_TASK = 0.02, 0.3, 0.95
+"""Probability that the task changed: inside a tool loop, on a new prompt, on a detected new task (notes/science.md 2)."""
+
+
+def update(belief: Belief, sensors: Iterable[Sensor], theta: float, place: Place) -> Belief:
+    """The belief after the transition to this request and the evidence it shows; ``theta``: ability of the model that worked."""
+    mu, var = _transition(belief, place)
+    n = belief.n if not place.new_task else 0
+    for sensor in sensors:
+        p = sigmoid(sensor.alpha * (mu - theta) + sensor.beta)
+        slope = sensor.alpha * (1.0 - p)
+        curvature = sensor.alpha * sensor.alpha * p * (1.0 - p)
+        var_after = var / (1.0 + TEMPER * var * curvature)
+        mu += TEMPER * var * slope / (1.0 + var * curvature)
+        var = var_after
+        n += 1
+    return Belief(mu, sqrt(var), n)
+
+
+def _transition(belief: Belief, place: Place) -> tuple[float, float]:
+    """Two hypotheses (same task with drift; a new draw from the prior), collapsed by moments."""
+    if place.relation == "retry":
+        return belief.mu, belief.sd * belief.sd
+    h = HAZARD_TASK if place.new_task else HAZARD_TURN if place.new_turn else HAZARD_LOOP
+    if belief.n == 0:
+        return PRIOR.mu, PRIOR.sd * PRIOR.sd  # nothing was learned yet: a content-free opener moves nothing
+    same_var = belief.sd * belief.sd + DRIFT_SD * DRIFT_SD
+    mu = (1.0 - h) * belief.mu + h * PRIOR.mu
+    spread = (1.0 - h) * (belief.mu - mu) ** 2 + h * (PRIOR.mu - mu) ** 2
+    return mu, (1.0 - h) * same_var + h * PRIOR.sd * PRIOR.sd + spread

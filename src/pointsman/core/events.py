@@ -1,0 +1,252 @@
+"""The events: facts in the order they happened. Everything a person sees is computed from them.
+
+An event holds tokens, times, propensities, prices in force and the gates that ran; money is derived (tokens x rates).
+``encode`` and ``decode`` turn events into plain JSON values and back; an unknown field or kind raises LedgerError, so
+that a ledger written by a newer Pointsman is never half-read in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from pointsman.core.types import Config, Decision, Rates, Request, Usage
+from pointsman.errors import LedgerError
+
+PinScope = Literal["turn", "task", "session", "always"]
+Mark = Literal["good", "bad", "overkill"]
+
+Stop = Literal["final", "tool", "length", "refusal", "cut", "hangup", "error"]
+"""How a request ended: a final answer; tool calls to run; output limit; the model refused; the upstream broke off;
+the client hung up; the upstream answered with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """``pointsman run`` began to wrap an agent. ``upstreams``: vendor to base URL where the user had set one."""
+
+    ts: float
+    run: str
+    client: str
+    cwd: str
+    interactive: bool
+    upstreams: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The wrapped agent exited with ``code``."""
+
+    ts: float
+    run: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A request was decided. ``request.messages`` holds only the messages after the first ``kept`` of the lane's last request."""
+
+    ts: float
+    session: str
+    id: str
+    request: Request
+    kept: int
+    decision: Decision
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A routed request ended.
+
+    ``usage`` is what the provider billed (None: it said nothing); ``asked_usage`` what the asked model would have used,
+    modelled, or None where it is the model that ran. ``rates``/``asked_rates``: USD per token in force. Times are epoch
+    seconds; ``first_byte`` None: no byte came. ``ttl_s``: how long the provider keeps what this request wrote or read.
+    ``resent``: our change was refused and the original went to the asked model.
+    """
+
+    ts: float
+    session: str
+    id: str
+    status: int
+    stop: Stop
+    started: float
+    ended: float
+    first_byte: float | None = None
+    usage: Usage | None = None
+    served: Config | None = None
+    reported_model: str | None = None
+    rates: Rates | None = None
+    asked_usage: Usage | None = None
+    asked_rates: Rates | None = None
+    card_version: str = ""
+    ttl_s: int | None = None
+    resent: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A person (or the client, by changing its requested model) took the wheel.
+
+    ``session`` None with scope ``always``: holds for every session in ``cwd``, or everywhere when ``cwd`` is None too.
+    """
+
+    ts: float
+    session: str | None
+    config: Config
+    scope: PinScope
+    origin: str
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unpinned:
+    """A pin ended: by a person, or by its scope (``why`` says which, in words for the next line and screen)."""
+
+    ts: float
+    session: str | None
+    scope: PinScope
+    origin: str
+    why: str
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A person judged a turn. ``undo`` takes the mark back."""
+
+    ts: float
+    session: str
+    turn: int
+    mark: Mark
+    origin: str
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """Downstream evidence from a hook, a check or an embedder (``check_failed``, ``check_passed``, ``commit`` ...)."""
+
+    ts: float
+    session: str
+    kind: str
+    detail: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A request went through undecided (a path we do not route, or a body we could not read): counted, not judged."""
+
+    ts: float
+    method: str
+    path: str
+    status: int
+    why: str
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something a person should know once: an error of ours that was contained, a ledger that was locked, a refused pin."""
+
+    ts: float
+    code: str
+    text: str
+    session: str | None = None
+
+
+Event = RunStarted | RunEnded | Routed | Finished | Pinned | Unpinned | Marked | Signalled | Passed | Noted
+
+KINDS: Mapping[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Event)}
+
+
+def encode(value: Any) -> Any:
+    """A frozen model as plain JSON values: models become objects, tuples lists, sets sorted lists; defaults are left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        out: dict[str, Any] = {}
+        for name, default in _defaults(type(value)):
+            item = getattr(value, name)
+            if item != default or default is dataclasses.MISSING:
+                out[name] = encode(item)
+        return out
+    if isinstance(value, (tuple, list)):
+        return [encode(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value
+
+
+def decode(kind: str, value: Mapping[str, Any]) -> Event:
+    """The event of ``kind`` from plain JSON values. Raises LedgerError for an unknown kind, field or shape."""
+    cls: Any = KINDS.get(kind)
+    if cls is None:
+        raise LedgerError(f"unknown event {kind!r}: this ledger was written by a newer pointsman; upgrade to read it")
+    try:
+        event: Event = _builder(cls)(value)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise LedgerError(f"cannot read a {kind} event: {error}") from error
+    return event
+
+
+def build(cls: Any, value: Any) -> Any:
+    """A frozen model of type ``cls`` from what ``encode`` made of it."""
+    return _builder(cls)(value)
+
+
+@cache
+def _defaults(cls: type[Any]) -> tuple[tuple[str, Any], ...]:
+    found = []
+    for f in dataclasses.fields(cls):
+        default = f.default
+        if f.default_factory is not dataclasses.MISSING:
+            default = f.default_factory()
+        found.append((f.name, default))
+    return tuple(found)
+
+
+@cache
+def _builder(hint: Hashable) -> Callable[[Any], Any]:
+    """A function that builds values of the type ``hint``; made once per type."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _model_builder(hint)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return _tuple_builder(args)
+    if origin is frozenset:
+        return frozenset
+    if origin in (typing.Union, types.UnionType):
+        inner = [a for a in args if a is not type(None)]
+        if len(inner) == 1:
+            make = _builder(inner[0])
+            return lambda value: None if value is None else make(value)
+    return _same
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _model_builder(cls: type[Any]) -> Callable[[Any], Any]:
+    hints = typing.get_type_hints(cls)
+    makers: dict[str, Callable[[Any], Any]] = {}
+
+    def make(value: Any) -> Any:
+        if not makers:  # filled on first use: models may refer to themselves
+            makers.update({name: _builder(hint) for name, hint in hints.items()})
+        return cls(**{name: makers[name](item) for name, item in value.items()})
+
+    return make
+
+
+def _tuple_builder(args: tuple[Any, ...]) -> Callable[[Any], Any]:
+    if len(args) == 2 and args[1] is Ellipsis:
+        make = _builder(args[0])
+        return lambda value: tuple(make(item) for item in value)
+    makers = tuple(_builder(arg) for arg in args)
+    return lambda value: tuple(m(item) for m, item in zip(makers, value, strict=True))

@@ -1,0 +1,224 @@
+"""Who is speaking: which session, lane, turn and task a request belongs to.
+
+Theory of operation. Clients that send ids are believed (WIRE.md 1). For the others a session is found by fingerprint
+(client and first user message), and within a session a lane is the one whose message hashes the request continues:
+longest common prefix first, then equal system prompt and tools. Hashes ignore cache marks, which move every turn.
+A request then *continues*, *forks* (shares a start, then differs: rewind or edit), *resumes* (another process or a long
+pause), is *compacted* (begins from a summary), or is a *retry* (the same request again), which is no new turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pointsman.core.session import Lane, Session
+from pointsman.core.types import HOUR, ClientMove, LaneKind, Message, Place, Relation, Request
+
+TASK_GAP_S = float(HOUR)
+"""A pause after which the next prompt is taken for a new task: 2.8 % of real gaps are longer (DECISION.md 1)."""
+
+FALLBACK_S = 60.0
+"""Seconds within which the same messages with another model, after an error, are the client's own fallback retry."""
+
+REWRITTEN_TAIL = 2
+"""Messages at the end of the last request that a client may rewrite and still continue (reminders move, text is merged)."""
+
+
+class Index:
+    """Finds the session of a request whose client sends no session id. Filled from routed requests, oldest first."""
+
+    def __init__(self) -> None:
+        self._by_start: dict[tuple[str, int], list[str]] = {}
+
+    def add(self, request: Request, session: str) -> None:
+        """Remember that ``session`` began with this request's first user message."""
+        start = fingerprint(request)
+        if start is not None:
+            known = self._by_start.setdefault(start, [])
+            if session not in known:
+                known.append(session)
+
+    def find(self, request: Request, sessions: Mapping[str, Session]) -> str | None:
+        """The newest session that this request's messages continue, or None."""
+        start = fingerprint(request)
+        best: tuple[int, float, str] | None = None
+        for name in self._by_start.get(start, ()) if start is not None else ():
+            session = sessions.get(name)
+            if session is None:
+                continue
+            length = max((common(lane.messages, request.messages) for lane in session.lanes.values()), default=0)
+            if _spoken(request.messages[:length]) and (best is None or (length, session.seen) > best[:2]):
+                best = (length, session.seen, name)
+        return best[2] if best else None
+
+
+def fingerprint(request: Request) -> tuple[str, int] | None:
+    """Client and hash of the first message with the user's words; None for a request that has none."""
+    for message in request.messages:
+        if message.kind == "prompt":
+            return request.client, message.hash
+    return None
+
+
+def find(request: Request, index: Index, sessions: Mapping[str, Session]) -> str:
+    """The id of the session a request belongs to, a new one where it begins one.
+
+    Order: the client's own id; the sessions its messages continue; the run it came through; the fingerprint itself.
+    """
+    if request.session:
+        return request.session
+    known = index.find(request, sessions)
+    if known is not None:
+        return known
+    if request.run:
+        return f"run-{request.run}"  # one run holds one session; housekeeping, sub-agents and a new start are lanes of it
+    if request.purpose != "turn":
+        newest = max((s for s in sessions.values() if s.client == request.client), key=lambda s: s.seen, default=None)
+        if newest is not None:
+            return newest.id
+    start = fingerprint(request)
+    return _unused(f"{request.client}-{(start[1] if start else request.body_hash):016x}", sessions)
+
+
+def _unused(name: str, sessions: Mapping[str, Session]) -> str:
+    if name not in sessions:
+        return name
+    n = 2
+    while f"{name}-{n}" in sessions:
+        n += 1
+    return f"{name}-{n}"
+
+
+def locate(request: Request, session: Session | None, now: float) -> Place:
+    """The lane, turn and task of ``request`` within ``session`` (None: its first request); ``now`` in epoch seconds."""
+    name = session.id if session else (request.session or "")
+    lane_id, kind, parent = _lane_of(request, session)
+    lane = session.lanes.get(lane_id) if session else None
+    in_loop = bool(request.messages) and request.messages[-1].kind == "tool_result"
+    if lane is None or lane.requests == 0:
+        return _first(request, session, name, lane_id, kind, parent, in_loop)
+    assert session is not None
+    kept = common(lane.messages, request.messages)
+    relation = _relation(request, session, lane, kept, now)
+    new_turn = kind == "main" and _new_turn(request, lane, kept, relation)
+    gap = now - lane.last_start
+    new_task = new_turn and (relation == "new" or gap > TASK_GAP_S)
+    return Place(
+        session=name, lane=lane_id, kind=kind, relation=relation, kept=kept,
+        turn=session.turn + 1 if new_turn else session.turn, task=session.task + 1 if new_task else session.task,
+        new_turn=new_turn, new_task=new_task, in_loop=in_loop, gap_s=max(0.0, gap), parent=lane.parent,
+        retry_of=lane.last_id if relation == "retry" else None,
+        client_move=_client_move(request, lane, relation, now) if kind == "main" else None,
+    )  # fmt: skip
+
+
+def _first(
+    request: Request,
+    session: Session | None,
+    name: str,
+    lane_id: str,
+    kind: LaneKind,
+    parent: str | None,
+    in_loop: bool,
+) -> Place:
+    """The place of a lane's first request. A main lane opens the first turn and task; others run inside the current ones."""
+    opens = kind == "main" and request.purpose == "turn"
+    turn, task = (session.turn, session.task) if session else (0, 0)
+    return Place(
+        session=name, lane=lane_id, kind=kind, relation="new", turn=turn + 1 if opens else turn,
+        task=task + 1 if opens else task, new_turn=opens, new_task=opens, in_loop=in_loop, parent=parent,
+    )  # fmt: skip
+
+
+def common(old: tuple[Message, ...], new: tuple[Message, ...]) -> int:
+    """How many leading messages two requests share. Fast when one extends the other."""
+    n = min(len(old), len(new))
+    if n and old[n - 1].hash == new[n - 1].hash and all(a is b or a.hash == b.hash for a, b in zip(old, new, strict=False)):
+        return n
+    for i in range(n):
+        if old[i].hash != new[i].hash:
+            return i
+    return n
+
+
+def _spoken(messages: Iterable[Message]) -> bool:
+    """Whether a shared start holds more than the client's own opening (system text, reminders)."""
+    return any(message.kind in ("prompt", "assistant", "tool_result") for message in messages)
+
+
+def _lane_of(request: Request, session: Session | None) -> tuple[str, LaneKind, str | None]:
+    if request.purpose == "side":
+        return "side", "side", None
+    if request.agent:
+        return request.agent, "subagent", request.parent or "main"
+    if request.session or session is None or "main" not in session.lanes:
+        return "main", "main", None
+    return _lane_by_history(request, session)
+
+
+def _lane_by_history(request: Request, session: Session) -> tuple[str, LaneKind, str | None]:
+    """The lane an unmarked request continues: longest shared history, then equal system and tools; else a new sub-agent.
+
+    A token count joins the lane it resembles and never opens one.
+    """
+    lanes = [lane for lane in session.lanes.values() if lane.kind != "side"]
+    best, length = None, 0
+    for lane in lanes:
+        n = common(lane.messages, request.messages)
+        if n > length and _spoken(request.messages[:n]):
+            best, length = lane, n
+    if best is None:
+        best = next((lane for lane in lanes if (lane.system, lane.tools) == (request.system, request.tools)), None)
+    if best is None and request.purpose == "count":
+        best = session.lanes["main"]
+    if best is not None:
+        return best.id, best.kind, best.parent
+    return f"sub-{request.system ^ request.tools:016x}", "subagent", "main"
+
+
+def _relation(request: Request, session: Session, lane: Lane, kept: int, now: float) -> Relation:
+    if request.body_hash and request.body_hash == lane.last_body and kept == len(lane.messages) == len(request.messages):
+        return "retry"
+    if _continued(request.messages) and not _continued(lane.messages[:kept]):
+        return "compacted"
+    if not _spoken(request.messages[:kept]):
+        return "new"
+    if kept < len(lane.messages) - REWRITTEN_TAIL:
+        return "fork"
+    if (request.run and session.run and request.run != session.run) or now - lane.last_start > TASK_GAP_S:
+        return "resume"
+    return "continue"
+
+
+def _continued(messages: tuple[Message, ...]) -> bool:
+    return any("continued" in message.facts for message in messages)
+
+
+def _new_turn(request: Request, lane: Lane, kept: int, relation: Relation) -> bool:
+    """Whether a person spoke since the last request. Words slipped into a running tool loop steer it and open no turn."""
+    if request.purpose != "turn" or relation == "retry":
+        return False
+    if request.turn_id is not None and lane.turn_id is not None:
+        return request.turn_id != lane.turn_id
+    added = request.messages[kept:]
+    if not any(message.kind == "prompt" for message in added):
+        return False
+    if relation == "compacted" and lane.last_stop == "tool":
+        return False  # compaction inside a turn: the summary stands where the user's words stood
+    steering = lane.last_stop == "tool" and not any("interrupt" in message.facts for message in added)
+    return not steering
+
+
+def _client_move(request: Request, lane: Lane, relation: Relation, now: float) -> ClientMove | None:
+    """Whose move a changed model is, where it is not a person's (WIRE.md 1, behaviours to honour)."""
+    if request.purpose != "turn" or request.model == lane.asked.model:
+        return None
+    if lane.last_status >= 400 and relation == "retry" and now - lane.last_start < FALLBACK_S:
+        return "limit" if lane.last_status == 429 else "fallback"
+    if lane.last_status == 429:
+        return "limit"
+    if request.speed != lane.speed:
+        return "fast"
+    if any("plan_mode" in message.facts for message in request.messages[-REWRITTEN_TAIL * 4 :]) or lane.plan:
+        return "opusplan"
+    return None

@@ -1,0 +1,116 @@
+"""The policy in force: what the user allows, compiled from the settings; and the choice among priced candidates.
+
+The first form is small on purpose (DECISION.md 6): the asked model unless a pin, housekeeping, or a free point together
+with the user's consent says otherwise. *Uncertified means the asked model.*
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from pointsman.core.types import Candidate, Config, FreePoint
+
+Profile = Literal["quality", "balanced", "fast", "saver"]
+Mode = Literal["auto", "observe"]
+
+FAILURE_USD = 5.0
+"""USD that a visible failure costs the user by default: five minutes at $60 an hour (DECISION.md 1)."""
+
+REQUESTS_PER_TURN = 10.0
+"""Requests still to come, on average, at the start of a turn: 17,453 requests in 1,727 real turns (DECISION.md 1)."""
+
+MARGIN = 0.02
+"""A move must win by this share of the asked config's cost to go, else we abstain: estimates are not that exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the router may do, in one frozen value; ``version`` names it in every decision.
+
+    ``pool``: models to choose between, cheap to strong (empty: the asked model's ladder). ``asked``: the baseline when it
+    is not the model named in the request. ``allow``/``deny``: model names. ``side``: housekeeping may go cheap.
+    ``consent_up``: the user agreed to spend more after failures. ``failure_usd``: USD per failure the user sees.
+    ``check``: a check guards "done", with its recall and false-alarm rate. ``origins``: key to ``file:line``.
+    """
+
+    profile: Profile = "quality"
+    mode: Mode = "auto"
+    asked: str | None = None
+    pool: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    side: bool = True
+    consent_up: bool = False
+    failure_usd: float = FAILURE_USD
+    check: bool = False
+    check_recall: float = 0.0
+    check_false_alarm: float = 0.0
+    seed: int = 0
+    origins: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def version(self) -> str:
+        """A short name for exactly these rules: equal values, equal name. Where a rule is written does not count."""
+        values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "origins"]
+        return "first-" + hashlib.sha256(repr(values).encode()).hexdigest()[:8]
+
+    def origin(self, key: str) -> str:
+        """Where ``key`` was set: ``file:line``, or ``default``."""
+        return dict(self.origins).get(key, "default")
+
+
+@dataclass(frozen=True, slots=True)
+class Odds:
+    """What the cost to go needs to know beside the prices: requests still to come, and what failure costs."""
+
+    requests: float
+    failure_usd: float
+    recall: float = 0.0
+    false_alarm: float = 0.0
+
+
+def cost_to_go(candidate: Candidate, fail: float, repair: float, odds: Odds) -> float:
+    """USD until the task is done on ``candidate``, failure included (DECISION.md 5, Q_j, first form without user waiting).
+
+    ``repair``: USD of the next attempt after a failure. A failure the check misses (1 - recall) also costs the user
+    ``failure_usd``; a false alarm costs a repair of work that was right.
+    """
+    run = (candidate.toll_usd or 0.0) + odds.requests * (candidate.run_usd or 0.0)
+    seen_first = odds.recall * repair
+    seen_by_user = (1.0 - odds.recall) * odds.failure_usd
+    return run + (1.0 - fail) * odds.false_alarm * repair + fail * (seen_first + seen_by_user)
+
+
+def admitted(candidate: Candidate, asked: Config, rank: int, policy: Policy, certified: bool = False) -> str | None:
+    """Why ``candidate`` may not take user-visible work under this policy, or None when it may.
+
+    ``rank``: its place relative to the asked model: below 0 weaker, above 0 stronger.
+    """
+    if candidate.config == asked or rank == 0:
+        return None
+    if rank > 0:
+        return None if policy.consent_up else "up-moves spend your money: not consented"
+    if policy.profile == "saver" or certified:
+        return None
+    if policy.profile == "balanced" and policy.check:
+        return None
+    return "uncertified: weaker than what you asked for"
+
+
+def choose(rows: tuple[Candidate, ...], asked: Config, allowed: dict[Config, bool], free: FreePoint | None) -> Config | None:
+    """The admitted config with the lowest cost to go, if it beats the asked one by the margin at a free point; else None.
+
+    Ties and near-ties stay: a router must not create regret out of nothing.
+    """
+    if free is None:
+        return None
+    base = next((row for row in rows if row.config == asked), None)
+    if base is None or base.total_usd is None:
+        return None
+    best, best_usd = None, base.total_usd * (1.0 - MARGIN)
+    for row in rows:
+        if row.veto is None and allowed.get(row.config) and row.total_usd is not None and row.total_usd < best_usd:
+            best, best_usd = row.config, row.total_usd
+    return best

@@ -1,0 +1,246 @@
+"""Prices of tokens, and the closed forms of what a request, a switch and a way back cost. USD and tokens throughout.
+
+Theory of operation. A ``PriceCard`` holds one *schedule* per service (standard, priority, flex, fast ...): rates, and
+steps that re-price the whole prompt once it passes a size. ``at`` picks the rates that hold for one request; everything
+else multiplies disjoint token buckets by them. ``core.cards`` reads cards from rows of the price map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from math import ceil, fsum, sqrt
+
+from pointsman.core.types import DAY, Rates, Usage
+
+SERVICE_ALIASES = {"fast": "priority"}
+"""OpenAI sells its priority service as "fast" too; used where a card has no service of the asked name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Minutes of the UTC day, ``start`` up to but without ``end``; wraps past midnight, and start = end is the whole day.
+
+    ``weekdays`` are ISO (Monday is 1), empty for all, read on a calendar ``offset_s`` seconds east of UTC.
+    """
+
+    start: int
+    end: int
+    weekdays: frozenset[int] = frozenset()
+    offset_s: int = 0
+
+    def hold(self, now: float) -> bool:
+        """Whether ``now`` (epoch seconds) lies in these hours."""
+        if self.weekdays and (int((now + self.offset_s) // DAY) + 3) % 7 + 1 not in self.weekdays:
+            return False
+        minute = int(now % DAY) // 60
+        if self.start < self.end:
+            return self.start <= minute < self.end
+        return minute >= self.start or minute < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The rates of one service: ``base``, and ``steps`` of (above this many prompt tokens, rates), ascending."""
+
+    base: Rates
+    steps: tuple[tuple[int, Rates], ...] = ()
+
+    def at(self, prompt_tokens: int) -> Rates:
+        """The rates for a prompt of this many tokens; a step re-prices the *whole* prompt and its output."""
+        rates = self.base
+        for above, step in self.steps:
+            if prompt_tokens <= above:
+                break
+            rates = step
+        return rates
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCard:
+    """The prices of one model, each with its source. Lengths in tokens, rates in USD per token.
+
+    ``services`` maps a service tier or speed to its own schedule; ``off_peak`` replaces the standard schedule during
+    its hours. ``window`` is the longest prompt, ``max_output`` the longest answer, ``min_cache_tokens`` the shortest
+    prefix its provider caches (None: the map does not say). ``deprecated``: the day from which it is no longer offered.
+    ``version``: map version and digest of the row, so that a ledger row names the prices it was billed at.
+    ``sources``: (price, where it is from) pairs; ``source`` says it in one line.
+    """
+
+    model: str
+    provider: str
+    base: Rates
+    steps: tuple[tuple[int, Rates], ...] = ()
+    services: Mapping[str, Schedule] = field(default_factory=dict)
+    off_peak: tuple[tuple[Hours, ...], Schedule] | None = None
+    window: int | None = None
+    max_output: int | None = None
+    min_cache_tokens: int | None = None
+    version: str = ""
+    source: str = ""
+    sources: tuple[tuple[str, str], ...] = ()
+    deprecated: date | None = None
+
+    def at(self, prompt_tokens: int, now: float, speed: str | None = None, tier: str | None = None) -> Rates:
+        """The rates for a prompt of this many tokens at ``now`` (epoch seconds).
+
+        ``tier`` and ``speed`` name a service as the client asked for it; one without a price of its own (``auto``,
+        ``default``, ``standard`` ...) is billed at the standard rates.
+        """
+        if self.services and (tier or speed):
+            found = self._service(tier) or self._service(speed)
+            if found is not None:
+                return found.at(prompt_tokens)
+        if self.off_peak is not None and any(hours.hold(now) for hours in self.off_peak[0]):
+            return self.off_peak[1].at(prompt_tokens)
+        rates = self.base
+        for above, step in self.steps:
+            if prompt_tokens <= above:
+                break
+            rates = step
+        return rates
+
+    def _service(self, name: str | None) -> Schedule | None:
+        if name is None:
+            return None
+        return self.services.get(name) or self.services.get(SERVICE_ALIASES.get(name, ""))
+
+    def is_deprecated(self, today: date) -> bool:
+        """Whether the model is no longer offered on ``today``."""
+        return self.deprecated is not None and self.deprecated <= today
+
+
+def cost(usage: Usage, rates: Rates) -> float:
+    """USD of ``usage`` at ``rates``, summed exactly over its disjoint buckets.
+
+    ``usage.extra`` (advisor, compaction) belongs to other models and is not in it: see ``Book.bill``.
+    """
+    return fsum(
+        (
+            usage.fresh * rates.fresh,
+            usage.cache_read * rates.cache_read,
+            *(tokens * rates.write(ttl) for ttl, tokens in usage.cache_write),
+            usage.output * rates.output,
+            usage.reasoning * rates.reasoning,
+        )
+    )
+
+
+def toll(rates: Rates, ttl_s: int, context: int, warm: int) -> float:
+    """USD that a (partly) cold context costs above a warm one: (write - read) x (context - warm), never negative.
+
+    ``context``: prompt tokens without this request's new blocks; ``warm``: those that the model's cache still holds.
+    """
+    return max(0.0, rates.write(ttl_s) - rates.cache_read) * max(0, context - warm)
+
+
+def way_back(rates_a: Rates, ttl_s: int, p_return: float, growth: int, p_lapse: float, prompt: int) -> float:
+    """Expected USD of returning to the config left behind: P(return) (write - read) (growth + P(lapse) prompt).
+
+    ``growth``: tokens that the conversation gains while away, missing in the old cache; ``p_lapse``: chance that the
+    cache's lifetime ends while away, after which all of ``prompt`` is written again.
+    """
+    missing = max(0, growth) + p_lapse * max(0, prompt)
+    return p_return * max(0.0, rates_a.write(ttl_s) - rates_a.cache_read) * missing
+
+
+def round_trip(toll_there: float, toll_here: float, back: float) -> float:
+    """USD of going and coming back: toll there - the toll of staying + way back; negative when staying is what costs."""
+    return toll_there - toll_here + back
+
+
+def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: int, p_warm: float, caches: bool) -> float:
+    """Expected USD of the prompt: its warm prefix is read with probability ``p_warm``, the rest written (or fresh).
+
+    ``caches``: whether this request writes a cache at all (a mark, or a provider that caches by itself).
+    """
+    new = rates.write(ttl_s) if caches else rates.fresh
+    return prompt * new - p_warm * min(warm, prompt) * (new - rates.cache_read)
+
+
+def warm_request(rates: Rates, ttl_s: int, context: int, new: int, output: int) -> float:
+    """USD of one request whose whole context is warm: read it, write ``new`` tokens, answer ``output`` tokens."""
+    return rates.cache_read * context + rates.write(ttl_s) * new + rates.output * output
+
+
+def running_cost(rates: Rates, ttl_s: int, context: int, new: int, output: int, requests: float) -> float:
+    """USD of ``requests`` warm requests in a row; each adds its new blocks and its answer to the context of the next.
+
+    From the second request on, the answer before it is written, not read (notes/cache.md 5a).
+    """
+    n, write, growth = requests, rates.write(ttl_s), new + output
+    read = rates.cache_read * (n * context + growth * n * (n - 1) / 2 - output * (n - 1))
+    return read + write * (new * n + output * (n - 1)) + rates.output * output * n
+
+
+def break_even_requests(
+    current: Rates,
+    other: Rates,
+    *,
+    ttl_s: int,
+    context: int,
+    warm: int = 0,
+    new: int = 1_500,
+    output: int = 500,
+    factor: float = 1.0,
+    other_output: int | None = None,
+    other_ttl_s: int | None = None,
+) -> float | None:
+    """Requests until a lasting switch from ``current`` (warm) to ``other`` is repaid; 0: at once, None: never.
+
+    ``factor``: tokens of ``other`` per token of ``current`` for the same text; ``warm``: tokens (its own) that ``other``
+    still holds. Solves running_cost(current) - running_cost(other) = toll in closed form: both are quadratic in the
+    number of requests, because the context grows.
+    """
+    o, o2 = output, round((output if other_output is None else other_output) * factor)
+    c2, d2, ttl2 = round(context * factor), round(new * factor), ttl_s if other_ttl_s is None else other_ttl_s
+    owed = toll(other, ttl2, c2, warm)
+    if owed <= 0.0:
+        return 0.0
+    w, r, w2, r2 = current.write(ttl_s), current.cache_read, other.write(ttl2), other.cache_read
+    square = (r * (new + o) - r2 * (d2 + o2)) / 2
+    linear = (
+        r * (context - (new + o) / 2 - o) + w * (new + o) + current.output * o
+        - r2 * (c2 - (d2 + o2) / 2 - o2) - w2 * (d2 + o2) - other.output * o2
+    )  # fmt: skip
+    fixed = (r - w) * o - (r2 - w2) * o2 - owed
+    return _smallest_root(square, linear, fixed)
+
+
+def whole_requests(n: float | None) -> int | None:
+    """A break-even point as people count it: the first request at which the switch has paid, at least 1."""
+    return None if n is None else max(1, ceil(n - 1e-9))
+
+
+def _smallest_root(square: float, linear: float, fixed: float) -> float | None:
+    """The smallest positive n with square n^2 + linear n + fixed >= 0, or None; ``fixed`` is negative."""
+    if fixed >= 0.0:
+        return 0.0
+    if abs(square) < 1e-18:
+        return -fixed / linear if linear > 0.0 else None
+    inside = linear * linear - 4.0 * square * fixed
+    if inside < 0.0:
+        return None
+    root = sqrt(inside)
+    found = [n for n in ((-linear + root) / (2 * square), (-linear - root) / (2 * square)) if n > 0.0]
+    return min(found, default=None)
+
+
+def effort_change(rates: Rates, ttl_s: int, context: int, kept: int, in_band: bool) -> float:
+    """USD of changing effort: nothing in-band, else the toll on the part that a top-level change invalidates."""
+    return 0.0 if in_band else toll(rates, ttl_s, context, kept)
+
+
+def advice(
+    advisor: Rates, executor: Rates, ttl_s: int, digest: int, answer: int, carried: int, requests: int
+) -> float:
+    """USD of one consult: send ``digest`` tokens uncached, get ``answer`` tokens, carry ``carried`` of them from then on."""
+    carry = executor.write(ttl_s) * carried + executor.cache_read * carried * max(0, requests - 1)
+    return advisor.fresh * digest + advisor.output * answer + carry
+
+
+def keep_alive_pays(rates: Rates, ttl_s: int, p_return: float) -> bool:
+    """Whether reading a prefix once to keep it alive costs less than writing it again: P(return) > read / (write - read)."""
+    saved = rates.write(ttl_s) - rates.cache_read
+    return saved > 0.0 and p_return > rates.cache_read / saved

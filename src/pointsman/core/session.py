@@ -1,0 +1,205 @@
+"""Session state and its only writer: ``evolve(session, event) -> Session``.
+
+A session is a fold of its ledger events, so any process can rebuild one it has not seen; nothing else changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pointsman.core import cache
+from pointsman.core.events import Event, Finished, Marked, Pinned, PinScope, Routed, Signalled, Unpinned
+from pointsman.core.types import FIVE_MINUTES, Belief, Config, Decision, LaneKind, Message, Request, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A model a person chose, and how long it holds. ``turn``/``task``: the first turn and task that ran under it."""
+
+    config: Config
+    scope: PinScope
+    origin: str
+    since: float
+    turn: int | None = None
+    task: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request that was routed and has not finished."""
+
+    lane: str
+    request: Request
+    decision: Decision
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One agent loop of a session: the main loop, a sub-agent, or housekeeping.
+
+    ``messages`` are those of its last request; ``warm`` maps each config to the prefix its provider holds;
+    ``shadow`` is the prefix the asked model would hold had it served everything (for "as asked").
+    ``chars_per_token`` is learned per model from billed usage.
+    """
+
+    id: str
+    kind: LaneKind
+    parent: str | None = None
+    messages: tuple[Message, ...] = ()
+    tools: int = 0
+    system: int = 0
+    turn: int = 0
+    task: int = 0
+    requests: int = 0
+    last_start: float = 0.0
+    last_end: float = 0.0
+    asked: Config = Config("")
+    current: Config = Config("")
+    sticky: Config | None = None
+    last_id: str = ""
+    last_body: int = 0
+    last_status: int = 0
+    last_stop: str = ""
+    last_usage: Usage | None = None
+    last_model: str | None = None
+    last_decision: Decision | None = None
+    last_request: Request | None = None
+    turn_id: str | None = None
+    speed: str | None = None
+    plan: bool = False
+    belief: Belief = field(default_factory=Belief)
+    warm: Mapping[Config, cache.Warmth] = field(default_factory=dict)
+    shadow: cache.Warmth | None = None
+    chars_per_token: Mapping[str, float] = field(default_factory=dict)
+    refused: Mapping[Config, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One conversation of a client: its lanes, its pin, its requests under way."""
+
+    id: str
+    client: str = "unknown"
+    run: str | None = None
+    cwd: str | None = None
+    interactive: bool | None = None
+    title: str = ""
+    opened: float = 0.0
+    seen: float = 0.0
+    turn: int = 0
+    task: int = 0
+    pin: Pin | None = None
+    lanes: Mapping[str, Lane] = field(default_factory=dict)
+    pending: Mapping[str, Pending] = field(default_factory=dict)
+    signals: tuple[tuple[float, str], ...] = ()
+    marks: Mapping[int, str] = field(default_factory=dict)
+
+
+SIGNALS_KEPT = 32
+"""Signals remembered per session: more than any rule looks at."""
+
+
+def evolve(session: Session | None, event: Event) -> Session | None:
+    """The session after ``event``: the only way state changes. None stays None for events that belong to no session."""
+    if isinstance(event, Routed):
+        return _routed(session, event)
+    if session is None:
+        return None
+    if isinstance(event, Finished):
+        return _finished(session, event)
+    if isinstance(event, Pinned):
+        return replace(session, pin=Pin(event.config, event.scope, event.origin, event.ts))
+    if isinstance(event, Unpinned):
+        return replace(session, pin=None)
+    if isinstance(event, Marked):
+        marks = {turn: mark for turn, mark in session.marks.items() if turn != event.turn}
+        return replace(session, marks=marks if event.undo else {**marks, event.turn: event.mark})
+    if isinstance(event, Signalled):
+        return replace(session, signals=(*session.signals, (event.ts, event.kind))[-SIGNALS_KEPT:])
+    return session
+
+
+def fold(events: Iterable[Event], session: Session | None = None) -> Session | None:
+    """The session after all ``events``, oldest first."""
+    for event in events:
+        session = evolve(session, event)
+    return session
+
+
+def _routed(session: Session | None, event: Routed) -> Session:
+    request, place = event.request, event.decision.place
+    if session is None:
+        session = Session(
+            id=event.session, client=request.client, run=request.run, cwd=request.cwd,
+            interactive=request.interactive, opened=event.ts,
+        )  # fmt: skip
+    old = session.lanes.get(place.lane) or Lane(place.lane, place.kind, place.parent)
+    messages = old.messages[: event.kept] + request.messages
+    full = replace(request, messages=messages)
+    pending = Pending(place.lane, full, event.decision, event.ts)
+    pin = session.pin
+    if pin is not None and pin.turn is None and place.kind == "main" and event.decision.reason == "pin":
+        pin = replace(pin, turn=place.turn, task=place.task)
+    return replace(
+        session, seen=event.ts, turn=place.turn, task=place.task, pin=pin, run=request.run or session.run,
+        cwd=request.cwd or session.cwd, client=request.client if session.client == "unknown" else session.client,
+        interactive=session.interactive if request.interactive is None else request.interactive,
+        title=session.title or request.title, lanes={**session.lanes, place.lane: _lane_after(old, event, full)},
+        pending={**session.pending, event.id: pending},
+    )  # fmt: skip
+
+
+def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
+    decision, place = event.decision, event.decision.place
+    asked = lane.asked if place.client_move and lane.requests else decision.asked
+    turn_purpose = request.purpose == "turn"
+    sticky = None if place.new_task else lane.sticky
+    if decision.reason == "escalate":
+        sticky = decision.chosen
+    return replace(
+        lane, messages=request.messages, tools=request.tools, system=request.system, turn=place.turn, task=place.task,
+        requests=lane.requests + 1, last_start=event.ts, asked=asked if turn_purpose or not lane.requests else lane.asked,
+        current=decision.chosen, sticky=sticky, last_id=event.id, last_body=request.body_hash, last_status=0,
+        last_stop="", last_decision=decision, last_request=request, turn_id=request.turn_id or lane.turn_id, speed=request.speed,
+        plan=any("plan_mode" in m.facts for m in request.messages[place.kept :]) if place.new_turn else lane.plan,
+        belief=decision.belief,
+    )  # fmt: skip
+
+
+def _finished(session: Session, event: Finished) -> Session:
+    pending = session.pending.get(event.id)
+    if pending is None:
+        return session
+    rest = {key: value for key, value in session.pending.items() if key != event.id}
+    lane = session.lanes[pending.lane]
+    lane = _lane_finished(lane, pending, event)
+    return replace(session, pending=rest, lanes={**session.lanes, lane.id: lane}, seen=max(session.seen, event.ts))
+
+
+def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
+    """Warmth and ratios re-anchor on what was billed; a refused change is remembered against its config."""
+    served = event.served or pending.decision.chosen
+    newest = lane.last_id == event.id
+    refused = lane.refused
+    if event.resent:
+        refused = {**refused, pending.decision.chosen: f"the provider refused it ({event.error or event.status})"}
+    if newest:
+        lane = replace(lane, last_status=event.status, last_stop=event.stop, last_end=event.ended, current=served)
+    lane = replace(lane, refused=refused)
+    usage = event.usage
+    if usage is None or usage.prompt <= 0 or event.status >= 400:
+        return lane
+    request, started, ttl_s = pending.request, event.started, event.ttl_s or FIVE_MINUTES
+    touched = cache.touch(lane.warm.get(served), request, usage, started, ttl_s)
+    if event.asked_usage is None:
+        shadow = touched
+    else:
+        shadow = cache.touch(lane.shadow, request, event.asked_usage, started, ttl_s)
+    ratio = cache.learn_ratio(lane.chars_per_token.get(served.model), request.chars, usage.prompt)
+    return replace(
+        lane, warm={**lane.warm, served: touched}, shadow=shadow,
+        last_usage=usage if newest else lane.last_usage, last_model=served.model if newest else lane.last_model,
+        chars_per_token={**lane.chars_per_token, served.model: ratio},
+    )  # fmt: skip

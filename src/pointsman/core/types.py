@@ -1,0 +1,374 @@
+"""The nouns. One frozen model per noun, shared by every layer; tokens are ints, money is USD, times are epoch seconds.
+
+    Request   what the agent asked for, as read off the wire: digests and facts, never the text
+    Usage     what one request consumed, in disjoint buckets
+    Config    a model at an effort: what the router chooses between
+    Candidate one config priced for one request's own prefix
+    Decision  the answer to "stay, or do something else, and what would each cost?"
+
+Session, Lane and Pin live in ``core.session``; events in ``core.events``; price cards in ``core.pricing``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Protocol = Literal["messages", "chat", "responses", "gemini"]
+
+Purpose = Literal["turn", "compaction", "side", "count"]
+"""Why a request is made: agent work; a summary of the history; housekeeping (titles, commit messages, prewarm);
+a token count. Only ``turn`` counts as a turn, sets a pin or moves the difficulty."""
+
+LaneKind = Literal["main", "subagent", "side"]
+
+Auth = Literal["key", "subscription", "none"]
+"""How the client pays: an API key; a subscription login (stays with its vendor, marginal dollars are quota); nothing seen."""
+
+MINUTE = 60
+FIVE_MINUTES, HALF_HOUR, HOUR, HALF_DAY, DAY = 300, 1_800, 3_600, 43_200, 86_400
+"""The cache lifetimes that providers sell, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A model at an effort. ``effort`` None means the provider's or the client's own default."""
+
+    model: str
+    effort: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model}:{self.effort}" if self.effort else self.model
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request in disjoint buckets: every token is in exactly one.
+
+    ``cache_write`` holds (TTL in seconds, tokens) pairs. ``output`` excludes ``reasoning``. ``complete`` is False when
+    the stream was cut and the figures are a lower bound. ``extra`` holds server-side sub-requests (advisor, compaction)
+    that are billed at their own model's price.
+    """
+
+    fresh: int = 0
+    cache_read: int = 0
+    cache_write: tuple[tuple[int, int], ...] = ()
+    output: int = 0
+    reasoning: int = 0
+    complete: bool = True
+    extra: tuple[tuple[str, Usage], ...] = ()
+
+    @property
+    def written(self) -> int:
+        """Tokens written to a cache, over all lifetimes."""
+        return sum(tokens for _, tokens in self.cache_write)
+
+    @property
+    def prompt(self) -> int:
+        """All input tokens: fresh, read and written."""
+        return self.fresh + self.cache_read + self.written
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices in USD per token that hold for one request. ``cache_write`` holds (TTL in seconds, price) pairs."""
+
+    fresh: float
+    cache_read: float
+    output: float
+    reasoning: float
+    cache_write: tuple[tuple[int, float], ...] = ()
+
+    def write(self, ttl_s: int) -> float:
+        """USD per token written for ``ttl_s`` seconds: that lifetime's price, else the next longer, else the dearest, else fresh.
+
+        A map row without a write price writes at the fresh price: otherwise a cold switch looks free (DECISION.md 5).
+        """
+        longer = [price for ttl, price in self.cache_write if ttl >= ttl_s]
+        if longer:
+            return longer[0]
+        return max((price for _, price in self.cache_write), default=self.fresh)
+
+
+Fact = Literal[
+    "tool_error",  # a tool result marked as an error
+    "tests_failed",  # a tool result that reports failing tests
+    "tests_passed",  # a tool result that reports passing tests
+    "interrupt",  # the user broke off the previous answer
+    "plan_mode",  # the client is in plan mode
+    "continued",  # the history was replaced by a summary
+    "summarise",  # the client asks for that summary
+    "image",  # an image or document block
+    "thinking",  # assistant reasoning that belongs to the model that wrote it
+    "tool_reference",  # deferred tools that only some models take
+    "server_tool",  # blocks of tools the provider itself ran
+    "effort",  # an effort change inside the history
+]
+"""What a message shows without keeping its text."""
+
+MessageKind = Literal["prompt", "tool_result", "reminder", "assistant", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The digest of one message: enough for lineage, warmth and sensors, without the text.
+
+    ``hash``: xxh3-64 of the canonical message, cache marks ignored. ``chars``: its size on the wire. ``mark_s``: the TTL
+    of a cache mark on it, or None. A ``prompt`` holds words of the user; a ``reminder`` only the client's own.
+    """
+
+    hash: int
+    role: str
+    kind: MessageKind
+    chars: int
+    mark_s: int | None = None
+    facts: tuple[Fact, ...] = ()
+
+
+Need = Literal[
+    "vision",
+    "thinking_enabled",
+    "thinking_adaptive",
+    "thinking_disabled",
+    "effort",
+    "effort_messages",
+    "sampling",
+    "forced_tool",
+    "prefill",
+    "json_schema",
+    "system_messages",
+    "tool_reference",
+    "server_tools",
+    "fast",
+    "tools",
+]
+"""What a request uses that some models refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One model call as the client sent it.
+
+    ``session``/``agent``/``parent``/``turn_id`` are the client's own ids where it sends them, else None (lineage then
+    goes by message hashes). ``run`` is the id in ``/run/ID``. ``tools``/``system`` are hashes (0: none);
+    ``head_chars`` is their size on the wire. ``body_hash`` is equal for retries: key order, ``stream`` and the output
+    limit ignored. ``ttl_s`` is the cache lifetime the client asked for, read off its marks (None: no mark).
+    ``title``: the start of the first user prompt, for people; empty unless the settings allow it.
+    """
+
+    protocol: Protocol
+    path: str
+    model: str
+    client: str = "unknown"
+    purpose: Purpose = "turn"
+    effort: str | None = None
+    stream: bool = False
+    session: str | None = None
+    agent: str | None = None
+    parent: str | None = None
+    turn_id: str | None = None
+    run: str | None = None
+    interactive: bool | None = None
+    cwd: str | None = None
+    auth: Auth = "none"
+    tools: int = 0
+    system: int = 0
+    head_chars: int = 0
+    messages: tuple[Message, ...] = ()
+    needs: frozenset[Need] = frozenset()
+    ttl_s: int | None = None
+    max_output: int | None = None
+    speed: str | None = None
+    tier: str | None = None
+    body_hash: int = 0
+    size: int = 0
+    title: str = ""
+
+    @property
+    def chars(self) -> int:
+        """Size of the whole prompt on the wire: tools, system and messages."""
+        return self.head_chars + sum(message.chars for message in self.messages)
+
+
+Relation = Literal["new", "continue", "fork", "resume", "retry", "compacted"]
+"""How a request stands to what its lane has seen: first of its lane; longer history; a shared start that then differs
+(rewind, edit); continues after a restart or long pause; the same request again; begins from a summary."""
+
+
+ClientMove = Literal["fallback", "limit", "opusplan", "fast"]
+"""A change of the requested model that no person made: a retry on the client's fallback model after an error, its
+usage-limit fallback, plan mode of ``opusplan``, or fast mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request belongs. ``kept`` counts the leading messages it shares with the lane's last request.
+
+    ``parent`` names the lane a fork or sub-agent came from. ``in_loop``: the last message is a tool result, so the agent is
+    inside a tool loop. ``gap_s``: seconds since the lane's last request began (None: there was none). ``client_move``: the
+    requested model changed, but by the client itself, so that it is no pin.
+    """
+
+    session: str
+    lane: str
+    kind: LaneKind
+    relation: Relation
+    kept: int = 0
+    turn: int = 0
+    task: int = 0
+    new_turn: bool = False
+    new_task: bool = False
+    in_loop: bool = False
+    gap_s: float | None = None
+    parent: str | None = None
+    retry_of: str | None = None
+    client_move: ClientMove | None = None
+
+
+FreePoint = Literal["session_start", "idle", "compaction", "clear", "subagent_start", "rewind"]
+"""Moments at which leaving costs (almost) nothing: the own cache is cold anyway, or was never written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Latent difficulty of the task as a Gaussian in logits: ``mu`` +- ``sd``; ``n`` observations moved it."""
+
+    mu: float = 0.0
+    sd: float = 2.5
+    n: int = 0
+
+    @property
+    def hard(self) -> float:
+        """Difficulty on a 0..1 scale for people: sigmoid(mu / 2.5), the pool's spread (notes/science.md 2)."""
+        from math import exp
+
+        return 1.0 / (1.0 + exp(-self.mu / 2.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One config priced for this request: USD, tokens and seconds; everything here is modelled.
+
+    ``input_usd``: expected price of the prompt given ``p_warm``. ``toll_usd``: what its cold prefix costs above a warm
+    one. ``way_back_usd``: expected price of returning to the config that runs now. ``round_trip_usd`` = own toll - the
+    toll of staying + way back. ``fail``: P(failure), None when unknown. ``run_usd``: one warm request, output included.
+    ``veto``: why it cannot be chosen, or None. ``warm_until``: epoch seconds at which its cache lapses, or None.
+    ``rates``: the prices used, so that the row still explains itself when the map has changed.
+    """
+
+    model: str
+    effort: str | None
+    prompt: int = 0
+    fresh: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    p_warm: float = 0.0
+    input_usd: float | None = None
+    output_usd: float | None = None
+    run_usd: float | None = None
+    toll_usd: float | None = None
+    way_back_usd: float | None = None
+    round_trip_usd: float | None = None
+    fail: float | None = None
+    wait_s: float | None = None
+    total_usd: float | None = None
+    warm_until: float | None = None
+    veto: str | None = None
+    rates: Rates | None = None
+
+    @property
+    def config(self) -> Config:
+        """The config this row prices."""
+        return Config(self.model, self.effort)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One rule that was asked before choosing: ``ran`` False means it had nothing to look at, and ``said`` why."""
+
+    name: str
+    ran: bool
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A user's rule that took part, with where it is written: ``origin`` is ``file:line``, ``pointsman pin`` or ``client``."""
+
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """The point at which the answer flips to ``config``.
+
+    ``axis``: ``requests`` (still to come), ``difficulty`` (0..1) or ``minutes`` of the user per failure. ``at`` None
+    means there is no such point. ``now``: where we stand.
+    """
+
+    model: str
+    effort: str | None
+    axis: Literal["requests", "difficulty", "minutes"]
+    at: float | None
+    now: float | None
+
+
+Action = Literal["stay", "switch", "escalate", "effort", "advisor"]
+
+Reason = Literal[
+    "asked",  # uncertified means the asked model
+    "no_ladder",  # unknown asked name: nothing to compare with
+    "unpriced",  # the asked model has no price
+    "pin",  # the user said so
+    "pin_refused",  # the user said so and it cannot be honoured
+    "side",  # housekeeping goes to the cheapest that can do it
+    "compaction",  # summarise on the model that holds the cache
+    "retry",  # the same request again: the same decision again
+    "retry_asked",  # the upstream refused our change: the asked model
+    "subagent",  # a sub-agent keeps the model its client chose
+    "sticky",  # escalated earlier in this task
+    "escalate",  # evidence of failure and uplift that pays
+    "free_point",  # cold anyway: follow the advice
+    "schedule",  # serve --schedule
+    "count",  # a token count answers for the model that will run
+    "fail_open",  # an error of ours: the original request went to the asked model
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one request, with everything a person needs to check it.
+
+    ``would``: what would have run without the pin (the counterfactual row). ``propensity``: probability with which this
+    config was drawn among the candidates. ``notices``: what must be said before the next request (a pin that ends or
+    cannot be honoured).
+    """
+
+    id: str
+    place: Place
+    asked: Config
+    chosen: Config
+    action: Action
+    reason: Reason
+    sentence: str
+    candidates: tuple[Candidate, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    breakevens: tuple[BreakEven, ...] = ()
+    belief: Belief = field(default_factory=Belief)
+    free_point: FreePoint | None = None
+    would: Config | None = None
+    propensity: float = 1.0
+    policy_version: str = ""
+    card_version: str = ""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def moved(self) -> bool:
+        """True when the chosen config is not the asked one."""
+        return self.chosen != self.asked
+
+    def row(self, config: Config) -> Candidate | None:
+        """The candidate row of ``config``, or None."""
+        return next((c for c in self.candidates if c.config == config), None)

@@ -1,0 +1,385 @@
+"""Router: the sans-I/O engine. Bytes of a request in, bytes and a decision out; usage in, events out.
+
+Theory of operation. ``route`` reads the request (wire), finds its session (core.lineage), decides (core.decide) and writes
+the decided fields back into the body. ``finish`` takes what the provider billed. Both append events and fold them into
+the sessions with ``evolve``; the caller drains ``events()`` into a ledger. Nothing here reads a clock, draws a random
+number or does I/O, so the gateway, a LiteLLM plugin, replay and a test run the same code. One thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pointsman import wire
+from pointsman.core import accounting, lineage, pins
+from pointsman.core.book import Book
+from pointsman.core.decide import decide
+from pointsman.core.events import (
+    Event,
+    Finished,
+    Mark,
+    Marked,
+    Noted,
+    Passed,
+    Pinned,
+    PinScope,
+    Routed,
+    RunStarted,
+    Signalled,
+    Stop,
+    Unpinned,
+)
+from pointsman.core.policy import Policy
+from pointsman.core.session import Pin, Session, evolve
+from pointsman.core.types import Config, Decision, Gate, Protocol, Request, Usage
+from pointsman.errors import SettingsError, WireError
+
+SESSIONS_KEPT = 400
+"""Sessions held in memory; older idle ones are rebuilt from the ledger when they speak again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What to send: ``body`` and ``headers`` to ``path`` of ``upstream``, answered by ``model``.
+
+    ``body`` is the very object that came in where nothing was decided. ``changed``: the body or path differ from it.
+    """
+
+    id: str
+    model: str
+    effort: str | None
+    body: bytes
+    headers: Mapping[str, str]
+    decision: Decision
+    upstream: str
+    path: str
+    protocol: Protocol
+    changed: bool
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request under way: what is needed to resend or finish it."""
+
+    route: Route
+    request: Request
+    original: bytes
+    original_path: str
+    started: float
+
+
+class Router:
+    """Decides model requests and keeps the sessions they belong to.
+
+    ``policy``: what is allowed. ``book``: prices, ladders, cache rules. ``events``: a ledger's past events, oldest first,
+    from which sessions are rebuilt. ``titles``: keep the start of a session's first prompt for people to recognise it.
+    """
+
+    def __init__(self, policy: Policy, book: Book, events: Iterable[Event] = (), *, titles: bool = True) -> None:
+        self.policy = policy
+        self.book = book
+        self.sessions: dict[str, Session] = {}
+        self._titles = titles
+        self._always: dict[str | None, Pin] = {}
+        self._runs: dict[str, RunStarted] = {}
+        self._open: dict[str, _Open] = {}
+        self._index = lineage.Index()
+        self._memo = wire.Memo()
+        self._new: list[Event] = []
+        self._count = 0
+        for event in events:
+            self._apply(event)
+
+    def events(self) -> list[Event]:
+        """The events since the last call, oldest first; the caller owns them now."""
+        drained, self._new = self._new, []
+        return drained
+
+    def route(
+        self, *, path: str, headers: Mapping[str, str], body: bytes, now: float, dice: float,
+        run: str | None = None, upstream: str = "",
+    ) -> Route:  # fmt: skip
+        """Decide one request. ``headers`` in any case; ``body`` decoded; ``now`` epoch seconds; ``dice`` in [0, 1).
+
+        Raises WireError when the path is none of ours or the body cannot be read: send the original bytes then.
+        """
+        protocol = wire.protocol_of("POST", path)
+        if protocol is None:
+            raise WireError(f"{path} is not a path that Pointsman decides")
+        lower = {key.lower(): value for key, value in headers.items()}
+        request = wire.read(protocol, path, lower, body, run=run, memo=self._memo, titles=self._titles)
+        request = self._in_run(request)
+        session = self._session_of(request)
+        if request.purpose == "count":
+            return self._route_count(request, session, path, headers, body, upstream)
+        place = lineage.locate(request, session, now)
+        session = self._client_pin(request, session, place.lane, place.client_move is None and place.relation != "new", now)
+        decision = decide(request, session, self.book, self.policy, now, dice)
+        ends = pins.ends_with_request(session.pin, decision)
+        if ends:
+            decision = replace(decision, notices=(*decision.notices, ends))
+        self._count += 1
+        decision = replace(decision, id=f"{int(now * 1000):x}-{self._count:x}")
+        route = self._written(decision, request, path, headers, body, upstream)
+        self._open[route.id] = _Open(route, request, body, path, now)
+        self._routed(route, request, upstream, now)
+        if ends and session.pin is not None:
+            self._unpinned(session, session.pin, ends, now)
+        return route
+
+    def refuse(self, id: str, status: int, now: float) -> Route:
+        """The upstream refused our change with ``status``: the original request, for the asked model."""
+        opened = self._open[id]
+        route = opened.route
+        asked = replace(
+            route, model=opened.request.model, effort=opened.request.effort, body=opened.original,
+            path=opened.original_path, changed=False,
+        )  # fmt: skip
+        text = f"{route.upstream or 'the provider'} refused {route.decision.chosen} with {status}: sent as asked to {asked.model}"
+        self._emit(Noted(now, "refused_change", text, route.decision.place.session))
+        opened.route = asked
+        return asked
+
+    def finish(
+        self, id: str, *, usage: Mapping[str, Any] | Usage | None, status: int, started: float,
+        first_byte: float | None = None, ended: float, stop: Stop | None = None, model: str | None = None,
+        resent: bool = False, error: str | None = None,
+    ) -> None:  # fmt: skip
+        """What became of a routed request. ``usage`` in the protocol's own shape (or normalised); times in epoch seconds.
+
+        An unknown or already finished ``id`` is ignored; contradictory usage counts as unknown and is noted.
+        """
+        opened = self._open.pop(id, None)
+        if opened is None:
+            return
+        route, decision = opened.route, opened.route.decision
+        billed = self._usage(route.protocol, usage, decision.place.session, ended)
+        if opened.request.purpose == "count":
+            self._emit(Passed(ended, "POST", route.path, status, "token count", decision.place.session))
+            return
+        served = decision.asked if resent or not route.changed and decision.moved else decision.chosen
+        session = self.sessions.get(decision.place.session)
+        account = accounting.account(session, opened.request, decision, served, billed, self.book, opened.started)
+        how: Stop = stop or ("final" if status < 400 else "error")
+        self._emit(
+            Finished(
+                ts=ended,
+                session=decision.place.session,
+                id=id,
+                status=status,
+                stop=how,
+                started=started,
+                ended=ended,
+                first_byte=first_byte,
+                usage=billed,
+                served=served,
+                reported_model=model,
+                rates=account.rates,
+                asked_usage=account.asked_usage,
+                asked_rates=account.asked_rates,
+                card_version=self.book.version,
+                ttl_s=account.ttl_s,
+                resent=resent,
+                error=error,
+            )  # fmt: skip
+        )
+        self._pin_after(decision, how, ended)
+
+    def signal(self, *, session: str, kind: str, now: float, detail: Mapping[str, str] | None = None) -> None:
+        """Downstream evidence about ``session``: ``check_failed``, ``check_passed``, ``commit``, ... ``now`` in epoch seconds."""
+        self._emit(Signalled(now, session, kind, tuple(sorted((detail or {}).items()))))
+
+    def pin(
+        self, name: str, *, scope: PinScope = "session", session: str | None = None, cwd: str | None = None,
+        origin: str = "pointsman pin", now: float,
+    ) -> Pinned:  # fmt: skip
+        """Pin ``MODEL[:effort]`` (a name or a tier such as ``opus``). Raises SettingsError for what cannot be meant or run."""
+        target = self._target_session(session, cwd) if scope != "always" or session else None
+        config = pins.parse(name, target, self.book, self.policy)
+        holder = None if scope == "always" else (target.id if target else None)
+        if holder is None and scope != "always":
+            raise SettingsError(f"no session to pin{f' in {cwd}' if cwd else ''}: start one, or use --scope always")
+        event = Pinned(now, holder, config, scope, origin, cwd if scope == "always" else None)
+        self._emit(event)
+        return event
+
+    def unpin(
+        self, *, session: str | None = None, cwd: str | None = None, origin: str = "pointsman unpin", now: float
+    ) -> Unpinned | None:
+        """End the pin of ``session`` (else of the newest in ``cwd``), or the one that always holds there; None: there was none."""
+        target = self._target_session(session, cwd)
+        if target is not None and target.pin is not None:
+            return self._unpinned(target, target.pin, "unpinned by you", now, origin)
+        key = cwd if cwd in self._always else None
+        pin = self._always.get(key)
+        if pin is None:
+            return None
+        event = Unpinned(now, None, "always", origin, "unpinned by you", key)
+        self._emit(event)
+        return event
+
+    def mark(
+        self, *, session: str, turn: int, mark: Mark, now: float, origin: str = "pointsman mark", undo: bool = False
+    ) -> Marked:
+        """A judgement of a turn. Raises SettingsError for a session or turn that does not exist."""
+        known = self.sessions.get(session)
+        if known is None or not 1 <= turn <= known.turn:
+            raise SettingsError(f"no turn {turn} in session {session!r}" + (f": it has {known.turn}" if known else ""))
+        event = Marked(now, session, turn, mark, origin, undo)
+        self._emit(event)
+        return event
+
+    def note(self, event: Event) -> None:
+        """Record an event that the shell saw: a run that began or ended, something passed through, something to say."""
+        self._emit(event)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _in_run(self, request: Request) -> Request:
+        run = self._runs.get(request.run) if request.run else None
+        if run is None:
+            return request
+        seen = run.interactive if request.interactive is None else request.interactive
+        return replace(request, cwd=request.cwd or run.cwd, interactive=seen)
+
+    def _session_of(self, request: Request) -> Session:
+        """The session of ``request``, with the pin that holds always in its folder laid under its own."""
+        name = lineage.find(request, self._index, self.sessions)
+        session = self.sessions.get(name) or Session(id=name, cwd=request.cwd)
+        if session.pin is None and self._always:
+            pin = self._always.get(session.cwd or request.cwd) or self._always.get(None)
+            session = replace(session, pin=pin)
+        return session
+
+    def _client_pin(self, request: Request, session: Session, lane: str, by_person: bool, now: float) -> Session:
+        """A changed model in the client is a pin of the person who changed it (unless the client did it by itself)."""
+        known = session.lanes.get(lane)
+        if known is None or known.kind != "main" or not known.requests or request.purpose != "turn" or not by_person:
+            return session
+        if not known.asked.model or request.model == known.asked.model or self.policy.asked:
+            return session
+        self._emit(Pinned(now, session.id, Config(request.model), "session", "the client's model menu"))
+        return self.sessions[session.id]
+
+    def _route_count(
+        self, request: Request, session: Session, path: str, headers: Mapping[str, str], body: bytes, upstream: str
+    ) -> Route:
+        """A token count answers for the model that will run: the lane's current one."""
+        place = lineage.locate(request, session, session.seen)
+        lane = session.lanes.get("main")
+        asked = Config(request.model, request.effort)
+        chosen = asked
+        if lane is not None and lane.asked.model == request.model and lane.current.model and self.book.has(lane.current.model):
+            chosen = Config(lane.current.model, request.effort and lane.current.effort)
+        gate = Gate("count", True, "a token count answers for the model that will run")
+        self._count += 1
+        decision = Decision(
+            f"count-{self._count:x}",
+            place,
+            asked,
+            chosen,
+            "stay",
+            "count",
+            f"Counted for {chosen.model}.",
+            gates=(gate,),
+        )
+        route = self._written(decision, request, path, headers, body, upstream)
+        self._open[route.id] = _Open(route, request, body, path, session.seen)
+        return route
+
+    def _written(
+        self, decision: Decision, request: Request, path: str, headers: Mapping[str, str], body: bytes, upstream: str
+    ) -> Route:
+        """The route with the decision written into the body; what cannot be written stays as asked, and says so."""
+        chosen = decision.chosen
+        new_body, new_path = body, path
+        if chosen != Config(request.model, request.effort):
+            try:
+                new_body, new_path = wire.write(request.protocol, path, body, request, chosen, self.book.target(chosen.model))
+            except WireError as error:
+                said = f"{chosen} could not be written into this request ({error}): sent as asked"
+                asked = Config(request.model, request.effort)
+                decision = replace(
+                    decision, chosen=asked, action="stay", reason="fail_open", sentence=said + ".",
+                    notices=(*decision.notices, said),
+                )  # fmt: skip
+                chosen = asked
+        changed = new_body is not body or new_path != path
+        return Route(
+            decision.id, chosen.model, chosen.effort, new_body, headers, decision, upstream, new_path, request.protocol, changed
+        )  # fmt: skip
+
+    def _routed(self, route: Route, request: Request, upstream: str, now: float) -> None:
+        place = route.decision.place
+        lane = self.sessions[place.session].lanes.get(place.lane) if place.session in self.sessions else None
+        kept = place.kept if lane else 0
+        delta = replace(request, messages=request.messages[kept:])
+        self._emit(Routed(now, place.session, route.id, delta, kept, route.decision, upstream))
+
+    def _usage(self, protocol: Protocol, usage: Mapping[str, Any] | Usage | None, session: str, now: float) -> Usage | None:
+        if usage is None or isinstance(usage, Usage):
+            return usage
+        try:
+            return wire.usage(protocol, dict(usage))
+        except WireError as error:
+            self._emit(Noted(now, "usage_unreadable", f"the provider's usage contradicts itself: {error}", session))
+            return None
+
+    def _pin_after(self, decision: Decision, stop: Stop, now: float) -> None:
+        session = self.sessions.get(decision.place.session)
+        if session is None or session.pin is None or decision.place.kind != "main":
+            return
+        why = pins.ends_after(session.pin, decision, stop)
+        if why:
+            self._unpinned(session, session.pin, why, now)
+
+    def _unpinned(self, session: Session, pin: Pin, why: str, now: float, origin: str = "scope") -> Unpinned:
+        event = Unpinned(now, session.id, pin.scope, origin, why)
+        self._emit(event)
+        return event
+
+    def _target_session(self, session: str | None, cwd: str | None) -> Session | None:
+        """The named session, or the newest in ``cwd`` (None: anywhere)."""
+        if session is not None:
+            found = self.sessions.get(session)
+            if found is None:
+                raise SettingsError(f"no session {session!r}; `pointsman tui` lists them")
+            return found
+        known = [s for s in self.sessions.values() if cwd is None or s.cwd == cwd]
+        return max(known, key=lambda s: s.seen, default=None)
+
+    def _emit(self, event: Event) -> None:
+        self._new.append(event)
+        self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        """Fold one event into the state; the same path for live events and for a ledger being read."""
+        if isinstance(event, RunStarted):
+            self._runs[event.run] = event
+            return
+        name = getattr(event, "session", None)
+        if name is None:
+            self._apply_always(event)
+            return
+        session = evolve(self.sessions.get(name), event)
+        if session is None:
+            return
+        self.sessions[name] = session
+        if isinstance(event, Routed) and event.kept == 0:
+            self._index.add(event.request, name)
+        if len(self.sessions) > SESSIONS_KEPT:
+            self._forget()
+
+    def _apply_always(self, event: Event) -> None:
+        if isinstance(event, Pinned):
+            self._always[event.cwd] = Pin(event.config, event.scope, event.origin, event.ts)
+        elif isinstance(event, Unpinned):
+            self._always.pop(event.cwd, None)
+
+    def _forget(self) -> None:
+        """Drop the quarter of the sessions that spoke longest ago and have nothing under way."""
+        idle = sorted((s for s in self.sessions.values() if not s.pending), key=lambda s: s.seen)
+        for session in idle[: SESSIONS_KEPT // 4]:
+            del self.sessions[session.id]

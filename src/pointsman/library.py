@@ -1,0 +1,27 @@
+"""The library: ``Router`` for people who embed the engine, with the installed price map loaded for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pointsman import engine
+from pointsman.core.book import Book
+from pointsman.core.events import Event
+from pointsman.settings import Settings
+from pointsman.shell.prices import load_book
+
+
+class Router(engine.Router):
+    """The sans-I/O engine configured by ``Settings``.
+
+    ``book`` None loads the installed price map with the settings' own prices on top; ``events`` rebuild earlier sessions.
+    Raises SettingsError when the price map is missing or a price cannot be read.
+
+    >>> router = Router(Settings(profile="quality"))                                            # doctest: +SKIP
+    >>> routed = router.route(path="/v1/messages", headers={}, body=body, now=0.0, dice=0.5)     # doctest: +SKIP
+    """
+
+    def __init__(self, settings: Settings | None = None, book: Book | None = None, events: Iterable[Event] = ()) -> None:
+        chosen = settings if settings is not None else Settings()
+        found = book if book is not None else load_book(chosen.prices)
+        super().__init__(chosen.policy(), found, events, titles=chosen.titles)

@@ -1,0 +1,380 @@
+"""What is on screen, as lines of text for a width: header, sessions, timeline, cost per turn, one-liner, pin rows.
+
+Pure, and needs no Textual: the terminal screens, ``line``, ``demo --no-tui`` and ``run``'s closing line use the same
+functions, so that one formatter serves them all. ``why`` lives in ``pointsman.tui.reasons`` and is offered here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pointsman.core.rows import SessionRow, Totals, TurnRow
+from pointsman.core.timeline import Timeline
+from pointsman.core.types import Config
+from pointsman.tui.figures import (
+    UNKNOWN,
+    Line,
+    Segment,
+    Style,
+    bar,
+    cell,
+    cells,
+    change,
+    config_name,
+    crop,
+    fit,
+    fraction,
+    line_of,
+    money,
+    number,
+    share,
+    short,
+    signed,
+    span,
+    width_of,
+)
+from pointsman.tui.lanes import OUTCOMES, Lanes, lanes_of, marks
+from pointsman.tui.reasons import because, failure, why
+
+__all__ = ["Columns", "Status", "closing", "columns", "header", "line", "pin_rows", "sessions", "timeline", "trend", "why"]
+
+NARROW, MEDIUM, WIDE = 72, 100, 140
+"""Terminal widths that the layouts were drawn for (design: 72, 100 and 140 columns)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the header says besides money. ``where``: the gateway's port, or what is being read; ``note``: work under way."""
+
+    live: bool = False
+    where: str = ""
+    mode: str = ""
+    profile: str = ""
+    certificate: str = "uncertified"
+    note: str = ""
+
+
+def header(timeline: Timeline, now: float, status: Status, width: int) -> Line:
+    """One line: where we read, the mode, today's bill, the same as asked, and the signed net. Parts drop out when narrow."""
+    today = timeline.today(now)
+    label, totals = ("today", today) if today.requests else ("total", timeline.totals)
+    light: tuple[str, Style] = (" ● live", "good") if status.live else (" ○ read", "dim")
+    mode = "·".join(part for part in (status.mode, status.profile) if part)
+    spent = f"{label} {money(totals.spent, at_least=bool(totals.bounded or totals.unknown))}"
+    asked = f"as asked {money(totals.asked if totals.requests else None, modelled=totals.modelled)}"
+    parts: list[tuple[int, tuple[str | tuple[str, Style], ...]]] = [
+        (0, (light, f" {status.where}" if status.where else "")),
+        (4, (mode,)),
+        (0, ((spent, "bold"), (f" ({totals.unknown} unknown)" if totals.unknown else "", "warn"))),
+        (3, (asked,)),
+        (0, ("net ", net(totals))),
+        (2, ((status.certificate, "dim"),)),
+        (1, ((status.note, "accent"),)),
+    ]
+    for drop in (5, 4, 3, 2, 1):
+        made = _joined([part for rank, part in parts if rank < drop])
+        if width_of(made) <= width:
+            return made
+    return crop(_joined([part for rank, part in parts if rank == 0]), width)
+
+
+def _joined(parts: list[tuple[str | tuple[str, Style], ...]]) -> Line:
+    out: list[Segment] = []
+    for part in parts:
+        made = line_of(*part)
+        if made:
+            out += [Segment(" │ ", "dim"), *made] if out else made
+    return tuple(out)
+
+
+def net(totals: Totals) -> tuple[str, Style]:
+    """The signed net against the asked model: plus was saved, minus was spent on top; ``–`` while nothing is billed."""
+    if totals.requests - totals.unknown - totals.errors <= totals.unknown_asked:
+        return UNKNOWN, "dim"
+    text = signed(totals.net, modelled=totals.modelled)
+    partly = f" ({totals.unknown_asked} unknown)" if totals.unknown_asked else ""
+    return text + partly, "good" if totals.net >= 0.0005 else "bad" if totals.net <= -0.0005 else ""
+
+
+def spent_cell(totals: Totals, running: bool = False) -> str:
+    """Dollars of a table cell: ``…`` while nothing is in, ``–`` unknown, ``≥`` where a part is unknown."""
+    if totals.requests == totals.unknown + totals.errors:
+        return "…" if running else UNKNOWN
+    return cell(totals.spent, at_least=bool(totals.unknown or totals.bounded))
+
+
+def names(rows: Sequence[SessionRow]) -> dict[str, str]:
+    """Session id to name; sessions of the same name are numbered in the order they were opened."""
+    seen: dict[str, int] = {}
+    out: dict[str, str] = {}
+    for row in sorted(rows, key=lambda session: session.opened):
+        count = seen[row.name] = seen.get(row.name, 0) + 1
+        out[row.id] = row.name if count == 1 else f"{row.name} #{count}"
+    return out
+
+
+IDLE_S = 3_600.0
+"""Seconds without a request after which a session counts as over."""
+
+
+def light_of(session: SessionRow, now: float) -> tuple[str, Style]:
+    """``●`` a request is running, ``◐`` waiting for its user, ``○`` over."""
+    if session.running and now - session.seen < IDLE_S:
+        return "●", "good"
+    return ("○", "dim") if session.ended or now - session.seen > IDLE_S else ("◐", "warn")
+
+
+def sessions(rows: Sequence[SessionRow], current: str | None, now: float, width: int) -> list[Line]:
+    """One line per session: light, name, dollars spent; the current one is marked."""
+    called = names(rows)
+    out = []
+    for row in rows:
+        spent = spent_cell(row.totals, row.running)
+        here = row.id == current
+        name = fit(called[row.id], width - 5 - cells(spent))
+        mark = ("▸", "accent") if here else (" ", "")
+        out.append(line_of(mark, light_of(row, now), " ", (name, "bold" if here else ""), " ", spent, " "))  # type: ignore[arg-type]
+    return out
+
+
+Column = Literal["#", "hard", "lanes", "$", "cache", "ok", "wait", "fail", "saved", "why"]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that fit a width, each with its own width in cells, the gap behind it included."""
+
+    lanes: Lanes
+    widths: tuple[tuple[Column, int], ...]
+    outcomes: int = 0
+
+
+def columns(session: SessionRow, width: int, outcomes: int = 0) -> Columns:
+    """Columns of the timeline for ``width`` cells; ``outcomes``: known ones, under 30 failure shows an interval."""
+    lanes = lanes_of(session, 3 if width < 74 else 4 if width < 100 else 6)
+    digits = max(3, len(str(session.turns[-1].n))) if session.turns else 3
+    fixed: list[tuple[Column, int]] = [("#", digits + 1), ("hard", 7), ("lanes", lanes.width + 1), ("$", 8), ("cache", 6)]
+    fixed.append(("ok", 4))
+    if width >= 100:
+        fixed += [("wait", 7), ("fail", 8), ("saved", 9)]
+    rest = width - sum(size for _, size in fixed)
+    return Columns(lanes, (*fixed, ("why", max(0, rest))), outcomes)
+
+
+_HEADS = {"#": "#", "hard": "hard", "$": "$", "cache": "cache", "ok": "ok", "wait": "wait", "fail": "fail", "saved": "saved"}
+_RIGHT = {"$", "cache", "wait", "fail", "saved"}
+
+
+def timeline_head(cols: Columns) -> Line:
+    """The line above the timeline."""
+    out: list[Segment] = []
+    for name, size in cols.widths:
+        if name == "lanes":
+            out += [*cols.lanes.head(), Segment(" ")]
+        else:
+            out.append(Segment(_cell(name, _HEADS.get(name, name), size), "dim"))
+    return tuple(out)
+
+
+def _cell(name: Column, text: str, size: int) -> str:
+    if name == "why":
+        return fit(text, size)
+    if name == "ok":
+        return fit(f" {text}", size)
+    return fit(text, size - 1, "right") + " " if name in _RIGHT else fit(text, size - 1) + " "
+
+
+def timeline_row(turn: TurnRow, cols: Columns) -> Line:
+    """One turn of the timeline."""
+    out: list[Segment] = []
+    for name, size in cols.widths:
+        if name == "lanes":
+            out += [*marks(turn, cols.lanes), Segment(" ")]
+            continue
+        text, style = _value(name, turn, cols)
+        out.append(Segment(_cell(name, text, size), style))
+    return tuple(out)
+
+
+def _value(name: Column, turn: TurnRow, cols: Columns) -> tuple[str, Style]:
+    running = turn.outcome == "running"
+    if name == "#":
+        return str(turn.n), "dim"
+    if name == "hard":
+        hard = turn.hard
+        return (f"{bar(hard, 1.0)} {fraction(hard)}", "") if hard is not None else (f"  {UNKNOWN}", "dim")
+    if name == "$":
+        return spent_cell(turn.totals, running), "dim" if turn.totals.unknown else ""
+    if name == "cache":
+        return ("cold", "accent") if turn.cold else (share(turn.cache_share), "")
+    if name == "ok":
+        return OUTCOMES[turn.outcome]
+    if name == "wait":
+        return span(turn.wait_s), ""
+    if name == "fail":
+        return failure(turn.fail, turn.decision, cols.outcomes), ""
+    if name == "saved":
+        return _saved(turn)
+    return because(turn)
+
+
+def _saved(turn: TurnRow) -> tuple[str, Style]:
+    """The turn's net against the asked model."""
+    known = net(turn.totals)
+    if known[0] == UNKNOWN:
+        return known
+    text = change(turn.totals.net)
+    return (f"≈{text}" if turn.totals.modelled and text != "0" else text), known[1]
+
+
+def timeline(session: SessionRow, width: int, outcomes: int = 0) -> list[Line]:
+    """The whole timeline of a session: its head and one line per turn."""
+    cols = columns(session, width, outcomes)
+    return [timeline_head(cols), *(timeline_row(turn, cols) for turn in session.turns)]
+
+
+def trend(turns: Sequence[TurnRow], width: int) -> list[Line]:
+    """Cost per turn, one cell each, newest at the right, and what the asked model would have cost under it, on one scale."""
+    labels = ("cost     ", "as asked ")
+    shown = turns[-max(0, width - len(labels[0])) :] if width > len(labels[0]) else ()
+    top = max((max(turn.totals.spent, turn.totals.asked) for turn in shown), default=0.0)
+    spent, asked = ((lambda t: t.spent), (lambda t: t.asked))
+    return [
+        line_of((label, "dim"), ("".join(_bar(turn, pick(turn.totals), top) for turn in shown), style))
+        for label, pick, style in ((labels[0], spent, "accent"), (labels[1], asked, "dim"))  # type: ignore[arg-type]
+    ]
+
+
+def _bar(turn: TurnRow, value: float, top: float) -> str:
+    return bar(value, top) if turn.totals.requests > turn.totals.unknown + turn.totals.errors else "·"
+
+
+def line(session: SessionRow, now: float) -> Line:
+    """One line for a status bar: what runs, how hard, how warm, what was spent, and the same as asked."""
+    newest = session.newest
+    if newest is None:
+        return line_of(("no request yet", "dim"))
+    turn = session.turns[-1] if session.turns else None
+    hard = turn.hard if turn else None
+    model = f"{'▣ ' if session.pin else ''}{config_name(newest.ran)}"
+    difficulty = f"{bar(hard, 1.0)}{fraction(hard)}" if hard is not None else UNKNOWN
+    totals = session.totals
+    parts: list[tuple[str | tuple[str, Style], ...]] = [
+        ((model, "pinned" if session.pin else "ran"), f" {difficulty}"),
+        (_warmth(session, now),),
+        ((money(totals.spent, at_least=bool(totals.bounded or totals.unknown)), "bold"),),
+        (f"as asked {money(totals.asked, modelled=totals.modelled)}",),
+    ]
+    if session.notices:
+        parts.append(((session.notices[-1], "warn"),))
+    return _joined(parts)
+
+
+def _warmth(session: SessionRow, now: float) -> str:
+    """``96% warm 3m12s``: the newest finished main request's cache share and how long its prefix stays."""
+    done = next((row for turn in reversed(session.turns[-3:]) for row in reversed(turn.main) if row.usage), None)
+    if done is None:
+        return f"cache {UNKNOWN}"
+    until = done.warm_until
+    left = f" warm {span(until - now)}" if until is not None and until > now else " cold" if until is not None else ""
+    return f"{share(done.cache_share)}{left}"
+
+
+def closing(totals: Totals, interrupted: int = 0) -> Line:
+    """What a run cost, against the asked model, signed: the last line of ``pointsman run``."""
+    if not totals.requests:
+        return line_of(("no request was routed", "dim"))
+    extra = [f"{totals.unknown} unknown"] if totals.unknown else []
+    extra += [f"{interrupted} interrupted"] if interrupted else []
+    return line_of(
+        f"{totals.requests} request{'s' if totals.requests != 1 else ''} · spent ",
+        (money(totals.spent, at_least=bool(totals.bounded or totals.unknown)), "bold"),
+        f" · as asked {money(totals.asked, modelled=totals.modelled)} · net ",
+        net(totals),
+        (f" ({', '.join(extra)})" if extra else "", "warn"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PinRow:
+    """One config that can be pinned, with the modelled price of obeying."""
+
+    config: Config
+    text: str
+    running: bool = False
+    veto: str | None = None
+
+
+def pin_rows(session: SessionRow, outcomes: int, width: int) -> list[PinRow]:
+    """The configs of the newest decision, cheap to strong: price now, way back, chance of failure, or why it cannot run."""
+    decision = session.decision
+    if decision is None:
+        return []
+    current = session.newest.ran if session.newest else decision.chosen
+    out = []
+    for candidate in decision.candidates:
+        running = candidate.config == current
+        name = fit(config_name(candidate.config), 20)
+        if candidate.veto:
+            text = f"{name}⊘ {candidate.veto}"
+        else:
+            price = None if candidate.input_usd is None else candidate.input_usd + (candidate.output_usd or 0.0)
+            back = "(running)" if running else f"way back {money(candidate.way_back_usd, modelled=True)}"
+            fail = f"fail {failure(candidate.fail, decision, outcomes)}"
+            text = f"{name}now {fit(money(price, modelled=True), 9)}{fit(back, 19)}{fail}"
+        out.append(PinRow(candidate.config, fit(text, width), running, candidate.veto))
+    return out
+
+
+def warm_note(session: SessionRow, now: float, width: int) -> str:
+    """How long the running model's prefix stays warm, and what coming back costs after that."""
+    decision, newest = session.decision, session.newest
+    if decision is None or newest is None:
+        return ""
+    here = decision.row(newest.ran)
+    until = newest.warm_until or (here.warm_until if here else None)
+    if here is None or until is None or here.rates is None:
+        return ""
+    refill = here.prompt * (here.rates.write(300) - here.rates.cache_read)
+    name = short(here.model)
+    if until <= now:
+        return fit(f"{name} is cold by now: the next request refills {money(refill, modelled=True)} anyway", width)
+    return fit(f"{name} stays warm {span(until - now)}; after that, back costs {money(refill, modelled=True)}", width)
+
+
+def matching(turns: Iterable[TurnRow], words: str) -> list[TurnRow]:
+    """The turns that show every word: in their reason, models, outcome or cache state. ``turn`` numbers match as ``#7``."""
+    wanted = words.lower().split()
+    return [turn for turn in turns if all(word in _haystack(turn) for word in wanted)] if wanted else list(turns)
+
+
+def _haystack(turn: TurnRow) -> str:
+    action = turn.decision.action if turn.decision else ""
+    reason = turn.decision.reason if turn.decision else ""
+    cold = "cold" if turn.cold else ""
+    moved = "moved" if turn.totals.moved else ""
+    return " ".join((f"#{turn.n}", because(turn)[0], *turn.models, turn.outcome, action, reason, cold, moved)).lower()
+
+
+def escalation(session: SessionRow) -> tuple[Config | None, str]:
+    """The next stronger config than the one that runs, or why there is none."""
+    decision, newest = session.decision, session.newest
+    if decision is None or newest is None:
+        return None, "no request has been decided yet, so there is nothing to escalate from"
+    order = [candidate.config for candidate in decision.candidates]
+    if newest.ran not in order:
+        return None, f"{config_name(newest.ran)} is on no ladder we know, so no stronger model can be named; pin one with p"
+    above = decision.candidates[order.index(newest.ran) + 1 :]
+    usable = next((candidate for candidate in above if candidate.veto is None), None)
+    if usable is not None:
+        return usable.config, ""
+    if above:
+        return None, f"{config_name(above[0].config)} cannot take this request: {above[0].veto}"
+    return None, f"{config_name(newest.ran)} is already the strongest model offered here"
+
+
+def axis(top: float) -> str:
+    """The label of the cost chart's scale."""
+    return f"top ${number(top)}"

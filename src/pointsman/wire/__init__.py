@@ -1,0 +1,22 @@
+"""Bytes to Request and Usage, and back: the only place that knows how the four protocols look. Pure.
+
+    protocol_of(method, path)      which protocol a request speaks, or None
+    is_count(path)                 is it a token count
+    read(...)                      bytes -> Request; raises WireError
+    write(...)                     the bytes again, with only the decided fields changed
+    usage(protocol, payload)       a provider's usage object -> Usage in disjoint buckets
+    Tap(protocol)                  listens to a stream while it passes, byte-exact
+    read_json_response(...)        the same for an answer that is not a stream
+    response_headers(...)          response headers that are safe to pass on after a change of model
+"""
+
+from __future__ import annotations
+
+from pointsman.wire.digest import Memo
+from pointsman.wire.protocols import is_count, protocol_of
+from pointsman.wire.reading import read
+from pointsman.wire.sse import Tap, read_json_response, response_headers
+from pointsman.wire.usage import usage
+from pointsman.wire.writing import write
+
+__all__ = ["Memo", "Tap", "is_count", "protocol_of", "read", "read_json_response", "response_headers", "usage", "write"]
