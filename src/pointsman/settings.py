@@ -22,11 +22,11 @@ from pointsman.core.policy import FAILURE_USD, Mode, Policy, Profile
 from pointsman.errors import SettingsError
 
 PROJECT_FILE = ".pointsman.toml"
-OWN_FILE_ONLY = frozenset({"upstream", "upstreams", "port", "ledger", "prices", "consent_up"})
+OWN_FILE_ONLY = frozenset({"upstream", "upstreams", "port", "prices", "consent_up"})
 PORT = 4141
 
 CHECK_RECALL, CHECK_FALSE_ALARM = 0.8, 0.1
-"""A check's share of failures caught and of good work refused, until measured (DECISION.md 1: the figures of the study)."""
+"""A check's share of failures caught, and of good work refused, until measured (the study's figures, DECISION.md 1)."""
 
 
 def _base_url(value: str) -> str:
@@ -92,7 +92,6 @@ class Settings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
     upstream: Url | None = None
     upstreams: dict[str, Url] = {}
-    ledger: Path | None = None
     prices: dict[str, Price] = {}
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -150,10 +149,7 @@ def load(path: Path | None = None, *, cwd: Path | None = None, flags: Mapping[st
         if value is not None:
             values[key] = value
             origins[key] = "--" + key.replace("_", "-")
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(_sentence(error, lambda key: origins.get(key, "settings"))) from error
+    settings = _validated(values, lambda key: origins.get(key, "settings"))
     settings._origins.update(origins)
     return settings
 
@@ -215,11 +211,18 @@ def _read(file: Path, shared: bool) -> tuple[dict[str, Any], dict[str, int]]:
             f"{file}:{lines.get(key, 1)}: {key} may not be set by a project, because a repository must not choose where "
             f"your keys go or spend your money; put it in {user_file()}"
         )
-    try:
-        Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(_sentence(error, lambda key: f"{file}:{lines.get(key, 1)}")) from error
+    _validated(values, lambda key: f"{file}:{lines.get(key, 1)}")
     return values, lines
+
+
+def _validated(values: dict[str, Any], where: Callable[[str], str]) -> Settings:
+    """Settings from ``values``; an error names the place that ``where`` gives for the key."""
+    try:
+        return Settings(**values)
+    except SettingsError as error:
+        if isinstance(error.__cause__, ValidationError):
+            raise SettingsError(_sentence(error.__cause__, where)) from error.__cause__
+        raise
 
 
 def _lines(text: str) -> dict[str, int]:

@@ -28,7 +28,7 @@ from pointsman.core.events import (
 )
 from pointsman.core.pricing import cost
 from pointsman.core.rows import LaneRow, Outcome, RequestRow, SessionRow, Totals, TurnRow
-from pointsman.core.types import DAY, Decision, Rates, Usage
+from pointsman.core.types import DAY, Config, Decision, Rates, Usage
 
 SIGNAL_OUTCOMES: Mapping[str, Outcome] = {
     "check_passed": "good", "check_failed": "bad", "commit": "good", "revert": "bad",
@@ -272,9 +272,9 @@ class Timeline:
     def _pinned(self, event: Pinned) -> SessionRow | None:
         if event.session is None:
             self.always.append(event)
-            for session in self.sessions.values():
-                if event.cwd in (None, session.cwd):
-                    session.pin = event
+            for here in self.sessions.values():
+                if event.cwd in (None, here.cwd):
+                    here.pin = event
             return None
         session = self.sessions.get(event.session)
         if session is not None:
@@ -289,9 +289,9 @@ class Timeline:
             if one is not None:
                 self._release(one, event.why)
             return one
-        for session in self.sessions.values():
-            if session.pin and session.pin.session is None and session.pin.cwd == event.cwd:
-                self._release(session, event.why)
+        for held in self.sessions.values():
+            if held.pin and held.pin.session is None and held.pin.cwd == event.cwd:
+                self._release(held, event.why)
         return None
 
     def _release(self, session: SessionRow, why: str) -> None:

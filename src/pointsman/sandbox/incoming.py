@@ -176,7 +176,7 @@ class Incoming:
     def folder(self) -> str | None:
         """The working folder the client names in its prompt, or None."""
         head = self.system + "\n" + "\n".join("\n".join(text_blocks(row)) for row in self.messages[:4])
-        found = re.search(r"(?:[Ww]orking directory:?|<cwd>|[Cc]urrent directory:?)[^/\n]{0,20}(/[^\s<\"'`]+)", head)
+        found = re.search(r"(?:[Ww]orking directory:\s*|<cwd>\s*|[Cc]urrent directory:\s*|I'm currently working in the directory:\s*)(/[^\s<\"'`]+)", head)
         return found.group(1).rstrip(".") if found else None
 
     @cached_property

@@ -18,7 +18,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from pointsman.sandbox import catalog, reading, rules
-from pointsman.sandbox.answering import answer_for, speaker
+from pointsman.sandbox.answering import answer_for, seals_of, speaker
 from pointsman.sandbox.cache import Cache
 from pointsman.sandbox.clock import as_clock
 from pointsman.sandbox.errors import Refused, error_body
@@ -59,6 +59,7 @@ class Provider:
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
         self._seen: dict[str, dict[str, int]] = {}
+        self._issued: set[str] = set()
 
     # ---- life
     async def __aenter__(self) -> Self:
@@ -158,12 +159,13 @@ class Provider:
         """Check, plan, ask the script and send."""
         row = self._row(request)
         if self.strict:
-            rules.check(request, row)
+            rules.check(request, row, self._issued)
         skipped = rules.unreadable(request, row)
         plan = self.cache.plan(request, row, reading.pieces(request, skipped), record.started)
         stop = rules.fits(request, row, plan.bill.prompt)
         reply: Reply = self.script(request)
         answer = answer_for(request, row, reply, plan.bill, seed=f"{self.seed}/{record.n}", now=self.clock(), skipped=skipped, stop=stop)
+        self._issued.update(seals_of(request.protocol, answer))
         record.bill, record.model = answer.bill, answer.model
         record.usage = speaker(request.protocol).used(answer)
         sender = Sender(http, request, answer, record, fault, clock=self.clock, speed=self.speed, begun=lambda: self._begun(plan, record))

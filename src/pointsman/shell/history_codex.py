@@ -18,7 +18,9 @@ from pointsman.shell.transcript import Call, Piece, Transcript, digest, objects,
 
 SAID = frozenset({"reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call", "tool_search_call"})
 HEARD = frozenset({"function_call_output", "custom_tool_call_output", "tool_search_output", "local_shell_call_output"})
-OWN_WORDS = ("<environment_context", "<user_instructions", "<permissions", "# AGENTS.md", "<turn_aborted", "<skill", "<INSTRUCTIONS")
+OWN_WORDS = (
+    "<environment_context", "<user_instructions", "<permissions", "# AGENTS.md", "<turn_aborted", "<skill", "<INSTRUCTIONS",
+)
 """How user messages begin that Codex itself wrote."""
 
 

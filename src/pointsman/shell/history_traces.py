@@ -1,7 +1,8 @@
 """Reads compact session traces: one JSON object a line, each a session of timed events without texts.
 
-Keys of an event: ``k`` kind, ``t`` seconds, ``m`` model, ``i``/``cr``/``cw5``/``cw1``/``o`` tokens (input, cache read, 5 min and 1 h
-cache write, output), ``oc`` visible output characters. A ``req`` is timed by its first reply line; it began at the input before.
+Keys of an event: ``k`` kind, ``t`` seconds, ``m`` model, ``i``/``cr``/``cw5``/``cw1``/``o`` tokens (input, cache read, 5 min and
+1 h cache write, output), ``oc`` visible output characters. A ``req`` is timed by its first reply line; it began at the input
+before it.
 """
 
 from __future__ import annotations

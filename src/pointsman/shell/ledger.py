@@ -94,7 +94,7 @@ class Ledger:
         return batch.done
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what is queued and close the file; LedgerError when rows could not be written in ``timeout`` seconds."""
+        """Write what is queued and close the file; LedgerError when rows could not be written in ``timeout`` s."""
         with self._gate:
             if self._closed:
                 return

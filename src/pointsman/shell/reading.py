@@ -97,7 +97,7 @@ def read_events(
 
 
 def recent_events(path: Path | str, since: float) -> list[Event]:
-    """What a router needs to go on: all events of sessions seen after ``since`` (epoch seconds), runs, standing pins."""
+    """What a router needs to go on: all events of sessions seen after ``since`` (epoch seconds), runs, lasting pins."""
     query = """
         SELECT kind, body FROM event
         WHERE (session IS NULL AND kind IN ('Pinned', 'Unpinned', 'RunStarted', 'RunEnded'))

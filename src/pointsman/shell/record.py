@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gzip
+import json
 import os
-import shlex
 import signal
+import socket
+import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +27,9 @@ from typing import Self
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
+from pointsman.errors import PointsmanError, SettingsError
 from pointsman.shell import clients, recording, scrub
 from pointsman.shell.recording import Exchange, Recording, Response, Stop
 
@@ -86,8 +90,6 @@ class Recorder:
             self._keep(place, Response(self._now(), self._now(), 426, {}, body=""))
             return refusal
         sent = {**headers, "accept-encoding": "identity"}
-        from yarl import URL
-
         try:
             async with self._session.request(
                 request.method, URL(self.upstream.rstrip("/") + request.raw_path, encoded=True), data=body or None,
@@ -149,3 +151,113 @@ def _decoded(raw: bytes, encoding: str) -> bytes:
             from backports import zstd
         return bytes(zstd.decompress(raw))
     return raw
+
+
+def session(exchanges: Iterable[Exchange], *, client: str, version: str, scenario: str, own: Sequence[str],
+            private: Sequence[str]) -> Recording:
+    """A scrubbed recording of what a client sent. ``own``: our texts, kept; ``private``: strings that must not survive."""
+    found = tuple(exchanges)
+    first = next((e for e in found if e.body and _protocol(e.path)), None)
+    try:
+        model = str(json.loads(first.body).get("model", "")) if first else ""
+    except ValueError:
+        model = ""
+    raw = Recording(client, version, _protocol(first.path) if first else "", model, scenario,
+                    datetime.now(UTC).date().isoformat(), found)
+    return scrub.scrub(raw, own, private)
+
+
+def private_strings(cwd: Path) -> list[str]:
+    """What names this person or machine: home and working folder, user and host name, git name and mail address."""
+    found = [str(Path.home()), str(cwd), socket.gethostname(), os.environ.get("USER", "")]
+    for key in ("user.name", "user.email"):
+        with suppress(OSError, subprocess.SubprocessError):
+            said = subprocess.run(["git", "config", key], capture_output=True, text=True, timeout=5, check=False, cwd=cwd)
+            found.append(said.stdout.strip())
+    return [text for text in found if len(text) > 2 and text not in ("root", "user", "localhost")]
+
+
+def own_texts(paths: Iterable[Path]) -> list[str]:
+    """The texts of files, and of all files in folders. Raises SettingsError for one that cannot be read."""
+    texts: list[str] = []
+    for path in paths:
+        files = sorted(p for p in path.rglob("*") if p.is_file() and ".git" not in p.parts) if path.is_dir() else [path]
+        for file in files:
+            try:
+                texts.append(file.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"--own {file}: cannot be read as text: {error}") from error
+    return texts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``pointsman record``."""
+    parser.add_argument("--upstream", required=True, metavar="URL", help="the provider that answers (no /v1)")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the .jsonl file to write")
+    parser.add_argument("--scenario", default="plain", help="one word that says what happens (default: plain)")
+    parser.add_argument("--client", help="which client this is, when its command does not say so")
+    parser.add_argument("--own", type=Path, action="append", default=[], metavar="PATH",
+                        help="a file or folder with our own texts (prompts, scenario files), which are kept; repeatable")
+    parser.add_argument("--private", action="append", default=[], metavar="TEXT",
+                        help="a string that must not survive, besides paths, user, host and git identity; repeatable")
+    parser.add_argument("--port", type=int, default=0, help="listen here (default: a free port)")
+    parser.add_argument("command", nargs="*", help="the client to start, after --; without one, record until Ctrl-C")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run ``pointsman record``: returns the client's exit code. Raises SettingsError for arguments that cannot work."""
+    return asyncio.run(_record(arguments))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``pointsman record`` as a program of its own."""
+    parser = argparse.ArgumentParser(
+        prog="pointsman record",
+        description="Record a real client's session for sessions/: vendors' prompt texts and private facts are replaced "
+                    "by filler of the same length before anything is written.",
+        epilog="example: pointsman record --upstream http://127.0.0.1:8080 --out sessions/x.jsonl -- claude -p 'fix it'",
+    )
+    add_arguments(parser)
+    try:
+        return command(parser.parse_args(argv))
+    except PointsmanError as error:
+        print(f"pointsman record: {error}", file=sys.stderr)
+        return 2
+
+
+async def _record(arguments: argparse.Namespace) -> int:
+    words: list[str] = list(arguments.command)
+    client = clients.identify(words, arguments.client).name if words or arguments.client else "unknown"
+    own = own_texts(arguments.own) + [word for word in words[1:] if " " in word]
+    code = 0
+    async with Recorder(arguments.upstream, arguments.port) as recorder:
+        if words:
+            env = {**os.environ}
+            version = clients.version(words, env)
+            wrapped = clients.wrap(client, recorder.url, words, env)
+            code = await (await asyncio.create_subprocess_exec(*wrapped.argv, env=dict(wrapped.env))).wait()
+        else:
+            version = ""
+            print(f"pointsman record listens on {recorder.url}; Ctrl-C ends the session", file=sys.stderr)
+            await _interrupted()
+    done = session(recorder.exchanges, client=client, version=version, scenario=arguments.scenario, own=own,
+                   private=[*private_strings(Path.cwd()), *arguments.private])
+    recording.save(done, arguments.out)
+    print(f"{len(done.exchanges)} requests written to {arguments.out}", file=sys.stderr)
+    return code
+
+
+async def _interrupted() -> None:
+    """Wait for SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _protocol(path: str) -> str:
+    """The protocol that a path speaks, in the words of the recording; empty when it is none of the three."""
+    plain = path.partition("?")[0]
+    ends = {"/messages": "messages", "/chat/completions": "chat", "/responses": "responses"}
+    return next((name for end, name in ends.items() if plain.endswith(end)), "")

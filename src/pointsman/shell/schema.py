@@ -52,7 +52,7 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: events are never deleted')
 
 
 def _usd(usage: str, rates: str) -> str:
-    """SQL for tokens x rates; a write costs the price of its lifetime, else the next longer, else the dearest, else fresh."""
+    """SQL for tokens x rates; a write costs its lifetime's price, else the next longer, the dearest, the fresh one."""
     return f"""(
         coalesce(json_extract({usage}, '$.fresh'), 0) * json_extract({rates}, '$.fresh')
       + coalesce(json_extract({usage}, '$.cache_read'), 0) * json_extract({rates}, '$.cache_read')

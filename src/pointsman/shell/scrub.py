@@ -21,24 +21,29 @@ from pointsman.shell.recording import STYLES, Exchange, Recording, Response, sty
 
 MARKERS: tuple[str, ...] = (
     # Claude Code
-    "x-anthropic-billing-header:", "cc_version=", "cc_entrypoint=", "cc_is_subagent=true", "sdk-cli", "external, cli",
-    "<system-reminder>", "</system-reminder>", "<total_tokens>", "</total_tokens>", "tokens left",
+    "x-anthropic-billing-header:", "cc_is_subagent=true", "external, ", "sdk-cli", "<system-reminder>", "</system-reminder>", "<total_tokens>", "</total_tokens>",
     "You are Claude Code, Anthropic's official CLI for Claude", "You are a Claude agent, built on Anthropic's",
     "CRITICAL: Respond with TEXT ONLY", "create a detailed summary", "<summary>", "</summary>",
     "This session is being continued from a previous conversation", "[Request interrupted by user]",
     "[Request interrupted by user for tool use]", "Plan mode is active", "Generate a concise, sentence-case title",
     "<session>", "</session>", "<command-name>", "</command-name>", "<local-command-stdout>",
-    "<local-command-caveat>", "<task-notification>", "</task-notification>", "Exit code ", "<tool_use_error>",
+    "<local-command-caveat>", "<task-notification>", "</task-notification>", "<tool_use_error>",
     # Codex
     "You are Codex", "<environment_context>", "</environment_context>", "<cwd>", "</cwd>", "<user_instructions>",
     "</user_instructions>", "<permissions instructions>", "</permissions instructions>", "<skills_instructions>",
-    "</skills_instructions>", "<turn_aborted>", "</turn_aborted>", "<collaboration_mode>", "Process exited with code ",
+    "</skills_instructions>", "<turn_aborted>", "</turn_aborted>", "<collaboration_mode>",
     "CONTEXT CHECKPOINT COMPACTION",
     # OpenCode, aider
     "You are a title generator", "Generate a title for this conversation", "You are OpenCode",
     "Act as an expert software developer", "You are an expert software engineer that generates concise",
 )
 """Texts of clients that lineage, purpose and sensors read; each at most 80 characters (listed in sessions/README.md)."""
+
+PATTERNS: tuple[str, ...] = (
+    r"cc_version=[\w.]{1,40}", r"cc_entrypoint=[\w-]{1,40}", r"Exit code \d{1,3}", r"Process exited with code \d{1,3}",
+    r"\d{1,12} tokens left",
+)
+"""Markers with a value in them, as regular expressions."""
 
 KEPT_KEYS = frozenset({
     "model", "role", "type", "name", "id", "tool_use_id", "tool_call_id", "call_id", "effort", "status", "object",
@@ -71,7 +76,7 @@ _NAME = re.compile(r"[\w.:/@+=$,#-]{0,128}")
 _PROSE = re.compile(r"[^\W_]")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBERED = re.compile(r"^\s*\d+(?:→|\t|: ?|\|)")
-_SPLIT = re.compile("(" + "|".join(re.escape(m) for m in sorted(MARKERS, key=len, reverse=True)) + ")")
+_SPLIT = re.compile("(" + "|".join([*(re.escape(m) for m in sorted(MARKERS, key=len, reverse=True)), *PATTERNS]) + ")")
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _WIDE = {2: "é", 3: "の", 4: "𐀀"}
 _FILLED = re.compile(rf"(?:[{_CONSONANTS}][{_VOWELS}])*[{_CONSONANTS}]?")
@@ -105,7 +110,7 @@ class Scrubber:
             return value
         if key in KEPT_KEYS and _NAME.fullmatch(value):
             return self.hide(value)
-        return self._packed(value) or self.text(value)
+        return self.packed(value) or self.text(value)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Headers with credentials replaced by a constant and unknown values by filler."""
@@ -119,7 +124,7 @@ class Scrubber:
             elif name in KEPT_HEADERS:
                 kept[name] = self.hide(value)
             elif name not in _LOST_HEADERS:
-                kept[name] = self._packed(value) or self.text(value)
+                kept[name] = self.packed(value) or self.text(value)
         return kept
 
     def response(self, response: Response) -> Response:
@@ -135,11 +140,11 @@ class Scrubber:
         lines = []
         for line in event.split("\n"):
             head, data = ("data: ", line[6:]) if line.startswith("data: ") else ("", line)
-            packed = self._packed(data, echo=True)
+            packed = self.packed(data, echo=True)
             lines.append(head + packed if packed else self.hide(line))
         return "\n".join(lines)
 
-    def _packed(self, text: str, echo: bool = False) -> str | None:
+    def packed(self, text: str, echo: bool = False) -> str | None:
         """A string that holds a JSON object, scrubbed inside and written in its own style; None when it holds none."""
         if not text.startswith("{"):
             return None
@@ -249,7 +254,7 @@ def _scrubbed(exchange: Exchange, scrubber: Scrubber) -> Exchange:
     body = exchange.body
     if body:
         text = body.decode("utf-8", "surrogateescape")
-        body = (scrubber._packed(text) or scrubber.text(text)).encode("utf-8", "surrogateescape")
+        body = (scrubber.packed(text) or scrubber.text(text)).encode("utf-8", "surrogateescape")
     response = None if exchange.response is None else scrubber.response(exchange.response)
     path = re.sub(r"([?&]key=)[^&]*", r"\1fake-key", exchange.path)
     return replace(exchange, path=path, headers=scrubber.headers(exchange.headers), body=body, response=response)

@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import xxhash
 
@@ -83,7 +84,7 @@ class Transcript:
 
 def digest(*parts: Any) -> int:
     """A 64-bit digest of JSON values."""
-    return xxhash.xxh3_64_intdigest(json.dumps(parts, sort_keys=True, default=str))
+    return xxhash.xxh3_64_intdigest(json.dumps(parts, sort_keys=True, default=str).encode())
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -98,7 +99,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
             raise ValueError(f"{path}:{number + 1}: the compressed file is cut off or damaged ({error})") from error
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> gzip.GzipFile | BufferedReader:
     """``path`` opened for reading bytes, unpacked when it is gzip'd, whatever its name says."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"

@@ -101,17 +101,17 @@ def crop(line: Line, width: int) -> Line:
     return tuple(out)
 
 
-def wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """``text`` broken at spaces into lines of at most ``width`` columns; later lines start with ``indent``."""
+def wrap(text: str, width: int, indent: str = "", first: str = "") -> list[str]:
+    """``text`` broken at spaces into lines of at most ``width`` columns; they begin with ``first``, then with ``indent``."""
     lines: list[str] = []
-    current = ""
+    current = first
     for word in text.split():
-        joined = f"{current} {word}" if current.strip() else f"{current}{word}"
-        if cells(joined) > width and current.strip():
+        joined = f"{current}{word}" if current in (first, indent) else f"{current} {word}"
+        if cells(joined) > width and current not in (first, indent):
             lines.append(current)
             joined = indent + word
         current = joined
-    return [*lines, current] if current.strip() else lines
+    return [*lines, current] if current.strip() and current not in (first, indent) else lines
 
 
 def number(usd: float) -> str:
@@ -177,7 +177,9 @@ def span(seconds: float | None) -> str:
         return f"{whole}s"
     if whole < 3_600:
         return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3_600}h{whole % 3_600 // 60:02d}m" if whole < 86_400 else f"{whole // 86_400}d{whole % 86_400 // 3_600:02d}h"
+    if whole < 86_400:
+        return f"{whole // 3_600}h{whole % 3_600 // 60:02d}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3_600:02d}h"
 
 
 def ago(seconds: float) -> str:
@@ -219,6 +221,13 @@ def short(model: str) -> str:
     name = model.rsplit("/", 1)[-1].removeprefix("claude-")
     head, _, tail = name.rpartition("-")
     return head if head and tail.isdigit() and len(tail) == 8 else name
+
+
+def nickname(model: str) -> str:
+    """The shortest name that still says which model: the tier word of a Claude (``haiku``), else the short name."""
+    name = short(model)
+    word = name.partition("-")[0]
+    return word if "claude" in model and word.isalpha() else name
 
 
 def config_name(config: Config) -> str:

@@ -28,7 +28,6 @@ from pointsman.tui.figures import (
     fraction,
     line_of,
     money,
-    number,
     share,
     short,
     signed,
@@ -66,11 +65,11 @@ def header(timeline: Timeline, now: float, status: Status, width: int) -> Line:
     asked = f"as asked {money(totals.asked if totals.requests else None, modelled=totals.modelled)}"
     parts: list[tuple[int, tuple[str | tuple[str, Style], ...]]] = [
         (0, (light, f" {status.where}" if status.where else "")),
-        (4, (mode,)),
+        (3, (mode,)),
         (0, ((spent, "bold"), (f" ({totals.unknown} unknown)" if totals.unknown else "", "warn"))),
-        (3, (asked,)),
+        (2, (asked,)),
         (0, ("net ", net(totals))),
-        (2, ((status.certificate, "dim"),)),
+        (4, ((status.certificate, "dim"),)),
         (1, ((status.note, "accent"),)),
     ]
     for drop in (5, 4, 3, 2, 1):
@@ -235,16 +234,30 @@ def timeline(session: SessionRow, width: int, outcomes: int = 0) -> list[Line]:
     return [timeline_head(cols), *(timeline_row(turn, cols) for turn in session.turns)]
 
 
+_TREND = ("cost     ", "as asked ")
+
+
 def trend(turns: Sequence[TurnRow], width: int) -> list[Line]:
     """Cost per turn, one cell each, newest at the right, and what the asked model would have cost under it, on one scale."""
-    labels = ("cost     ", "as asked ")
-    shown = turns[-max(0, width - len(labels[0])) :] if width > len(labels[0]) else ()
-    top = max((max(turn.totals.spent, turn.totals.asked) for turn in shown), default=0.0)
-    spent, asked = ((lambda t: t.spent), (lambda t: t.asked))
-    return [
-        line_of((label, "dim"), ("".join(_bar(turn, pick(turn.totals), top) for turn in shown), style))
-        for label, pick, style in ((labels[0], spent, "accent"), (labels[1], asked, "dim"))  # type: ignore[arg-type]
-    ]
+    shown = _shown(turns, width)
+    top = _top(shown)
+    spent = "".join(_bar(turn, turn.totals.spent, top) for turn in shown)
+    asked = "".join(_bar(turn, turn.totals.asked, top) for turn in shown)
+    return [line_of((_TREND[0], "dim"), (spent, "accent")), line_of((_TREND[1], "dim"), asked)]
+
+
+def scale(turns: Sequence[TurnRow], width: int) -> str:
+    """What a full bar of the trend stands for."""
+    return f"█ = {money(_top(_shown(turns, width)))}"
+
+
+def _shown(turns: Sequence[TurnRow], width: int) -> Sequence[TurnRow]:
+    room = width - len(_TREND[0])
+    return turns[-room:] if room > 0 else ()
+
+
+def _top(turns: Sequence[TurnRow]) -> float:
+    return max((max(turn.totals.spent, turn.totals.asked) for turn in turns), default=0.0)
 
 
 def _bar(turn: TurnRow, value: float, top: float) -> str:
@@ -373,8 +386,3 @@ def escalation(session: SessionRow) -> tuple[Config | None, str]:
     if above:
         return None, f"{config_name(above[0].config)} cannot take this request: {above[0].veto}"
     return None, f"{config_name(newest.ran)} is already the strongest model offered here"
-
-
-def axis(top: float) -> str:
-    """The label of the cost chart's scale."""
-    return f"top ${number(top)}"

@@ -1,0 +1,148 @@
+"""``replay`` and ``record``: sessions that are over."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pointsman.cli import FAILED, OK, USAGE, Command
+from pointsman.core.events import Event
+from pointsman.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pointsman.bench.replay import Report
+    from pointsman.core.book import Book
+
+SQLITE_HEAD = b"SQLite format 3\x00"
+
+
+def is_ledger(path: Path) -> bool:
+    """Whether ``path`` is an SQLite file. Raises SettingsError when there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == SQLITE_HEAD
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def events_in(path: Path) -> Iterator[Event]:
+    """The events of a ledger, a recording, a client's transcript or compact traces."""
+    if is_ledger(path):
+        from pointsman.shell.reading import read_events
+
+        yield from (event for _, event in read_events(path))
+    else:
+        book = _book()
+        for _, events in _sessions(path, book, []):
+            yield from events
+
+
+def _book() -> Book:
+    from pointsman.settings import load
+    from pointsman.shell.prices import load_book
+
+    return load_book(load().prices)
+
+
+def _sessions(path: Path, book: Book, troubles: list[str]) -> Iterator[tuple[str, list[Event]]]:
+    """(session id, its events) for every session in a file that is no ledger."""
+    from pointsman.shell import history
+
+    for found in history.read_all([path]):
+        troubles += found.troubles
+        yield found.session, list(history.events(found, book))
+
+
+def _replay_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE",
+                        help="transcripts, recordings, ledgers (default: your own ledger); plain or gzip'd")
+    parser.add_argument("--session", metavar="ID", help="only the session whose id begins so")
+    parser.add_argument("--json", action="store_true", help="one JSON object per session and line")
+    parser.add_argument("--brief", action="store_true", help="only the totals")
+
+
+def _replay(args: Namespace) -> int:
+    from pointsman.bench.replay import as_json
+    from pointsman.cli.replaying import lines_of, total_lines
+
+    book, reports, troubles = _book(), [], []
+    for report in _reports(args.files, book, troubles, args.session):
+        reports.append(report)
+        if args.json:
+            print(json.dumps(as_json(report), ensure_ascii=False))
+        elif not args.brief:
+            print(*lines_of(report), "", sep="\n")
+    for trouble in troubles:
+        print(f"pointsman replay: {trouble}", file=sys.stderr)
+    if not reports:
+        named = f" whose id begins with {args.session!r}" if args.session else ""
+        print(f"pointsman replay: no session{named} with a request in there", file=sys.stderr)
+        return FAILED
+    if not args.json:
+        print(*total_lines(reports), sep="\n")
+    return OK
+
+
+def _reports(files: list[Path], book: Book, troubles: list[str], wanted: str | None) -> Iterator[Report]:
+    from pointsman.bench.replay import report
+    from pointsman.shell import history
+    from pointsman.shell.reading import ledger_path
+
+    ledgers = [path for path in files if is_ledger(path)] if files else [ledger_path()]
+    for path in ledgers:
+        for events in _by_session(path, wanted):
+            yield report(events, book)
+    for found in history.read_all([path for path in files if path not in ledgers]):
+        troubles += found.troubles
+        if found.calls and (wanted is None or found.session.startswith(wanted)):
+            yield report(history.events(found, book), book)
+
+
+def _by_session(path: Path, wanted: str | None) -> Iterator[list[Event]]:
+    """A ledger's events, a session at a time, sessions in the order of their first request."""
+    from pointsman.core.events import Routed
+    from pointsman.shell.reading import read_events
+
+    found: dict[str, list[Event]] = {}
+    for _, event in read_events(path):
+        name = getattr(event, "session", None)
+        if name is not None and (wanted is None or name.startswith(wanted)):
+            found.setdefault(name, []).append(event)
+    yield from (events for events in found.values() if any(isinstance(event, Routed) for event in events))
+
+
+def _record_arguments(parser: ArgumentParser) -> None:
+    from pointsman.shell.record import add_arguments
+
+    add_arguments(parser)
+
+
+def _record(args: Namespace) -> int:
+    from pointsman.shell.record import command
+
+    code: Any = command(args)
+    return int(code) if code is not None else USAGE
+
+
+COMMANDS = {
+    "replay": Command(
+        "What past sessions cost, where they could have switched freely, and what a switch to each neighbour on the ladder\n"
+        "would have cost there and elsewhere: toll, way back, and the rest of the session there. ≈ marks modelled figures:\n"
+        "the same tokens at the other model's prices; whether it would have solved the task is another question.",
+        "  pointsman replay                                     your own ledger\n"
+        "  pointsman replay ~/.claude/projects/*/*.jsonl        what you ran before Pointsman\n"
+        "  pointsman replay ~/.codex/sessions/2026/*/*/*.jsonl --brief\n"
+        "  pointsman replay --session 5f0c --json",
+        _replay_arguments, _replay,
+    ),
+    "record": Command(
+        "Record a real agent's traffic against a provider as a session file that demo, replay and the tests can play.\n"
+        "Texts are replaced by filler of the same length before anything is written.",
+        "  pointsman record --help",
+        _record_arguments, _record,
+    ),
+}  # fmt: skip

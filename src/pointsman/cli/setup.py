@@ -1,0 +1,257 @@
+"""``config``, ``doctor`` and ``prices``: what is in force here, and is it sound."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pointsman.cli import FAILED, OK, Command
+from pointsman.errors import PointsmanError, SettingsError
+
+TEMPLATE = """\
+# Pointsman's settings. Every line is optional; what is written here is what holds without it.
+# Order, later wins: defaults, this file, the project's .pointsman.toml, command line flags.
+
+# profile = "quality"       # quality: the asked model or better. balanced: weaker ones on turns a check guards.
+#                           # fast: fewer minutes. saver: also weaker ones, unguarded.
+# mode = "auto"             # observe: price and record everything, change nothing
+# consent_up = false        # may a stronger model than you asked for be used, at your expense?
+# failure_usd = 5.0         # what one failure that you have to notice yourself costs you (five minutes at $60 an hour)
+# check = false             # does something outside guard "done" and report check_passed or check_failed?
+# side = true               # housekeeping (titles, commit messages) may go to the cheapest model that can do it
+# titles = true             # keep the first words of a session in the ledger, to recognise it
+# pool = ["claude-haiku-4-5", "claude-sonnet-4-5"]   # choose among these, cheap to strong, instead of the vendor's ladder
+# allow = []                # only these models
+# deny = []                 # never these models
+# asked = "claude-sonnet-4-5"   # the baseline, where it is not what the agent asks for
+
+# port = 4141
+# upstream = "https://gateway.example.com"           # one base URL for every protocol
+
+# [upstreams]               # or one per vendor
+# anthropic = "https://api.anthropic.com"
+
+# [prices."my-model"]       # USD per million tokens, where the installed price map is wrong or silent
+# input = 3.0
+# output = 15.0
+# cache_read = 0.3
+# cache_write = 3.75
+"""
+
+KNOWN_BAD = {"1.82.7": "a compromised release", "1.82.8": "a compromised release", "1.107.0": "a compromised release"}
+"""litellm releases that must not be installed (WIRE.md 5); 1.107.* is excluded as a whole."""
+
+
+def _config_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", default="show", choices=("show", "path", "check", "init"),
+                        help="show (default): values and where they are written; path; check; init: write a commented file")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="another settings file than your own")
+    parser.add_argument("--json", action="store_true", help="show: as JSON")
+    parser.add_argument("--project", action="store_true", help="init: write .pointsman.toml in this folder instead")
+
+
+def _config(args: Namespace) -> int:
+    from pointsman import settings
+
+    own = args.config or settings.user_file()
+    if args.action == "path":
+        print(own)
+        return OK
+    if args.action == "init":
+        return _init(Path.cwd() / settings.PROJECT_FILE if args.project else own)
+    found = settings.load(args.config)
+    if args.action == "check":
+        from pointsman.shell.prices import load_book
+
+        settings.verify(found, load_book(found.prices))
+        print("settings are sound: " + ", ".join(str(p) for p in _files(own) if p.is_file()) or "defaults")
+        return OK
+    rows = {key: (found.model_dump(mode="json")[key], found.origin(key)) for key in type(found).model_fields}
+    if args.json:
+        print(json.dumps({key: {"value": value, "origin": origin} for key, (value, origin) in rows.items()}, indent=2))
+        return OK
+    for key, (value, origin) in rows.items():
+        print(f"{key:<18}{json.dumps(value):<28} {origin}")
+    print(f"\npolicy version {found.policy().version}")
+    return OK
+
+
+def _files(own: Path) -> Iterator[Path]:
+    from pointsman import settings
+
+    yield own
+    project = settings.project_file(Path.cwd())
+    if project is not None:
+        yield project
+
+
+def _init(path: Path) -> int:
+    if path.exists():
+        raise SettingsError(f"{path} is there already: edit it, or move it away first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(TEMPLATE, encoding="utf-8")
+    print(f"wrote {path}: every line is a comment until you take the # away")
+    return OK
+
+
+def _prices_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", nargs="?", help="a model, or a tier such as opus; none: the vendors' ladders")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _prices(args: Namespace) -> int:
+    from pointsman.cli.pricelist import card_lines, card_of, ladders
+
+    if args.model is None:
+        print(*ladders(), sep="\n")
+        return OK
+    book, card = card_of(args.model)
+    if args.json:
+        from pointsman.core.events import encode
+
+        print(json.dumps(encode(card), indent=2, default=str))
+    else:
+        print(*card_lines(book, card), sep="\n")
+    return OK
+
+
+class Finding(NamedTuple):
+    """One thing that ``doctor`` looked at. ``state``: ok, note, or wrong."""
+
+    state: str
+    what: str
+    said: str
+
+
+def _doctor_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _doctor(args: Namespace) -> int:
+    findings = [finding for look in (_python, _packages, _settings, _price_map, _ledger, _gateway, _agents) for finding in look()]
+    if args.json:
+        print(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        signs = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+        print(*(f"{signs[f.state]}  {f.what:<10} {f.said}" for f in findings), sep="\n")
+    return FAILED if any(finding.state == "wrong" for finding in findings) else OK
+
+
+def _python() -> Iterator[Finding]:
+    import platform
+
+    from pointsman import __version__
+
+    where = f"Python {platform.python_version()} on {platform.system()}"
+    yield Finding("wrong" if platform.system() == "Windows" else "ok", "pointsman", f"{__version__}, {where}"
+                  + (": run it inside WSL" if platform.system() == "Windows" else ""))
+
+
+def _packages() -> Iterator[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("litellm")
+    except PackageNotFoundError:
+        yield Finding("wrong", "litellm", "not installed, so there is no price map: pip install pointsman again")
+        return
+    bad = KNOWN_BAD.get(found) or ("a line with a compromised release" if found.startswith("1.107.") else "")
+    if bad:
+        yield Finding("wrong", "litellm", f"{found} is {bad}: pip install 'litellm>=1.106.2,!=1.107.*', then change your keys")
+    else:
+        yield Finding("ok", "litellm", f"{found} (only its price map is read; it is not imported)")
+
+
+def _settings() -> Iterator[Finding]:
+    from pointsman import settings
+
+    try:
+        found = settings.load()
+    except SettingsError as error:
+        yield Finding("wrong", "settings", str(error))
+        return
+    files = [str(path) for path in _files(settings.user_file()) if path.is_file()]
+    yield Finding("ok", "settings", f"profile {found.profile}, mode {found.mode}, from {', '.join(files) or 'defaults only'}")
+
+
+def _price_map() -> Iterator[Finding]:
+    from pointsman import settings
+    from pointsman.shell.prices import load_book
+
+    try:
+        found = settings.load()
+        book = load_book(found.prices)
+        settings.verify(found, book)
+    except PointsmanError as error:
+        yield Finding("wrong", "prices", str(error))
+        return
+    yield Finding("ok", "prices", f"version {book.version}")
+
+
+def _ledger() -> Iterator[Finding]:
+    from pointsman.shell.reading import ledger_path, reader
+
+    path = ledger_path()
+    if not path.exists():
+        yield Finding("note", "ledger", f"none yet at {path}: the first session makes it")
+        return
+    try:
+        with reader(path) as connection:
+            events, sessions = connection.execute("SELECT count(*), count(DISTINCT session) FROM event").fetchone()
+            sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except PointsmanError as error:
+        yield Finding("wrong", "ledger", str(error))
+        return
+    size = path.stat().st_size / 1e6
+    state = "ok" if sound == "ok" else "wrong"
+    yield Finding(state, "ledger", f"{path}: {events} events of {sessions} sessions, {size:.1f} MB"
+                  + ("" if sound == "ok" else f"; damaged: {sound}"))
+
+
+def _gateway() -> Iterator[Finding]:
+    from pointsman.shell import control
+
+    gateway = control.find_gateway()
+    if gateway is None:
+        yield Finding("note", "gateway", "not running: `pointsman run` starts one, `pointsman serve` keeps one")
+    else:
+        yield Finding("ok", "gateway", f"running at {gateway.url}")
+
+
+def _agents() -> Iterator[Finding]:
+    import shutil
+
+    from pointsman.shell.clients import CLIENTS
+
+    commands = [command for client in CLIENTS.values() for command in client.commands]
+    found = [command for command in commands if shutil.which(command)]
+    if found:
+        yield Finding("ok", "agents", f"{', '.join(found)}: start with `pointsman run -- {found[0]}`")
+    else:
+        yield Finding("note", "agents", f"none of {', '.join(commands)} is in your PATH")
+
+
+COMMANDS = {
+    "config": Command(
+        "The settings in force and where each is written (file:line, flag, or default).",
+        "  pointsman config                  every value with its origin\n"
+        "  pointsman config init             write your settings file, every line explained\n"
+        "  pointsman config init --project   write .pointsman.toml here\n"
+        "  pointsman config check            exit 2 when a key or model is wrong",
+        _config_arguments, _config,
+    ),
+    "doctor": Command(
+        "Look over this installation. Exit 1 when something is wrong; notes are no errors.",
+        "  pointsman doctor\n  pointsman doctor --json",
+        _doctor_arguments, _doctor,
+    ),
+    "prices": Command(
+        "What a model costs per million tokens, cache reads and writes included, and where each figure is from.",
+        "  pointsman prices                  the vendors' ladders, cheap to strong\n"
+        "  pointsman prices opus\n  pointsman prices gpt-5.5 --json",
+        _prices_arguments, _prices,
+    ),
+}  # fmt: skip

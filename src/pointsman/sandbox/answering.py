@@ -1,0 +1,102 @@
+"""From a script's reply to an answer: the bill completed with the output, the reply cut to the request's limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pointsman.sandbox import speak_chat, speak_gemini, speak_messages, speak_responses
+from pointsman.sandbox.incoming import Incoming, Protocol
+from pointsman.sandbox.models import Model
+from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Reply, Text, Thinking
+from pointsman.sandbox.thinking import last_link, prefix_name
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """How one protocol puts an answer: one body, or the frames of a stream; and the usage it reports."""
+
+    body: Callable[[Answer], dict[str, Any]]
+    frames: Callable[[Answer], Iterator[Frame]]
+    used: Callable[[Answer], dict[str, Any]]
+
+
+SPEAKERS: dict[Protocol, Speaker] = {
+    "messages": Speaker(speak_messages.body, speak_messages.frames, lambda a: speak_messages.usage(a.bill)),
+    "chat": Speaker(speak_chat.body, speak_chat.frames, lambda a: speak_chat.usage(a.bill, a.vendor)),
+    "responses": Speaker(speak_responses.body, speak_responses.frames, lambda a: speak_responses.usage(a.bill)),
+    "gemini": Speaker(speak_gemini.body, speak_gemini.frames, lambda a: speak_gemini.usage(a.bill)),
+}
+
+
+def speaker(protocol: Protocol) -> Speaker:
+    """The speaker of a protocol."""
+    return SPEAKERS[protocol]
+
+
+def answer_for(
+    request: Incoming, row: Model, reply: Reply, prompt: Bill, *, seed: str, now: float,
+    skipped: frozenset[tuple[int, int]] = frozenset(), stop: str | None = None,
+) -> Answer:
+    """The answer to ``request``: ``prompt`` is the bill of its input; ``stop`` overrides the stop reason (the window)."""
+    reply = limited(reply, row, max_output(request))
+    reasoning = sum(_tokens(row, part) for part in reply.parts if isinstance(part, Thinking))
+    output = reply.output_tokens if reply.output_tokens is not None else sum(_tokens(row, part) for part in reply.parts)
+    body = request.body
+    thinking = body.get("thinking") or {}
+    echo = {k: body.get(k) for k in ("instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "store",
+                                     "max_output_tokens", "metadata", "previous_response_id", "temperature", "top_p")}
+    if request.protocol == "messages":
+        echo = {"prefix": prefix_name(request, len(request.messages)), "link": last_link(request, skipped)}
+    elif request.protocol == "responses":
+        echo["organisation"] = request.credential
+    return Answer(
+        reply, replace(prompt, output=max(output, 1 if reply.parts else 0), reasoning=reasoning), request.model, row.vendor, seed, int(now),
+        include_usage=request.protocol != "chat" or bool((body.get("stream_options") or {}).get("include_usage")),
+        hide_thinking=thinking.get("display") == "omitted", echo=echo | ({"stop": stop} if stop else {}),
+        dropped=tuple(f"messages.{n}.content.{k}" for n, k in sorted(skipped)),
+    )
+
+
+def seals_of(protocol: Protocol, answer: Answer) -> Iterator[str]:
+    """The names of the signatures, or the encrypted reasoning, that an answer gives out."""
+    for n, part in enumerate(answer.reply.parts):
+        if isinstance(part, Thinking) and protocol == "messages":
+            yield speak_messages.signature_id(speak_messages.signature(answer, n))
+        elif isinstance(part, Thinking) and protocol == "responses":
+            yield speak_responses.encrypted(answer, n)
+
+
+def max_output(request: Incoming) -> int | None:
+    """The output limit the request sets, in tokens, or None."""
+    body = request.body
+    found = next((body[k] for k in ("max_tokens", "max_completion_tokens", "max_output_tokens") if isinstance(body.get(k), int)), None)
+    if found is None:
+        found = (body.get("generationConfig") or {}).get("maxOutputTokens")
+    return found if isinstance(found, int) else None
+
+
+def _tokens(row: Model, part: Part) -> int:
+    """Output tokens of one part: its characters as the model counts them."""
+    if isinstance(part, Thinking) and part.tokens is not None:
+        return part.tokens
+    name = part.name if isinstance(part, Call) else ""
+    return row.tokens(len(part.text) + len(name))
+
+
+def limited(reply: Reply, row: Model, limit: int | None) -> Reply:
+    """The reply cut where the output limit falls: the text it falls into is shortened, what follows is left out."""
+    if limit is None or sum(_tokens(row, part) for part in reply.parts) <= limit:
+        return reply
+    kept: list[Part] = []
+    left = limit
+    for part in reply.parts:
+        cost = _tokens(row, part)
+        if cost > left:
+            if isinstance(part, Text) and left > 0:
+                kept.append(Text(part.text[: int(left * 4 / row.factor)]))
+            break
+        kept.append(part)
+        left -= cost
+    return Reply(tuple(kept), stop="length", seconds=reply.seconds)

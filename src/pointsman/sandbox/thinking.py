@@ -1,0 +1,66 @@
+"""Thinking blocks in the history: who wrote them, after which prefix, and who may read them.
+
+A block's signature names its writer, the prefix it was written after (tools, system, earlier messages without thinking)
+and the thinking block before it. So a changed prefix is seen, oldest blocks may be left out, middle ones may not (the
+vendor's preserved-thinking rules, September 2026).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pointsman.sandbox.incoming import Incoming, unmarked
+from pointsman.sandbox.prompt import as_blocks
+from pointsman.sandbox.speak_messages import signature_id
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a signature says: the writer, the prefix's name, the name of the thinking block before (or empty)."""
+
+    model: str
+    prefix: str
+    link: str
+    name: str
+
+
+def seal(signature: object) -> Seal | None:
+    """A signature read back; None when this provider did not write it."""
+    try:
+        plain = base64.b64decode(str(signature), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    parts = plain.split("|")
+    if len(parts) != 5 or parts[0] != "pms1":
+        return None
+    return Seal(parts[1], parts[2], parts[3], signature_id(str(signature)))
+
+
+def thinking_blocks(request: Incoming) -> Iterator[tuple[int, int, dict[str, object]]]:
+    """(message, block, value) of every thinking block in the history."""
+    for n, message in enumerate(request.messages):
+        for k, block in enumerate(as_blocks(message.get("content"))):
+            if block.get("type") == "thinking":
+                yield n, k, block
+
+
+def prefix_name(request: Incoming, count: int) -> str:
+    """A short name of tools, system and the first ``count`` messages, thinking left out."""
+    body = request.body
+    rows = [
+        [message.get("role"), [block for block in as_blocks(message.get("content")) if block.get("type") not in ("thinking", "redacted_thinking")]]
+        for message in request.messages[:count]
+    ]
+    plain = json.dumps(unmarked([body.get("tools"), as_blocks(body.get("system")), rows]), sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def last_link(request: Incoming, skipped: frozenset[tuple[int, int]]) -> str:
+    """The name of the newest thinking block of the history that counts, or an empty string."""
+    names = [signature_id(str(block.get("signature", ""))) for n, k, block in thinking_blocks(request) if (n, k) not in skipped]
+    return names[-1] if names else ""

@@ -1,0 +1,156 @@
+"""Where the gateway meets router and ledger: it asks for decisions, records what happened, and contains every error.
+
+**Fail open in exactly one place**: ``Desk.contain``. Whatever goes wrong in our code, the agent's original bytes go to
+the model it asked for; it is noted once per kind, and the request is counted as passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from pointsman.core.events import Event, Noted, Passed, Stop
+from pointsman.core.types import Protocol
+from pointsman.errors import PointsmanError, WireError
+from pointsman.shell.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pointsman.engine import Route, Router
+    from pointsman.shell.exchange import Exchange
+
+TEXT_AT_MOST = 300
+"""Characters of a sentence that goes into the ledger: enough to act on, too short for anybody's prompt."""
+
+
+class Desk:
+    """Router, ledger, clock and dice, used together. ``closing``: the gateway is going down."""
+
+    def __init__(
+        self, router: Router, ledger: Ledger, clock: Callable[[], float], dice: Callable[[], float],
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.router = router
+        self.ledger = ledger
+        self.clock = clock
+        self.dice = dice
+        self.say = say
+        self.closing = False
+        self.decided = 0
+        self.passed = 0
+        self.notes: dict[str, str] = {}
+
+    def decide(
+        self, path: str, headers: Mapping[str, str], body: bytes, now: float, run: str | None, upstream: str
+    ) -> Route | str:
+        """The route of a request, or the reason why it goes through undecided."""
+        try:
+            route = self.router.route(
+                path=path, headers=headers, body=body, now=now, dice=self.dice(), run=run, upstream=upstream
+            )
+        except WireError as error:
+            return self.contain("unreadable_request", error)
+        except Exception as error:  # fail open: an error of ours must never stop the agent
+            return self.contain("fail_open", error)
+        self.decided += 1
+        self.flush()
+        return route
+
+    def refused(self, route: Route, status: int) -> Route | None:
+        """The original request, after the provider refused our change of it."""
+        try:
+            return self.router.refuse(route.id, status, self.clock())
+        except Exception as error:  # the original goes out all the same
+            self.contain("fail_open", error)
+            return None
+
+    def finished(self, done: Exchange, stop: Stop, status: int, error: str | None) -> asyncio.Future[None] | None:
+        """Record the end of a request; the future resolves when it is on disk, None: do not wait for that."""
+        now = self.clock()
+        error = error and error[:TEXT_AT_MOST]
+        if done.route is None:
+            self.count(done.request.method, done.target, status, error or done.why)
+        else:
+            self._finish(done, done.route, stop, status, error, now)
+        written = self.flush()
+        return None if self.ledger.trouble else asyncio.wrap_future(written)
+
+    def _finish(
+        self, done: Exchange, route: Route, stop: Stop, status: int, error: str | None, now: float
+    ) -> None:  # fmt: skip
+        try:
+            usage, model = done.heard.usage, done.heard.model
+            self.router.finish(
+                route.id, usage=usage, status=status, started=done.started, first_byte=done.first_byte, ended=now,
+                stop=stop, model=model, resent=done.resent, error=error,
+            )  # fmt: skip
+            if done.heard.problem:
+                self.note("usage_unreadable", f"an answer's usage could not be read: {done.heard.problem}")
+        except Exception as failure:  # the answer is under way to the agent: it must arrive
+            why = self.contain("fail_open", failure)
+            self._note(Passed(now, done.request.method, route.path, status, why, route.decision.place.session))
+
+    def count(self, method: str, target: str, status: int, why: str) -> None:
+        """Record a request that went through (or was answered) undecided. A query may carry a key: it is left out."""
+        self.passed += 1
+        self._note(Passed(self.clock(), method, target.partition("?")[0], status, why))
+        self.flush()
+
+    def note(self, code: str, text: str, session: str | None = None) -> None:
+        """Tell a person something, once per ``code``: on the terminal and in the ledger."""
+        if code in self.notes:
+            return
+        self.notes[code] = text = text[:TEXT_AT_MOST]
+        self.say(text)
+        self._note(Noted(self.clock(), code, text, session))
+        self.flush()
+
+    def contain(self, code: str, error: Exception) -> str:
+        """Note an error of ours once; returns the reason for the ledger. Foreign errors may quote a body: place only."""
+        if isinstance(error, PointsmanError):
+            why = f"{code}: {error}"
+        else:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            why = f"{code}: {type(error).__name__} in {frame.name}, line {frame.lineno}"
+        self.note(code, f"{why}; the request goes to the model the agent asked for, unchanged")
+        return why[:TEXT_AT_MOST]
+
+    def flush(self) -> Future[None]:
+        """Hand the router's new events to the ledger."""
+        return self.ledger.append(self.router.events())
+
+    def _note(self, event: Event) -> None:
+        try:
+            self.router.note(event)
+        except Exception:  # a router that cannot even take a fact: the ledger still can
+            self.ledger.append([event])
+
+
+def header(route: Route | None, resent: bool) -> str:
+    """What the response header says about the decision: model, action, reason; ASCII."""
+    if route is None:
+        return "passed"
+    if resent:
+        return _ascii(f"{route.model}; stay; retry_asked; {route.id}")
+    model = f"{route.model}:{route.effort}" if route.effort else route.model
+    return _ascii(f"{model}; {route.decision.action}; {route.decision.reason}; {route.id}")
+
+
+def _ascii(text: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" for c in text)
+
+
+def error_body(protocol: Protocol | None, sentence: str) -> bytes:
+    """An error in the form that the protocol's clients show and retry on."""
+    text = f"pointsman: {sentence}"
+    value: dict[str, Any]
+    if protocol == "messages":
+        value = {"type": "error", "error": {"type": "api_error", "message": text}}
+    elif protocol == "gemini":
+        value = {"error": {"code": 502, "message": text, "status": "UNAVAILABLE"}}
+    else:
+        value = {"error": {"message": text, "type": "server_error", "code": "upstream_unreachable", "param": None}}
+    return json.dumps(value).encode()

@@ -1,0 +1,382 @@
+"""The gateway: one loopback port between a coding agent and its providers.
+
+    agent --> Gateway._handle --> Desk.decide (engine) --> Exchange (send, relay, record) --> provider
+
+Messages, Chat Completions and Responses are decided; everything else passes through untouched and is counted. In
+process: ``async with Gateway(settings, upstream=..., ledger=..., clock=...) as g: g.url``. As a program: ``serve``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import random
+import re
+import secrets
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pointsman import __version__
+from pointsman.core.events import Event, RunEnded, RunStarted
+from pointsman.core.types import Protocol
+from pointsman.errors import LedgerError, PointsmanError, SettingsError
+from pointsman.settings import Settings
+from pointsman.shell import control
+from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
+from pointsman.shell.desk import Desk
+from pointsman.shell.exchange import Exchange
+from pointsman.shell.ledger import Ledger, ledger_path, recent_events, say_on_stderr
+from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
+from pointsman.shell.upstream import (
+    HEADER_LIMIT,
+    HEADERS_AT_MOST,
+    Outbound,
+    Upstreams,
+    forwardable,
+    replaced,
+    vendor_of,
+)
+from pointsman.wire import protocol_of
+
+if TYPE_CHECKING:
+    from pointsman.engine import Router
+
+DECIDED: frozenset[Protocol] = frozenset({"messages", "chat", "responses"})
+RUN_PATH = re.compile(r"/run/([A-Za-z0-9_-]+)(/.*)?$", re.DOTALL)
+GRACE_S = 10.0
+"""Seconds that requests under way get when the gateway is asked to stop; then they are recorded as cut."""
+
+
+class Gateway:
+    """A gateway on a loopback port.
+
+    ``upstream``: one base URL for everything, ``upstreams``: vendor to base URL; both before the settings' own.
+    ``ledger``: a Ledger (left open), a file, or None for the default one. ``router``: bring your own.
+    ``clock`` gives epoch seconds, ``dice`` a number in [0, 1). ``announced``: write ``gateway.json`` for the commands.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, upstream: str | None = None,
+        upstreams: Mapping[str, str] | None = None, ledger: Ledger | Path | str | None = None,
+        router: Router | None = None, host: str = LOOPBACK, port: int = 0, clock: Callable[[], float] = time.time,
+        dice: Callable[[], float] = random.random, announced: bool = False,
+        say: Callable[[str], None] = say_on_stderr, body_limit: int = BODY_LIMIT,
+    ) -> None:  # fmt: skip
+        if host not in (LOOPBACK, "localhost"):
+            raise SettingsError(f"the gateway listens on {LOOPBACK} only, not on {host}: its port spends your keys")
+        self.settings = settings or Settings()
+        own = {} if upstream else self.settings.upstreams
+        self.upstreams = Upstreams(upstream or self.settings.upstream, {**own, **(upstreams or {})})
+        self.port = port
+        self.token = secrets.token_urlsafe(24)
+        self.runs: dict[str, RunStarted] = {}
+        self.started = clock()
+        self._ledger, self._router = ledger, router
+        self._clock, self._dice, self._say = clock, dice, say
+        self._announced = announced
+        self._body_limit = body_limit
+        self._active: set[asyncio.Task[Any]] = set()
+        self._own_ledger = not isinstance(ledger, Ledger)
+
+    @property
+    def url(self) -> str:
+        """The base URL for clients."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def found(self) -> control.Found:
+        """What ``gateway.json`` says about this gateway."""
+        return control.Found(self.port, os.getpid(), self.token, __version__, self.started)
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> Gateway:
+        """Open the ledger, rebuild the sessions, listen. Raises PortInUse, SettingsError."""
+        if self.port:
+            self._refuse_loops(self.upstreams.every())
+        self.ledger = self._opened_ledger()
+        self.desk = Desk(self._router or self._made_router(), self.ledger, self._clock, self._dice, self._say)
+        self.out = Outbound()
+        server = web.Server(
+            self._tracked, handler_cancellation=True, auto_decompress=False, max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT, max_headers=HEADERS_AT_MOST, access_log=None,
+        )  # fmt: skip
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
+        await self._runner.setup()
+        self._site = web.TCPSite(self._runner, LOOPBACK, self.port)
+        try:
+            await self._site.start()
+        except OSError as error:
+            await self._close_all()
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(self.port) from error
+            raise SettingsError(
+                f"cannot listen on port {self.port}: {error.strerror}; port {free_port()} is free"
+            ) from error
+        self.port = self._site.port
+        if self._announced:
+            control.announce(self.found)
+        return self
+
+    async def close(self, grace: float = GRACE_S) -> None:
+        """Stop listening, let requests under way finish for ``grace`` seconds, record the rest, close the ledger."""
+        self.desk.closing = True
+        if self._announced:
+            control.withdraw(self.found)
+        await self._site.stop()
+        if self._active:
+            await asyncio.wait(set(self._active), timeout=grace)
+        await self._close_all()
+
+    def abort(self) -> None:
+        """End the requests under way now; they are recorded as cut."""
+        for task in self._active:
+            task.cancel()
+
+    async def _close_all(self) -> None:
+        await self._runner.cleanup()
+        await self.out.close()
+        self.desk.flush()
+        if self._own_ledger:
+            try:
+                await asyncio.to_thread(self.ledger.close)
+            except LedgerError as error:
+                self._say(str(error))
+
+    async def __aenter__(self) -> Gateway:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _opened_ledger(self) -> Ledger:
+        if isinstance(self._ledger, Ledger):
+            return self._ledger
+        return Ledger(self._ledger or ledger_path(), patient=True, say=self._say)
+
+    def _made_router(self) -> Router:
+        """The engine with the sessions of the last days, rebuilt from the ledger; without them if it cannot be read."""
+        from pointsman.engine import Router
+        from pointsman.shell.prices import load_book
+
+        past = []
+        if self.ledger.path.is_file():
+            try:
+                past = recent_events(self.ledger.path, self._clock() - control.REMEMBERED_S)
+            except LedgerError as error:
+                self._say(f"{error}; earlier sessions are not known")
+        for event in past:
+            if isinstance(event, RunStarted):
+                self.runs[event.run] = event
+            elif isinstance(event, RunEnded):
+                self.runs.pop(event.run, None)
+        return Router(self.settings.policy(), load_book(self.settings.prices), past, titles=self.settings.titles)
+
+    def _refuse_loops(self, urls: list[str]) -> None:
+        own = {f"http://{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        for url in urls:
+            if url in own or url.startswith(tuple(f"{base}/" for base in own)):
+                raise SettingsError(f"the upstream {url} is this gateway itself: name the provider")
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    async def _tracked(self, request: web.BaseRequest) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._active.add(task)
+        try:
+            return await self._handle(request)
+        finally:
+            self._active.discard(task)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Control, WebSocket, or an exchange with a provider."""
+        target = request.raw_path
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if target.startswith(control.PREFIX):
+            return await self._control(request, target, headers)
+        run, target = split_run(target)
+        if not target.startswith("/") or request.method == "CONNECT":
+            return web.Response(status=400, text="this is a gateway for model requests, not a general proxy\n")
+        if headers.get("upgrade", "").lower() == "websocket":
+            return self._no_websocket(request, target)
+        if headers.get("expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            exchange = await self._prepared(request, target, headers, run)
+        except web.RequestPayloadError as error:
+            return web.Response(status=400, text=f"the request body cannot be read: {error}\n")
+        return await exchange.run()
+
+    async def _prepared(
+        self, request: web.BaseRequest, target: str, headers: Mapping[str, str], run: str | None
+    ) -> Exchange:
+        """The exchange for a request: its body read as far as needed, decided when it is ours to decide."""
+        path = target.partition("?")[0]
+        protocol = protocol_of(request.method, path)
+        ours = protocol in DECIDED
+        known = self.runs.get(run) if run else None
+        base = self.upstreams.base(vendor_of(path, headers), dict(known.upstreams) if known else None)
+        body = await self._body(request, self._body_limit if ours else LARGE)
+        exchange = Exchange(
+            request, self.out, self.desk, base, target, forwardable(request.raw_headers, ("host", "expect")), body,
+            protocol=protocol if ours else None, started=self._clock(),
+        )  # fmt: skip
+        if ours:
+            await self._decide(exchange, path, headers, run)
+        return exchange
+
+    async def _body(self, request: web.BaseRequest, limit: int) -> Upload:
+        if not request.body_exists:
+            return Upload(b"")
+        return await collect(request.content, request.content_length, limit)
+
+    async def _decide(self, exchange: Exchange, path: str, headers: Mapping[str, str], run: str | None) -> None:
+        """Ask the desk; on any error the exchange stays as it is, and goes through undecided."""
+        if not exchange.body.whole:
+            exchange.why = f"larger than {self._body_limit >> 20} MiB: streamed through undecided"
+            return
+        if accepted := headers.get("accept-encoding"):
+            exchange.headers = replaced(exchange.headers, "accept-encoding", readable(accepted))
+        try:
+            body = await plain(exchange.body.head, headers.get("content-encoding", ""), self._body_limit)
+        except PointsmanError as error:
+            exchange.why = self.desk.contain("unreadable_request", error)
+            return
+        found = self.desk.decide(path, headers, body, exchange.started, run, exchange.base)
+        if isinstance(found, str):
+            exchange.why = found
+        else:
+            exchange.route = found
+            exchange.base = found.upstream or exchange.base
+
+    def _no_websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
+        """426: Codex falls back to HTTP at once (a 404 costs it 6.8 s, WIRE.md 1)."""
+        self.desk.count(request.method, target, 426, "WebSocket: answered 426, the client falls back to HTTP")
+        headers = {"Upgrade": "HTTP/1.1", "Connection": "Upgrade"}
+        return web.Response(status=426, headers=headers, text="WebSocket is not offered here: use HTTP\n")
+
+    # -- control -----------------------------------------------------------------------------------------------------
+
+    async def _control(self, request: web.BaseRequest, target: str, headers: Mapping[str, str]) -> web.StreamResponse:
+        action = target.removeprefix(control.PREFIX).partition("?")[0]
+        refused = control.refusal(headers, action, self.token)
+        if refused is not None:
+            return web.json_response({"error": refused[1]}, status=refused[0])
+        try:
+            if request.method == "GET" and action in ("health", "sessions"):
+                return web.json_response(self.health() if action == "health" else {"sessions": self.sessions()})
+            if request.method != "POST" or action not in control.ALLOWED:
+                return web.json_response({"error": f"there is no {request.method} {action} here"}, status=404)
+            body = await self._body(request, LARGE)
+            return web.json_response(await self._act(action, control.parsed(body.head)))
+        except (PointsmanError, ValueError, TypeError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+
+    async def _act(self, action: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Do it and wait until it is on disk, like every other fact."""
+        now = self._clock()
+        event: Event | None
+        if action == "run":
+            event = self._run(control.run_event(given, now))
+            self.desk.router.note(event)
+        else:
+            event = control.apply(self.desk.router, action, given, now)
+        written = asyncio.wrap_future(self.desk.flush())
+        await asyncio.wait((written,), timeout=0.0 if self.ledger.trouble else 1.0)
+        return {"event": control.described(event), "ledger": self.ledger.trouble}
+
+    def _run(self, event: RunStarted | RunEnded) -> Event:
+        if isinstance(event, RunEnded):
+            self.runs.pop(event.run, None)
+            return event
+        checked = Upstreams(by_vendor=dict(event.upstreams))
+        self._refuse_loops(list(checked.by_vendor.values()))
+        self.runs[event.run] = event
+        return event
+
+    def health(self) -> dict[str, Any]:
+        """Who runs here, what it counted, and whether its ledger can be written."""
+        return {
+            "pointsman": True, "version": __version__, "pid": os.getpid(), "port": self.port, "started": self.started,
+            "decided": self.desk.decided, "passed": self.desk.passed, "in_flight": len(self._active),
+            "sessions": len(self.desk.router.sessions), "runs": len(self.runs), "ledger": str(self.ledger.path),
+            "trouble": self.ledger.trouble, "notes": self.desk.notes,
+        }  # fmt: skip
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """The sessions in memory, the one seen last at the end."""
+        known = sorted(self.desk.router.sessions.values(), key=lambda session: session.seen)
+        return [
+            {
+                "session": s.id, "client": s.client, "run": s.run, "cwd": s.cwd, "title": s.title, "turn": s.turn,
+                "opened": s.opened, "seen": s.seen, "pin": str(s.pin.config) if s.pin else None,
+                "scope": s.pin.scope if s.pin else None,
+            }
+            for s in known
+        ]  # fmt: skip
+
+
+def split_run(target: str) -> tuple[str | None, str]:
+    """Run id and target of ``/run/ID/...``; the target itself, and None, for any other."""
+    found = RUN_PATH.match(target)
+    return (found.group(1), found.group(2) or "/") if found else (None, target)
+
+
+def serve(
+    settings: Settings | None = None, *, host: str = LOOPBACK, port: int | None = None, upstream: str | None = None,
+    upstreams: Mapping[str, str] | None = None, ledger: Ledger | Path | str | None = None,
+    clock: Callable[[], float] = time.time, dice: Callable[[], float] = random.random,
+    say: Callable[[str], None] = say_on_stderr, ready: Callable[[Gateway], None] | None = None,
+) -> None:  # fmt: skip
+    """Run a gateway until SIGINT or SIGTERM; a second signal does not wait. ``ready`` is told once it listens.
+
+    Raises PortInUse (its ``free`` is a port to offer) and SettingsError before anything is served.
+    """
+    chosen = settings or Settings()
+    gateway = Gateway(
+        chosen, host=host, port=chosen.port if port is None else port, upstream=upstream, upstreams=upstreams,
+        ledger=ledger, clock=clock, dice=dice, say=say, announced=True,
+    )  # fmt: skip
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(_until_signalled(gateway, ready))
+
+
+async def _until_signalled(gateway: Gateway, ready: Callable[[Gateway], None] | None) -> None:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def asked() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    await gateway.start()
+    if ready is not None:
+        ready(gateway)
+    await stop.wait()
+    closing = asyncio.ensure_future(gateway.close())
+    hurrying = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait((closing, hurrying), return_when=asyncio.FIRST_COMPLETED)
+    if not closing.done():
+        gateway.abort()
+    await closing
+    hurrying.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await hurrying
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """uvloop where it is installed (everywhere but Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

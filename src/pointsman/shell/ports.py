@@ -1,0 +1,81 @@
+"""Ports of this machine: who holds one, and which is free. Loopback only."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from pointsman.errors import SettingsError
+
+LOOPBACK = "127.0.0.1"
+
+
+class PortInUse(SettingsError):
+    """A port that somebody else holds; ``free`` is one that nobody does."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.free = free_port()
+        super().__init__(f"port {port} is in use by {holder(port)}: stop it, or take the free --port {self.free}")
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def health(port: int, timeout: float = 1.0) -> dict[str, Any] | None:
+    """What the gateway on ``port`` says about itself, or None when there is none."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    try:
+        connection.request("GET", "/_pointsman/health")
+        answer = connection.getresponse()
+        said = json.loads(answer.read(65_536)) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return said if isinstance(said, dict) and said.get("pointsman") is True else None
+
+
+def holder(port: int) -> str:
+    """Who listens on ``port``, in words: a gateway of ours, a program with its process id, or "another program"."""
+    ours = health(port)
+    if ours is not None:
+        return f"pointsman {ours.get('version')} (process {ours.get('pid')}), which can be used as it is"
+    found = _program(port)
+    return f"{found[1]} (process {found[0]})" if found else "another program"
+
+
+def _program(port: int) -> tuple[int, str] | None:
+    """Process id and name of the listener on ``port``, from Linux's /proc; None where that cannot be told."""
+    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
+    if not sockets:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(link.readlink()) in sockets for link in (process / "fd").iterdir()):
+                return int(process.name), (process / "comm").read_text().strip()
+        except OSError:
+            continue
+    return None
+
+
+def _listening(port: int) -> set[str]:
+    """Inodes of the sockets that listen on ``port`` (/proc/net/tcp: local address, state 0A, inode in column 10)."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for columns in map(str.split, lines):
+            if columns[3] == "0A" and int(columns[1].rpartition(":")[2], 16) == port:
+                inodes.add(columns[9])
+    return inodes

@@ -1,0 +1,241 @@
+"""Listeners: what passes on its way to the client, told apart into "now" and "after the commit".
+
+A listener gets the chunks of an answer and gives back ``(now, last)``: bytes to forward at once and bytes to hold until
+the request's row is committed. Everything it gives back, plus ``rest()`` at the end, is exactly what it was fed.
+
+    Events   a stream of server-sent events: forwarded event by event; the last event is held
+    Packed   the same under a content coding: chunks are forwarded untouched while a decoded copy is read
+    Whole    an answer that is not a stream: each chunk is held until the next one shows that it was not the last
+    Through  an answer that we do not or cannot read: forwarded as it is
+"""
+
+from __future__ import annotations
+
+from typing import Protocol as Shape
+
+from pointsman.core.events import Stop
+from pointsman.core.types import Protocol, Usage
+from pointsman.errors import WireError
+from pointsman.shell.bodies import BODY_LIMIT, MIB, Decoder, codings
+from pointsman.wire import Tap, read_json_response
+
+UNPACKED_LIMIT = 4096 * MIB
+"""Bytes that one packed stream may unpack to; nothing of it is kept."""
+
+
+class Listener(Shape):
+    """What the relay asks of a listener."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the answer or its usage could not be read, as one sentence."""
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """Bytes to forward now, and bytes to hold until the row is committed."""
+
+    def rest(self) -> bytes:
+        """What is left when the provider has ended its answer."""
+
+    @property
+    def cut(self) -> bool:
+        """True when the answer so far is a part of one: ending here quietly would pass it off as whole."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider billed, as far as it said."""
+
+    @property
+    def model(self) -> str | None:
+        """The model that the answer names."""
+
+    @property
+    def stop(self) -> Stop | None:
+        """How the answer ended, None while it has not."""
+
+
+class Events:
+    """A stream of server-sent events, forwarded event by event."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.tap = Tap(protocol)
+        self._ended = False
+        self._closed = False
+
+    @property
+    def problem(self) -> str | None:
+        """Why the reported usage could not be believed."""
+        return self.tap.problem
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """Whole events now; the last one, and whatever follows it in the chunk, after the commit."""
+        events = self.tap.feed(chunk)
+        if not self._ended:
+            for place, event in enumerate(events):
+                if self.tap.terminal(event):
+                    self._ended = True
+                    return b"".join(events[:place]), b"".join(events[place:])
+        return b"".join(events), b""
+
+    def rest(self) -> bytes:
+        """An event without its blank line, or nothing."""
+        self._closed = True
+        return self.tap.rest()
+
+    @property
+    def cut(self) -> bool:
+        """True when content has begun and no ending was seen."""
+        return self.tap.content_started and not self.tap.complete and self.tap.stop is None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider billed, as far as it said."""
+        return self.tap.usage
+
+    @property
+    def model(self) -> str | None:
+        """The model that the answer names."""
+        return self.tap.model
+
+    @property
+    def stop(self) -> Stop | None:
+        """How the answer ended; None before its end. A stream that closes without a word about its end was cut."""
+        if self.tap.complete or self._closed:
+            return self.tap.stop or "cut"
+        return None
+
+
+class Packed(Events):
+    """A stream of server-sent events under a content coding: read in a copy, forwarded as it is."""
+
+    def __init__(self, protocol: Protocol, coding: str) -> None:
+        super().__init__(protocol)
+        self._decoder = Decoder(coding, UNPACKED_LIMIT)
+        self._damage: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the stream or its usage could not be read."""
+        return self._damage or self.tap.problem
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """The chunk now, or after the commit when the last event is in it."""
+        if self._damage is None:
+            try:
+                _, last = super().feed(self._decoder.feed(chunk))
+            except WireError as error:
+                self._damage = str(error)
+            else:
+                if last:
+                    return b"", chunk
+        return chunk, b""
+
+    def rest(self) -> bytes:
+        """Nothing: every chunk was given back already."""
+        super().rest()
+        return b""
+
+
+class Whole:
+    """An answer that is not a stream: one JSON value."""
+
+    def __init__(self, protocol: Protocol, encoding: str = "") -> None:
+        self._protocol = protocol
+        self._encoding = encoding
+        self._held = b""
+        self._copy: list[bytes] = []
+        self._size = 0
+        self._facts: tuple[Usage | None, str | None, Stop | None] | None = None
+        self._problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the answer could not be read."""
+        return self._problem
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """The chunk before this one; blanks sent to keep the connection alive pass at once."""
+        self._size += len(chunk)
+        if self._size <= BODY_LIMIT:
+            self._copy.append(chunk)
+        now, self._held = self._held, chunk
+        if not self._held.strip():
+            now, self._held = now + self._held, b""
+        return now, b""
+
+    def rest(self) -> bytes:
+        """The last chunk."""
+        last, self._held = self._held, b""
+        return last
+
+    @property
+    def cut(self) -> bool:
+        """False: HTTP itself tells the end of such an answer."""
+        return False
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider billed."""
+        return self._read()[0]
+
+    @property
+    def model(self) -> str | None:
+        """The model that the answer names."""
+        return self._read()[1]
+
+    @property
+    def stop(self) -> Stop | None:
+        """How the answer ended."""
+        return self._read()[2]
+
+    def _read(self) -> tuple[Usage | None, str | None, Stop | None]:
+        if self._facts is None:
+            self._facts = (None, None, None)
+            try:
+                self._facts = read_json_response(self._protocol, self._unpacked())
+            except WireError as error:
+                self._problem = str(error)
+            self._copy.clear()
+        return self._facts
+
+    def _unpacked(self) -> bytes:
+        if self._size > BODY_LIMIT:
+            raise WireError(f"the answer is larger than {BODY_LIMIT // MIB} MiB")
+        body = b"".join(self._copy)
+        for coding in reversed(codings(self._encoding)):
+            body = Decoder(coding).feed(body)
+        return body
+
+
+class Through:
+    """An answer that is forwarded untouched; ``problem`` says why it could not be read, None where nobody wants to."""
+
+    usage: Usage | None = None
+    model: str | None = None
+    stop: Stop | None = None
+    cut = False
+
+    def __init__(self, problem: str | None = None) -> None:
+        self.problem = problem
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """The chunk, now."""
+        return chunk, b""
+
+    def rest(self) -> bytes:
+        """Nothing is ever held."""
+        return b""
+
+
+def listener(protocol: Protocol | None, status: int, kind: str, encoding: str) -> Listener:
+    """The listener for an answer with this status, Content-Type and Content-Encoding; ``protocol`` None: not ours."""
+    if protocol is None or status >= 400:
+        return Through()
+    if not kind.strip().lower().startswith("text/event-stream"):
+        return Whole(protocol, encoding)
+    try:
+        applied = codings(encoding)
+    except WireError as error:
+        return Through(str(error))
+    if len(applied) > 1:
+        return Through(f"the answer is packed more than once ({encoding})")
+    return Packed(protocol, applied[0]) if applied else Events(protocol)

@@ -1,0 +1,192 @@
+"""Where requests go, and the one HTTP client that takes them there.
+
+Only hop-by-hop headers are dropped; nothing is added, decoded, quoted or redirected. A request is sent again once, and
+only when nothing of an answer had been received (a kept-alive connection that the provider closed in the meantime).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from pointsman.errors import SettingsError, UpstreamError
+from pointsman.shell.bodies import Upload, sendable
+
+VENDORS: Mapping[str, str] = {
+    "anthropic": "https://api.anthropic.com",
+    "openai": "https://api.openai.com",
+    "google": "https://generativelanguage.googleapis.com",
+    "chatgpt": "https://chatgpt.com",
+}
+"""The vendors' public APIs: where requests go unless settings or the run say otherwise."""
+
+CONNECT_S = 30.0
+KEEP_ALIVE_S = 50.0
+"""Seconds an idle connection is kept: below the 60 s after which common load balancers (AWS ALB) close theirs."""
+
+HEADER_LIMIT = 256 * 1024
+HEADERS_AT_MOST = 1_000
+
+HOP_BY_HOP = frozenset((
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+))  # fmt: skip
+"""RFC 9110 section 7.6.1, and the obsolete Proxy-Connection."""
+
+AUTOMATIC = ("accept", "accept-encoding", "user-agent", "content-type")
+"""Headers that aiohttp would add by itself."""
+
+Headers = list[tuple[str, str]]
+
+
+class Upstreams:
+    """Which base URL serves which vendor: of the run, else of the settings, else one for all, else the public API."""
+
+    def __init__(self, all: str | None = None, by_vendor: Mapping[str, str] | None = None) -> None:
+        unknown = sorted(set(by_vendor or {}) - set(VENDORS))
+        if unknown:
+            raise SettingsError(f"upstreams names {unknown[0]!r}; it can name {', '.join(VENDORS)}")
+        self.all = checked(all) if all else None
+        self.by_vendor = {vendor: checked(url) for vendor, url in (by_vendor or {}).items()}
+
+    def base(self, vendor: str, run: Mapping[str, str] | None = None) -> str:
+        """The base URL for requests of ``vendor``, with the upstreams that the run's user had set."""
+        return (run or {}).get(vendor) or self.by_vendor.get(vendor) or self.all or VENDORS[vendor]
+
+    def every(self) -> list[str]:
+        """All base URLs in use."""
+        return [self.base(vendor) for vendor in VENDORS]
+
+
+def checked(url: str) -> str:
+    """``url`` as a base URL, without a final slash. Raises SettingsError when it is none, or carries a password."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(f"the upstream {url!r} is not a base URL such as https://api.anthropic.com")
+    if parts.username or parts.password:
+        raise SettingsError(f"the upstream on {parts.hostname} carries a password: keys travel in the client's headers")
+    return url.rstrip("/")
+
+
+def vendor_of(path: str, headers: Mapping[str, str]) -> str:
+    """Whose API a request speaks, told by path, then by headers (lower-case keys): a key of ``VENDORS``."""
+    if path.startswith(("/backend-api", "/wham", "/ps/")):
+        return "chatgpt"
+    if path.startswith(("/v1beta", "/v1alpha", "/upload/")) or "x-goog-api-key" in headers:
+        return "google"
+    if path.startswith(("/v1/messages", "/api/")):
+        return "anthropic"
+    if "anthropic-version" in headers or "x-api-key" in headers or "anthropic-beta" in headers:
+        return "anthropic"
+    agent = headers.get("user-agent", "").lower()
+    return "anthropic" if "claude" in agent or "anthropic" in agent else "openai"
+
+
+def join(base: str, target: str) -> str:
+    """The URL of ``target`` (raw path and query) under ``base``; a version segment that both name stands once.
+
+    OpenAI-style base URLs end in ``/v1`` and their paths begin with it.
+    """
+    last = base.rpartition("/")[2]
+    first = target.partition("?")[0].split("/")[1] if target.startswith("/") else ""
+    if first and last == first and first.startswith("v") and first[1:2].isdigit():
+        base = base[: -len(last) - 1]
+    return base + target
+
+
+def forwardable(raw: Iterable[tuple[bytes, bytes]], also_drop: Iterable[str] = ()) -> Headers:
+    """Raw headers without the hop-by-hop ones and ``also_drop`` (lower case); order, case and repeats are kept."""
+    pairs = [(_text(name), _text(value)) for name, value in raw]
+    drop = HOP_BY_HOP | set(also_drop)
+    for name, value in pairs:
+        if name.lower() == "connection":
+            drop |= {token.strip().lower() for token in value.split(",")}
+    return [(name, value) for name, value in pairs if name.lower() not in drop]
+
+
+def replaced(headers: Headers, name: str, value: str | None) -> Headers:
+    """The headers with ``name`` (lower case) set to ``value`` in its old place, or left out when it is None."""
+    if value is None:
+        return [(key, old) for key, old in headers if key.lower() != name]
+    return [(key, value if key.lower() == name else old) for key, old in headers]
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+class Outbound:
+    """The HTTP client: one connection pool without limits, for the life of the gateway."""
+
+    def __init__(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_S, sock_read=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=AUTOMATIC,
+            max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT,
+            max_headers=HEADERS_AT_MOST,
+        )
+
+    async def send(self, method: str, url: str, headers: Headers, body: Upload) -> aiohttp.ClientResponse:
+        """The provider's answer, its body still to be read. Raises UpstreamError when there is none."""
+        for attempt in (1, 2):
+            try:
+                return await self._send(method, url, headers, body)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                raise UpstreamError(f"{_place(url)} cannot be reached: {_words(error)}") from error
+            except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
+                lost = isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
+                if attempt == 2 or not lost or not body.whole:
+                    raise UpstreamError(f"{_place(url)} gave no answer: {_words(error)}") from error
+        raise AssertionError("two attempts either return or raise")
+
+    async def _send(self, method: str, url: str, headers: Headers, body: Upload) -> aiohttp.ClientResponse:
+        return await self._session.request(
+            method, URL(url, encoded=True), headers=headers, data=sendable(body.head) if body.whole else body.pieces(),
+            allow_redirects=False, proxy=_proxy(url),
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+async def received(answer: aiohttp.ClientResponse) -> bytes:
+    """The next chunk of an answer as it arrived, empty at its end. UpstreamError when the provider breaks off."""
+    try:
+        return await answer.content.readany()
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise UpstreamError(f"{answer.url.host} broke off in the middle of its answer: {_words(error)}") from error
+
+
+@lru_cache(maxsize=64)
+def _proxy_for(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names for a host, or None; never for this machine."""
+    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(host):
+        return None
+    return getproxies().get(scheme)
+
+
+def _proxy(url: str) -> str | None:
+    parts = urlsplit(url)
+    return _proxy_for(parts.scheme, parts.hostname or "")
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,379 @@
+"""The terminal screens: what was decided, what it cost, what else was possible, and the wheel back in your hands.
+
+Theory of operation. The app runs in its own process and only reads. A ``Feed`` folds the source into a read model; a
+timer polls it; widgets place the lines that ``view`` makes. Pins and marks go through ``Actions`` in worker threads and
+come back as events, like everything else: the screen never assumes that something happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual import work
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from pointsman.core.events import Mark, PinScope
+from pointsman.core.rows import SessionRow
+from pointsman.core.timeline import Timeline
+from pointsman.core.types import Config
+from pointsman.errors import LedgerError, PointsmanError
+from pointsman.tui import view
+from pointsman.tui.actions import Actions, Reading
+from pointsman.tui.dialogs import Choice, HelpDialog, PinDialog
+from pointsman.tui.feed import Feed, Source
+from pointsman.tui.figures import config_name
+from pointsman.tui.guide import empty_lines, trouble_lines
+from pointsman.tui.lines import Text
+from pointsman.tui.sessions import Sessions
+from pointsman.tui.timeline import Turns
+from pointsman.tui.why import Why
+
+POLL_S = 0.1
+"""Seconds between two looks at the ledger: a new decision is on screen within 0.25 s."""
+
+TICK_S = 1.0
+"""Seconds between two redraws of what changes by itself: the time a cache stays warm, what is running."""
+
+DIALOG_WIDTH = 66
+
+
+class Screens(App[None]):
+    """Sessions, turns, why; pins and marks. ``status`` is asked once a second for what the header says of the gateway."""
+
+    CSS_PATH = "live.tcss"
+    TITLE = "pointsman"
+    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-normal"), (130, "-wide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pin", "Pin"),
+        Binding("u", "unpin", "Unpin", show=False),
+        Binding("e", "escalate", "Escalate"),
+        Binding("g", "mark('good')", "Good"),
+        Binding("b", "mark('bad')", "Bad"),
+        Binding("o", "mark('overkill')", "Overkill"),
+        Binding("z", "unmark", "Undo", show=False),
+        Binding("f", "follow", "Follow"),
+        Binding("slash", "filter", "Filter", key_display="/", show=False),
+        Binding("left_square_bracket", "session(-1)", "Previous session", show=False),
+        Binding("right_square_bracket", "session(1)", "Next session", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(
+        self, source: Source, actions: Actions | None = None, *, follow: bool = True, session: str | None = None,
+        status: Callable[[], view.Status] | None = None, clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._feed = Feed(source)
+        self._actions = actions if actions is not None else Reading(source.name or "this recording")
+        self._follow = follow
+        self._wanted = session
+        self._chosen = session is not None
+        self._current: str | None = session
+        self._status = status
+        self._clock = clock
+        self._trouble = ""
+
+    # -- drawing ---------------------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """Header, sessions and turns side by side, why under the turns, cost per turn, footer."""
+        yield Text(id="header")
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield Sessions(id="sessions")
+            with Vertical(id="right"):
+                yield Turns(follow=self._follow, id="turns")
+                yield Why(id="why")
+        yield Text(id="trend")
+        yield Input(placeholder="words: cold, moved, bad, opus, #7 …", id="filter", compact=True)
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """First frame from the newest events; the rest in a worker; then follow."""
+        for name, title in (("sessions", "Sessions"), ("turns", "Turns"), ("why", "Why"), ("trend", "Cost per turn")):
+            panel = self.query_one(f"#{name}")
+            panel.border_title = title
+            panel.add_class("panel")
+        self.query_one("#turns").focus()
+        self._guarded(self._feed.preview)
+        self._draw()
+        if not self._feed.complete and not self._trouble:
+            self._read_all()
+        self.set_interval(POLL_S, self._poll)
+        self.set_interval(TICK_S, self._tick)
+
+    def _guarded(self, step: Callable[[], object]) -> bool:
+        """Run a step that reads the source; trouble becomes a screen with a sentence. Whether there is something new."""
+        try:
+            changed = step()
+        except LedgerError as error:
+            changed = str(error) != self._trouble
+            self._trouble = str(error)
+            return changed
+        recovered, self._trouble = bool(self._trouble), ""
+        return bool(changed) or recovered
+
+    def _poll(self) -> None:
+        if self._guarded(self._feed.poll):
+            self._draw()
+
+    def _tick(self) -> None:
+        self._draw()
+
+    @work(thread=True, exclusive=True, group="read")
+    def _read_all(self) -> None:
+        try:
+            timeline, seq = self._feed.whole()
+        except LedgerError:
+            return  # the poll meets the same trouble and shows it
+        self.call_from_thread(self._loaded, timeline, seq)
+
+    def _loaded(self, timeline: Timeline, seq: int) -> None:
+        self._guarded(lambda: self._feed.take(timeline, seq))
+        self._draw()
+
+    @property
+    def _timeline(self) -> Timeline:
+        return self._feed.timeline
+
+    @property
+    def _session(self) -> SessionRow | None:
+        return self._timeline.sessions.get(self._current) if self._current else None
+
+    def _draw(self) -> None:
+        """Hand every panel its lines."""
+        if len(self.screen_stack) == 0:
+            return
+        now, timeline = self._clock(), self._timeline
+        rows = timeline.newest()
+        self._pick(rows, now)
+        session = self._session
+        root = self.screen_stack[0]
+        header = view.header(timeline, now, self._state(), max(1, self.size.width - 1))
+        root.query_one("#header", Text).show([header])
+        root.query_one("#sessions", Sessions).show(rows, self._current, now)
+        turns = root.query_one("#turns", Turns)
+        turns.border_title = self._title(rows, session)
+        turns.show(session, timeline.outcomes)
+        self._explain()
+        self._draw_trend(session)
+
+    def _state(self) -> view.Status:
+        source = self._feed.source
+        status = self._status() if self._status else view.Status(live=source.live, where="" if source.live else source.name)
+        if not self._feed.complete and not self._trouble:
+            return view.Status(status.live, status.where, status.mode, status.profile, status.certificate, "reading …")
+        return status
+
+    def _pick(self, rows: list[SessionRow], now: float) -> None:
+        """Which session is shown: the one asked for, else the newest; a new one takes over when the old one is over."""
+        if self._chosen and self._current in self._timeline.sessions or not rows:
+            return
+        if self._chosen and self._wanted:
+            return  # asked for by name and not read yet
+        session = self._session
+        quiet = session is None or session.ended or (not session.running and now - session.seen > 60)
+        if quiet and (session is None or self.query_one("#turns", Turns).following):
+            self._current = rows[0].id
+
+    def _title(self, rows: list[SessionRow], session: SessionRow | None) -> str:
+        if session is None:
+            return "Turns"
+        pin = f" · ▣ {config_name(session.pin.config)} ({session.pin.scope})" if session.pin else ""
+        return f"Turns · {view.names(rows)[session.id]} · {session.client}{pin}"
+
+    def _explain(self) -> None:
+        root = self.screen_stack[0]
+        why, turns = root.query_one("#why", Why), root.query_one("#turns", Turns)
+        width = max(20, why.scrollable_content_region.width)
+        if self._trouble:
+            why.border_title = "Trouble"
+            why.show(trouble_lines(self._trouble, width))
+        elif self._session is None and self._feed.complete:
+            why.border_title = "Start"
+            why.show(empty_lines(self._feed.source.name or "the ledger", width))
+        else:
+            why.explain(self._session, turns.turn, self._timeline.outcomes, self._clock())
+
+    def _draw_trend(self, session: SessionRow | None) -> None:
+        trend = self.screen_stack[0].query_one("#trend", Text)
+        width = trend.scrollable_content_region.width
+        if session is None or not session.turns:
+            trend.show([])
+            return
+        trend.show(view.trend(session.turns, width))
+        trend.border_title = f"Cost per turn · {view.scale(session.turns, width)}"
+        trend.border_subtitle = f"net so far {view.net(session.totals)[0]}"
+
+    def on_turns_moved(self, message: Turns.Moved) -> None:
+        """Another turn: explain it."""
+        self._explain()
+
+    def on_sessions_chosen(self, message: Sessions.Chosen) -> None:
+        """Another session."""
+        self._current, self._chosen = message.session, True
+        self._draw()
+
+    def on_resize(self) -> None:
+        """The header and the trend depend on the width."""
+        self.call_after_refresh(self._draw)
+
+    # -- what a person can do --------------------------------------------------------------------------------------
+
+    def action_session(self, by: int) -> None:
+        """The previous or next session."""
+        self.query_one("#sessions", Sessions).step(by)
+
+    def action_follow(self) -> None:
+        """Follow the newest turn, or stop."""
+        turns = self.query_one("#turns", Turns)
+        turns.follow(not turns.following)
+        self.notify("Following the newest turn." if turns.following else "Staying on this turn; f follows again.")
+
+    def action_help(self) -> None:
+        """Keys and glyphs."""
+        self.push_screen(HelpDialog())
+
+    def action_filter(self) -> None:
+        """Open the filter line."""
+        line = self.query_one("#filter", Input)
+        line.add_class("open")
+        line.value = self.query_one("#turns", Turns).words
+        line.focus()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Filter while typing."""
+        self.query_one("#turns", Turns).filter(message.value)
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Keep the filter and go back to the turns."""
+        self._close_filter()
+        count = self.query_one("#turns", Turns).filter(message.value)
+        if message.value:
+            self.notify(f"{count} turns match {message.value!r}; / and an empty line show all.")
+
+    def key_escape(self) -> None:
+        """Leave the filter line; the filter ends."""
+        line = self.query_one("#filter", Input)
+        if line.has_class("open") or self.query_one("#turns", Turns).words:
+            line.value = ""
+            self.query_one("#turns", Turns).filter("")
+            self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter", Input).remove_class("open")
+        self.query_one("#turns", Turns).focus()
+
+    def action_pin(self) -> None:
+        """Choose a model, with the price of obeying."""
+        session = self._session
+        rows = view.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH) if session else []
+        if session is None or not rows:
+            self._say_no("Nothing can be pinned yet: no request of this session has been decided. `pointsman pin MODEL` works.")
+            return
+        self._ask("Pin a model", session, rows, session.newest.ran if session.newest else None, "session")
+
+    def action_escalate(self) -> None:
+        """One rung up for this task, priced first."""
+        session = self._session
+        if session is None:
+            self._say_no("There is no session to escalate.")
+            return
+        target, reason = view.escalation(session)
+        if target is None:
+            self._say_no(f"Cannot escalate: {reason}.")
+            return
+        rows = view.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH)
+        self._ask(f"Escalate to {config_name(target)}", session, rows, target, "task")
+
+    def _ask(self, title: str, session: SessionRow, rows: list[view.PinRow], at: Config | None, scope: PinScope) -> None:
+        note = view.warm_note(session, self._clock(), DIALOG_WIDTH)
+
+        def chosen(choice: Choice | None) -> None:
+            if choice is None:
+                self.notify("Nothing was pinned.")
+                return
+            self._do(lambda: self._actions.pin(choice.config, choice.scope, session.id))
+
+        self.push_screen(PinDialog(title, rows, note, at=at, scope=scope), chosen)
+
+    def action_unpin(self) -> None:
+        """End the pin."""
+        session = self._session
+        if session is None or session.pin is None:
+            self._say_no("Nothing is pinned in this session; p pins a model.")
+            return
+        self._do(lambda: self._actions.unpin(session.id))
+
+    def action_mark(self, mark: Mark) -> None:
+        """Judge the turn under the cursor."""
+        session, turn = self._session, self.query_one("#turns", Turns).turn
+        if session is None or turn is None:
+            self._say_no("There is no turn to mark.")
+            return
+        self._do(lambda: self._actions.mark(session.id, turn.n, mark, False), " z takes it back.")
+
+    def action_unmark(self) -> None:
+        """Take the mark of this turn back."""
+        session, turn = self._session, self.query_one("#turns", Turns).turn
+        held = turn.mark if turn else None
+        if session is None or turn is None or held is None:
+            self._say_no("This turn has no mark of yours; g, b and o set one.")
+            return
+        self._do(lambda: self._actions.mark(session.id, turn.n, held, True))
+
+    def _say_no(self, text: str) -> None:
+        self.notify(text, severity="warning")
+
+    @work(thread=True, group="do")
+    def _do(self, step: Callable[[], str], hint: str = "") -> None:
+        """Carry out an action off the screen's thread; its answer, or its refusal, is a toast."""
+        try:
+            said = step()
+        except PointsmanError as error:
+            self.call_from_thread(self.notify, str(error), severity="error", timeout=8)
+            return
+        self.call_from_thread(self.notify, said + hint)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: every action by name, then Textual's own."""
+        for title, text, action in (
+            ("Pin a model", "choose a model and how long it holds, with its price", self.action_pin),
+            ("Unpin", "end the pin of this session", self.action_unpin),
+            ("Escalate", "one model up for this task", self.action_escalate),
+            ("Undo mark", "take the mark of this turn back", self.action_unmark),
+            ("Follow", "follow the newest turn, or stop", self.action_follow),
+            ("Filter turns", "show only turns with these words", self.action_filter),
+        ):
+            yield SystemCommand(title, text, action)
+        yield from super().get_system_commands(screen)
+
+
+def run_app(
+    source: Source, actions: Actions | None = None, *, follow: bool = True, session: str | None = None,
+    status: Callable[[], view.Status] | None = None,
+) -> None:  # fmt: skip
+    """Show ``source`` until the user quits. Blocks; needs a terminal."""
+    Screens(source, actions, follow=follow, session=session, status=status).run()
+
+
+async def screenshot(
+    source: Source, *, size: tuple[int, int] = (100, 30), session: str | None = None, clock: Callable[[], float] = time.time,
+    status: Callable[[], view.Status] | None = None, keys: tuple[str, ...] = (),
+) -> str:  # fmt: skip
+    """The app's screen over ``source`` as an SVG document, without a terminal; ``keys`` are pressed first."""
+    app = Screens(source, session=session, clock=clock, status=status)
+    async with app.run_test(size=size) as pilot:
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+        return app.export_screenshot(title="pointsman tui")

@@ -1,0 +1,118 @@
+"""The dialogs: pin a model with its price shown, escalate by one rung, help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text as RichText
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from pointsman.core.events import PinScope
+from pointsman.core.types import Config
+from pointsman.tui.figures import Line, config_name, fit
+from pointsman.tui.guide import help_lines
+from pointsman.tui.lines import Text
+from pointsman.tui.view import PinRow
+
+SCOPES: tuple[tuple[PinScope, str], ...] = (
+    ("turn", "this turn"), ("task", "this task"), ("session", "session"), ("always", "always here"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the user chose to pin, and for how long."""
+
+    config: Config
+    scope: PinScope
+
+
+class PinDialog(ModalScreen[Choice | None]):
+    """Choose a config and how long it holds. The price of obeying is shown; nothing is refused here but what cannot run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "row(1)", "Next"),
+        Binding("up,k", "row(-1)", "Previous"),
+        Binding("right,l", "scope(1)", "Longer"),
+        Binding("left,h", "scope(-1)", "Shorter"),
+        Binding("enter", "pin", "Pin"),
+        Binding("escape,q", "dismiss(None)", "Cancel"),
+    ]
+
+    def __init__(self, title: str, rows: list[PinRow], note: str, *, at: Config | None, scope: PinScope = "session") -> None:
+        super().__init__()
+        self._title, self._rows, self._note = title, rows, note
+        self._at = next((i for i, row in enumerate(rows) if row.config == at), 0)
+        self._scope = next(i for i, (name, _) in enumerate(SCOPES) if name == scope)
+
+    def compose(self) -> ComposeResult:
+        """Rows, scopes, and how long the running model stays warm."""
+        with Vertical(id="dialog") as box:
+            box.border_title = self._title
+            box.border_subtitle = "enter pin · ←→ scope · esc cancel"
+            yield Static(id="rows")
+            yield Static("─" * 66, id="rule")
+            yield Static(id="scopes")
+            yield Static(self._note, id="note")
+
+    def on_mount(self) -> None:
+        """Draw the first state."""
+        self._draw()
+
+    def _draw(self) -> None:
+        text = RichText()
+        for i, row in enumerate(self._rows):
+            here = i == self._at
+            style = "dim" if row.veto else "bold reverse" if here else ""
+            text.append(f"{'▸' if here else ' '} ", "bold")
+            text.append(row.text.rstrip() if not here else row.text, style)
+            text.append("\n" if i < len(self._rows) - 1 else "")
+        self.query_one("#rows", Static).update(text)
+        scopes = RichText("hold for:  ")
+        for i, (_, label) in enumerate(SCOPES):
+            here = i == self._scope
+            scopes.append(fit(f"‹{label}›" if here else f" {label} ", len(label) + 4), "bold" if here else "")
+        self.query_one("#scopes", Static).update(scopes)
+
+    def action_row(self, by: int) -> None:
+        """Another model."""
+        self._at = (self._at + by) % len(self._rows)
+        self._draw()
+
+    def action_scope(self, by: int) -> None:
+        """Hold it longer or shorter."""
+        self._scope = max(0, min(self._scope + by, len(SCOPES) - 1))
+        self._draw()
+
+    def action_pin(self) -> None:
+        """Pin what is selected; a model that cannot take the request says why instead."""
+        row = self._rows[self._at]
+        if row.veto:
+            self.app.notify(f"{config_name(row.config)} cannot be pinned: {row.veto}", severity="warning")
+            return
+        self.dismiss(Choice(row.config, SCOPES[self._scope][0]))
+
+
+class HelpDialog(ModalScreen[None]):
+    """Keys, glyphs, and how to read the figures."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "dismiss(None)", "Close")]
+
+    def compose(self) -> ComposeResult:
+        """One scrolling page."""
+        with VerticalScroll(id="dialog") as box:
+            box.border_title = "Help"
+            box.border_subtitle = "esc close"
+            yield Text(id="help")
+
+    def on_mount(self) -> None:
+        """Fill the page."""
+        lines: list[Line] = help_lines(66)
+        text = self.query_one("#help", Text)
+        text.styles.height = len(lines)
+        text.show(lines)

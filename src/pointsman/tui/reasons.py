@@ -1,0 +1,343 @@
+"""Why: one decision explained in lines of text for a width, and the few words that stand for it in the timeline.
+
+Pure, and needs no Textual: the why panel and ``pointsman why`` show the same lines. Everything about candidates is
+modelled; what was billed stands beside what was predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log, pi, sqrt
+
+from pointsman.core.rows import RequestRow, TurnRow
+from pointsman.core.types import Belief, BreakEven, Candidate, Decision
+from pointsman.tui.figures import (
+    UNKNOWN,
+    Line,
+    Style,
+    bar,
+    cell,
+    cells,
+    change,
+    config_name,
+    crop,
+    fit,
+    fraction,
+    line_of,
+    money,
+    nickname,
+    share,
+    short,
+    signed,
+    span,
+    tokens,
+    wrap,
+)
+
+ENOUGH = 30
+"""Outcomes under which failure is shown as an interval and never as a bare number (design rule 3)."""
+
+FREE_POINTS = {
+    "session_start": "session start", "idle": "idle", "compaction": "compaction", "clear": "clear",
+    "subagent_start": "sub-agent start", "rewind": "rewind",
+}  # fmt: skip
+
+
+def because(turn: TurnRow) -> tuple[str, Style]:
+    """The turn's reason in a few words; what needs a person's eye is coloured."""
+    decision = turn.decision
+    if decision is None:
+        return UNKNOWN, "dim"
+    if turn.refused:
+        return f"{nickname(turn.refused[0].model)} refused by provider: asked model", "warn"
+    newest = turn.newest
+    if newest is not None and newest.failed:
+        return f"provider error {newest.status}", "bad"
+    text, style = _reason(turn, decision)
+    if newest is not None and newest.interrupted:
+        return f"{text} (interrupted)" if newest.stop == "hangup" else f"{text} (stream broke off)", "warn"
+    return text, style
+
+
+def _reason(turn: TurnRow, decision: Decision) -> tuple[str, Style]:
+    name = nickname(decision.chosen.model)
+    at = f"{FREE_POINTS[decision.free_point]}: " if decision.free_point else ""
+    match decision.reason:
+        case "asked":
+            return _stay(turn, decision), ""
+        case "no_ladder":
+            return "stay: no ladder known for this name", ""
+        case "unpriced":
+            return "stay: the asked model has no price", "warn"
+        case "pin":
+            would = f", else {nickname(decision.would.model)}" if decision.would and decision.would != decision.chosen else ""
+            return f"pinned {name}{would}", "pinned"
+        case "pin_refused":
+            return decision.notices[0] if decision.notices else "pin could not be honoured", "bad"
+        case "compaction":
+            return f"summary on {name}, which is warm", ""
+        case "retry":
+            return "retry: same decision", ""
+        case "retry_asked":
+            return "retry on the asked model", "warn"
+        case "sticky":
+            return "sticky: escalated earlier", ""
+        case "escalate":
+            return f"escalate to {name}", "warn"
+        case "free_point":
+            return (f"stay on {name}" if decision.action == "stay" else f"{at}{name} from here"), ""
+        case "schedule":
+            return f"scheduled: {name}", ""
+        case "fail_open":
+            return "an error of ours: original sent", "warn"
+        case _:
+            return f"{decision.reason}: {name}", ""
+
+
+def _stay(turn: TurnRow, decision: Decision) -> str:
+    """``stay: asked model``, with what moving would cost where a cheaper alternative is held back by that."""
+    here = decision.row(decision.chosen)
+    if turn.n <= 1 or here is None or here.run_usd is None:
+        return "stay: asked model"
+    cheaper = [
+        c for c in decision.candidates
+        if c.veto is None and c.config != decision.chosen and c.run_usd is not None and c.run_usd < here.run_usd
+        and c.round_trip_usd is not None and c.round_trip_usd > 0
+    ]  # fmt: skip
+    if not cheaper:
+        return "stay: asked model"
+    best = min(cheaper, key=lambda c: c.round_trip_usd or 0.0)
+    return f"stay: to {nickname(best.model)} and back {money(best.round_trip_usd, modelled=True)}"
+
+
+def fail_interval(fail: float, belief: Belief) -> tuple[float, float]:
+    """P(failure) if the task is one standard deviation of the belief easier or harder (the inverse of core.capability)."""
+    edge = min(max(fail, 1e-6), 1 - 1e-6)
+    ability = -log(edge / (1 - edge)) * sqrt(1 + pi / 8 * belief.sd * belief.sd)
+    return 1 / (1 + exp(ability + belief.sd)), 1 / (1 + exp(ability - belief.sd))
+
+
+def failure(fail: float | None, decision: Decision | None, outcomes: int) -> str:
+    """P(failure) for people: ``11%`` once enough outcomes are known, else an interval ``2–38%``; ``–`` where unknown."""
+    if fail is None or decision is None:
+        return UNKNOWN
+    if outcomes >= ENOUGH:
+        return f"{round(fail * 100)}%"
+    low, high = fail_interval(fail, decision.belief)
+    return f"{round(low * 100)}–{round(high * 100)}%"
+
+
+def why(
+    decision: Decision, width: int, *, turn: TurnRow | None = None, request: RequestRow | None = None,
+    history: Sequence[TurnRow] = (), outcomes: int = 0, now: float | None = None,
+) -> list[Line]:  # fmt: skip
+    """The decision explained: sentence, notices, candidates, flips, belief, predicted against billed, rules, gates.
+
+    ``turn``/``request`` add what was billed; ``history``: turns whose difficulty is drawn; ``now`` tells how long a
+    cache stays warm. ``width`` in cells.
+    """
+    out: list[Line] = [line_of((text, "bold")) for text in wrap(decision.sentence, width)]
+    for notice in decision.notices:
+        if notice not in decision.sentence:
+            out += [line_of((text, "warn")) for text in wrap(f"! {notice}", width, "  ")]
+    if decision.candidates:
+        out += _table(decision, width, outcomes)
+    out += _flips(decision, width)
+    out += _belief(decision, width, history, now)
+    if turn is not None:
+        out += _billed(turn, request, width)
+    out += _origins(decision, width)
+    return [crop(line, width) for line in out]
+
+
+def _table(decision: Decision, width: int, outcomes: int) -> list[Line]:
+    """The candidates, the chosen one first, then by what they cost until the task is done."""
+    rows = sorted(decision.candidates, key=lambda c: (c.config != decision.chosen, c.veto is not None, _total(c)))
+    base = decision.row(decision.chosen)
+    name_width = max(17, min(28, max(cells(config_name(c.config)) for c in rows) + 3))
+    heads = _heads(width - name_width - 3)
+    head = fit("", 3) + fit("candidate", name_width) + "".join(fit(h, size - 2, "right") + "  " for h, size in heads)
+    out = [line_of((head.rstrip(), "dim"))]
+    for candidate in rows:
+        mark, style = _mark(candidate, decision)
+        name = config_name(candidate.config)
+        name = f"‹{name}›" if candidate.config == decision.asked else f" {name}"
+        parts: list[tuple[str, Style]] = [(f" {mark} ", style), (fit(name, name_width), style)]
+        if candidate.veto:
+            parts.append((f"{candidate.veto}", "dim"))
+        else:
+            figures = (_figure(h, candidate, base, decision, outcomes) for h, _ in heads)
+            shown = "".join(fit(f, size - 2, "right") + "  " for f, (_, size) in zip(figures, heads, strict=True))
+            parts.append((shown.rstrip(), ""))
+        out.append(line_of(*parts))
+    return out
+
+
+def _total(candidate: Candidate) -> float:
+    return candidate.total_usd if candidate.total_usd is not None else float("inf")
+
+
+def _mark(candidate: Candidate, decision: Decision) -> tuple[str, Style]:
+    if candidate.config == decision.chosen:
+        return ("▣", "pinned") if decision.reason == "pin" else ("▶", "ran")
+    if candidate.veto:
+        return "⊘", "bad"
+    return ("○", "") if candidate.config == decision.would else (" ", "")
+
+
+COLUMNS = (
+    ("now ≈$", 8), ("refill ≈$", 11), ("fail", 8), ("wait", 8), ("total ≈$", 10), ("vs ▶", 8), ("way back", 10),
+    ("warm", 6), ("prompt", 8),
+)  # fmt: skip
+"""Heads and sizes of the candidate table; ``≈`` says that all is modelled, in USD where there is a dollar sign."""
+
+EXTRA = ("prompt", "warm", "way back", "wait", "vs ▶", "refill ≈$")
+"""What is left out first when the table does not fit."""
+
+
+def _heads(width: int) -> list[tuple[str, int]]:
+    """The columns that fit beside the names."""
+    heads = list(COLUMNS)
+    for extra in EXTRA:
+        if sum(size for _, size in heads) - 2 <= width:
+            break
+        heads = [head for head in heads if head[0] != extra]
+    return heads
+
+
+def _figure(head: str, candidate: Candidate, base: Candidate | None, decision: Decision, outcomes: int) -> str:
+    match head:
+        case "now ≈$":
+            now = None if candidate.input_usd is None else candidate.input_usd + (candidate.output_usd or 0.0)
+            return cell(now)
+        case "refill ≈$":
+            return cell(candidate.toll_usd)
+        case "fail":
+            return failure(candidate.fail, decision, outcomes)
+        case "wait":
+            return span(candidate.wait_s)
+        case "total ≈$":
+            return cell(candidate.total_usd)
+        case "way back":
+            return cell(candidate.way_back_usd) if candidate is not base else UNKNOWN
+        case "warm":
+            return share(candidate.p_warm) if candidate.cache_read else "no"
+        case "prompt":
+            return tokens(candidate.prompt) if candidate.prompt else UNKNOWN
+        case _:
+            if base is None or candidate is base or base.total_usd is None or candidate.total_usd is None:
+                return UNKNOWN
+            return change(candidate.total_usd - base.total_usd)
+
+
+def _flips(decision: Decision, width: int) -> list[Line]:
+    """Where the answer would flip to each alternative. ``at no difficulty`` is an answer."""
+    by_model: dict[str, list[str]] = {}
+    for point in decision.breakevens:
+        by_model.setdefault(short(point.model), []).append(_flip(point, decision.belief))
+    out: list[Line] = []
+    for i, (model, points) in enumerate(by_model.items()):
+        first = "flips to " if i == 0 else "      to "
+        for text in wrap(f"{model}: " + " · ".join(points), width, " " * 11, first):
+            out.append(line_of((text[:9], "dim"), text[9:]))
+    return out
+
+
+def _flip(point: BreakEven, belief: Belief) -> str:
+    if point.axis == "difficulty":
+        now = f"now {fraction(belief.hard)}" if belief.n else "nothing observed yet"
+        if point.at is None:
+            return "at no difficulty"
+        return f"difficulty {'above' if point.now is None or point.at >= point.now else 'below'} {fraction(point.at)} ({now})"
+    if point.axis == "requests":
+        if point.at is None:
+            return "never repaid by its price"
+        if point.at <= 0:
+            return "repaid at once"
+        return f"repaid after {point.at:,.0f} requests ({point.now or 0:,.0f} expected)"
+    if point.at is None:
+        return "at no price of your time"
+    return f"at {_minutes(point.at)} of yours per failure" + (f" (set: {_minutes(point.now)})" if point.now is not None else "")
+
+
+def _minutes(minutes: float) -> str:
+    if minutes < 10:
+        return f"{minutes:.1f} min"
+    return f"{minutes:,.0f} min" if minutes < 600 else f"{minutes / 60:,.0f} h"
+
+
+def _belief(decision: Decision, width: int, history: Sequence[TurnRow], now: float | None) -> list[Line]:
+    """Difficulty with its history, propensity, and how long the chosen prefix stays warm."""
+    belief = decision.belief
+    if belief.n:
+        wings = (Belief(belief.mu + belief.sd).hard - Belief(belief.mu - belief.sd).hard) / 2
+        hard = f"{fraction(belief.hard)}±{fraction(wings)} "
+    else:
+        hard = f"{UNKNOWN} (nothing observed yet) "
+    drawn = "".join(bar(t.hard, 1.0) if t.hard is not None else "·" for t in history[-14:])
+    row = decision.row(decision.chosen)
+    until = row.warm_until if row else None
+    parts = [f"propensity {decision.propensity:.2f}".replace("0.", ".")]
+    if until is not None and now is not None:
+        parts.append(f"warm {span(until - now)}" if until > now else "cold by now")
+    if decision.free_point:
+        parts.append(f"free point: {FREE_POINTS[decision.free_point]}")
+    return [line_of(("hard     ", "dim"), hard, (drawn, "accent"), (" · " if drawn.strip() else "· ") + " · ".join(parts))]
+
+
+def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]:
+    """What the turn was billed, beside what was predicted for the request at hand."""
+    totals = turn.totals
+    row = request or turn.first
+    known = totals.requests - totals.unknown - totals.errors
+    paid = money(totals.spent if known else None, at_least=bool(totals.unknown or totals.bounded))
+    gain = signed(totals.net if known > totals.unknown_asked else None, modelled=totals.modelled)
+    asked = money(totals.asked if known > totals.unknown_asked else None, modelled=totals.modelled)
+    if known == 0 and any(row.running for row in turn.requests):
+        return [line_of(("billed   ", "dim"), f"nothing yet: {_requests(turn)} under way")]
+    out = [line_of(("billed   ", "dim"), (paid, "bold"), f" · as asked {asked} · net {gain} · {_requests(turn)}")]
+    if row is not None and row.usage is not None:
+        usage = row.usage
+        text = f"read {tokens(usage.cache_read)}"
+        if row.predicted is not None:
+            text += f" (predicted {tokens(row.predicted[1])})"
+        text += f" · written {tokens(usage.written)}"
+        if row.predicted is not None:
+            text += f" (predicted {tokens(row.predicted[2])})"
+        text += f" · fresh {tokens(usage.fresh)} · out {tokens(usage.output + usage.reasoning)}"
+        if row.wait_s is not None:
+            text += f" · first byte {span(row.wait_s)}"
+        out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "tokens   ")]
+    if row is not None and row.error:
+        out += [line_of((part, "bad")) for part in wrap(row.error, width)]
+    return out
+
+
+def _requests(turn: TurnRow) -> str:
+    kinds = {"main": 0, "subagent": 0, "side": 0}
+    for row in turn.requests:
+        kinds[row.kind] += 1
+    parts = [f"{kinds['main']} request{'s' if kinds['main'] != 1 else ''}"]
+    parts += [f"{kinds['subagent']} by sub-agents"] if kinds["subagent"] else []
+    parts += [f"{kinds['side']} housekeeping"] if kinds["side"] else []
+    return ", ".join(parts)
+
+
+def _origins(decision: Decision, width: int) -> list[Line]:
+    """Rules with where they are written, the gates that ran, those that did not, and the versions in force."""
+    out: list[Line] = []
+    for rule in decision.rules:
+        out.append(line_of(("rule     ", "dim"), rule.name, (f"  from {rule.origin}", "dim")))
+    ran = [f"{gate.name}: {gate.said}" for gate in decision.gates if gate.ran]
+    idle = [gate for gate in decision.gates if not gate.ran]
+    for text in wrap(" · ".join(ran), width, " " * 9, "gates    ") if ran else []:
+        out.append(line_of((text, "dim")))
+    if idle:
+        said = dict.fromkeys(gate.said for gate in idle)
+        text = ", ".join(gate.name for gate in idle) + f" ({'; '.join(said)})"
+        out += [line_of((part, "dim")) for part in wrap(text, width, " " * 9, "not run  ")]
+    versions = [f"prices {decision.card_version}" if decision.card_version else ""]
+    versions += [f"policy {decision.policy_version}" if decision.policy_version else ""]
+    versions += [f"decision {decision.id}" if decision.id else ""]
+    text = " · ".join(part for part in versions if part)
+    return [*out, *([line_of((f"from     {text}", "dim"))] if text else [])]

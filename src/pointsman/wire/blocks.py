@@ -1,0 +1,293 @@
+"""What shows in one message of each protocol: whose words they are, and the facts. Called once per message.
+
+``look`` walks the content of a decoded message and fills ``Notes``. A message that has not the form its protocol
+promises raises ValueError with the end of a sentence ("has no role").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, MessageKind, Protocol
+from pointsman.wire import sensors
+from pointsman.wire.dialects import Dialect, is_result
+
+IMAGE_CHARS = 5_600
+"""An image or page counts as so many characters, whatever its encoding: about 1,600 tokens (Anthropic's vision guide,
+the largest standard image) at 3.5 characters per token. Base64 data would count hundredfold."""
+
+SERVER_RESULTS = ("server_tool_use", "mcp_tool_use", "mcp_tool_result", "container_upload")
+PLAIN_RESULTS = ("tool_result", "function_call_output")
+RESPONSES_SERVER = frozenset(
+    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools"}
+)
+RESPONSES_CALLS = frozenset(
+    {
+        "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call", "computer_call",
+        "mcp_approval_request", "tool_search_call",
+    }
+)  # fmt: skip
+
+
+class Notes:
+    """What was seen in one message. ``fixed``: the kind, where the role alone decides it."""
+
+    __slots__ = ("data_chars", "dialect", "facts", "fixed", "mark_s", "own", "result", "role", "words")
+
+    def __init__(self, dialect: Dialect, role: str) -> None:
+        self.dialect = dialect
+        self.role = role
+        self.fixed: MessageKind | None = None
+        self.words = False
+        self.result = False
+        self.own = ""
+        self.facts: dict[Fact, None] = {}
+        self.mark_s: int | None = None
+        self.data_chars = 0
+
+    def fact(self, name: Fact) -> None:
+        """Note a fact once."""
+        self.facts[name] = None
+
+    def said(self, text: Any) -> None:
+        """A text in the user's name: perhaps the user's words, perhaps the client's, perhaps an output."""
+        if not isinstance(text, str):
+            return
+        dialect, left = self.dialect, text.strip()
+        if is_result(dialect, left):
+            self.output(text, None)
+            return
+        if dialect.asks_summary(left):
+            self.fact("summarise")
+        if left.startswith(dialect.interrupts or ("\0",)):
+            self.fact("interrupt")
+        if left.startswith(dialect.continued or ("\0",)):
+            self.fact("continued")
+        own = dialect.own(left)
+        if own:
+            self.words = True
+            self.own = self.own or own
+        self.aside(left[: len(left) - len(own)])
+
+    def aside(self, text: str) -> None:
+        """A text of the client's own: a reminder, a developer message."""
+        if any(marker in text for marker in self.dialect.plan):
+            self.fact("plan_mode")
+
+    def output(self, text: str, failed: bool | None) -> None:
+        """An output of a tool; ``failed`` None: the protocol has no field for it, the text may say."""
+        self.result = True
+        ends = sensors.ends(text)
+        if failed is None and self.dialect.exit_codes:
+            failed = bool(sensors.exit_code(ends))
+        if failed:
+            self.fact("tool_error")
+        report = sensors.test_report(ends)
+        if report:
+            self.fact(report)
+
+    def image(self, data: Any) -> None:
+        """An image or document, with its encoded ``data`` where it is inline."""
+        self.fact("image")
+        if isinstance(data, str) and len(data) > IMAGE_CHARS:
+            self.data_chars += len(data) - IMAGE_CHARS
+
+    def mark(self, block: dict[str, Any]) -> None:
+        """A cache mark on ``block``."""
+        control = block.get("cache_control")
+        if isinstance(control, dict):
+            self.mark_s = max(self.mark_s or 0, HOUR if control.get("ttl") == "1h" else FIVE_MINUTES)
+
+
+def look(protocol: Protocol, dialect: Dialect, item: dict[str, Any]) -> Notes:
+    """What shows in one message (Responses: one input item). Raises ValueError for a form the protocol does not have."""
+    if protocol == "messages":
+        return _messages(dialect, item)
+    if protocol == "chat":
+        return _chat(dialect, item)
+    if protocol == "responses":
+        return _responses(dialect, item)
+    return _gemini(dialect, item)
+
+
+def _messages(dialect: Dialect, item: dict[str, Any]) -> Notes:
+    notes = Notes(dialect, _role(item))
+    notes.fixed = {"assistant": "assistant", "system": "system"}.get(notes.role)  # type: ignore[assignment]  # both are kinds
+    notes.mark(item)
+    if "output_config" in item:
+        notes.fact("effort")
+    for block in _content(item):
+        notes.mark(block)
+        kind = block.get("type")
+        if kind == "text":
+            _text(notes, block.get("text"))
+        elif kind == "tool_result":
+            _tool_result(notes, block)
+        elif kind in ("image", "document"):
+            _anthropic_image(notes, block)
+            notes.words = notes.words or (notes.fixed is None and not notes.result)
+        elif kind in ("thinking", "redacted_thinking"):
+            notes.fact("thinking")
+        elif kind == "tool_reference":
+            notes.fact("tool_reference")
+        elif kind == "compaction":
+            notes.fact("continued")
+        elif isinstance(kind, str) and (kind in SERVER_RESULTS or kind.endswith("_tool_result")):
+            notes.fact("server_tool")
+    return notes
+
+
+def _tool_result(notes: Notes, block: dict[str, Any]) -> None:
+    texts = []
+    for part in _content(block):
+        notes.mark(part)
+        kind = part.get("type")
+        if kind == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif kind in ("image", "document"):
+            _anthropic_image(notes, part)
+        elif kind == "tool_reference":
+            notes.fact("tool_reference")
+    failed = block.get("is_error")
+    notes.output("\n".join(texts), failed if isinstance(failed, bool) else None)
+
+
+def _anthropic_image(notes: Notes, block: dict[str, Any]) -> None:
+    source = block.get("source")
+    notes.image(source.get("data") if isinstance(source, dict) else None)
+
+
+def _chat(dialect: Dialect, item: dict[str, Any]) -> Notes:
+    notes = Notes(dialect, _role(item))
+    kinds: dict[str, MessageKind] = {
+        "assistant": "assistant", "system": "system", "developer": "system", "tool": "tool_result", "function": "tool_result",
+    }  # fmt: skip
+    notes.fixed = kinds.get(notes.role)
+    notes.mark(item)
+    texts = []
+    for part in _content(item):
+        notes.mark(part)
+        kind = part.get("type")
+        if kind == "text":
+            texts.append(part.get("text"))
+        elif kind in ("image_url", "input_audio", "file"):
+            url = part.get("image_url")
+            notes.image(url.get("url") if isinstance(url, dict) else url)
+            notes.words = notes.words or notes.fixed is None
+    if item.get("reasoning_content") or item.get("reasoning") or item.get("thinking_blocks"):
+        notes.fact("thinking")
+    if notes.fixed == "tool_result":
+        notes.output("\n".join(text for text in texts if isinstance(text, str)), None)
+    else:
+        for text in texts:
+            _text(notes, text)
+    return notes
+
+
+def _responses(dialect: Dialect, item: dict[str, Any]) -> Notes:
+    kind = item.get("type", "message")
+    if kind == "message":
+        return _responses_message(dialect, item)
+    notes = Notes(dialect, "assistant")
+    notes.fixed = "assistant"
+    if kind == "reasoning":
+        notes.fact("thinking")
+    elif kind in RESPONSES_SERVER:
+        notes.fact("server_tool")
+    elif kind in ("compaction", "compaction_summary", "context_compaction"):
+        notes.fact("continued")
+        notes.fixed = "reminder"
+    elif kind == "configuration_update":
+        notes.role, notes.fixed = "system", "system"
+        notes.fact("effort")
+    elif isinstance(kind, str) and kind.endswith("_output"):
+        notes.role, notes.fixed = "tool", "tool_result"
+        _responses_output(notes, item)
+    elif isinstance(kind, str) and kind not in RESPONSES_CALLS and kind.endswith(("_response", "_trigger", "_reference")):
+        notes.role, notes.fixed = "user", "reminder"
+    return notes
+
+
+def _responses_message(dialect: Dialect, item: dict[str, Any]) -> Notes:
+    notes = Notes(dialect, _role(item))
+    kinds: dict[str, MessageKind] = {"assistant": "assistant", "system": "system", "developer": "system"}
+    notes.fixed = kinds.get(notes.role)
+    if notes.fixed == "system" and dialect.client == "codex":
+        notes.fixed = "reminder"  # Codex tells the model of modes and permissions in developer messages
+    for part in _content(item):
+        kind = part.get("type")
+        if kind in ("input_text", "text"):
+            _text(notes, part.get("text"))
+        elif kind in ("input_image", "input_file"):
+            notes.image(part.get("image_url") or part.get("file_data"))
+            notes.words = notes.words or notes.fixed is None
+    return notes
+
+
+def _responses_output(notes: Notes, item: dict[str, Any]) -> None:
+    output = item.get("output")
+    texts = [output] if isinstance(output, str) else []
+    for part in output if isinstance(output, list) else ():
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif isinstance(part, dict) and part.get("type") == "input_image":
+            notes.image(part.get("image_url"))
+    notes.output("\n".join(texts), True if item.get("success") is False else None)
+
+
+def _gemini(dialect: Dialect, item: dict[str, Any]) -> Notes:
+    role = item.get("role", "user")
+    notes = Notes(dialect, "assistant" if role == "model" else str(role))
+    notes.fixed = "assistant" if role == "model" else None
+    for part in item.get("parts") or ():
+        if not isinstance(part, dict):
+            raise ValueError("holds a part that is not an object")
+        if part.get("thought") or part.get("thoughtSignature"):
+            notes.fact("thinking")
+        if "text" in part and not part.get("thought"):
+            _text(notes, part["text"])
+        if isinstance(part.get("inlineData"), dict) or "fileData" in part:
+            notes.image((part.get("inlineData") or {}).get("data"))
+            notes.words = notes.words or (notes.fixed is None and not notes.result)
+        response = part.get("functionResponse")
+        if isinstance(response, dict):
+            answer = response.get("response")
+            answer = answer if isinstance(answer, dict) else {}
+            notes.output(str(answer.get("output") or answer.get("error") or ""), True if answer.get("error") else None)
+    return notes
+
+
+def _text(notes: Notes, text: Any) -> None:
+    """A text block: the user's or the client's; in system messages always the client's; the model's own is no evidence."""
+    if notes.fixed is None:
+        notes.said(text)
+    elif notes.fixed != "assistant" and isinstance(text, str):
+        notes.aside(text)
+
+
+def _role(item: dict[str, Any]) -> str:
+    role = item.get("role")
+    if not isinstance(role, str):
+        raise ValueError("has no role")
+    return role
+
+
+def _content(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The blocks of a message; a string is one text block, null is none."""
+    content = item.get("content")
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise ValueError(f"has a content that is {kind_of(content)}")
+    for block in content:
+        if not isinstance(block, dict):
+            raise ValueError(f"holds a content block that is {kind_of(block)}, not an object")
+    return content
+
+
+def kind_of(value: Any) -> str:
+    """What JSON calls a value."""
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
