@@ -26,7 +26,8 @@ def book() -> Book:
 def body(*texts: str, model: str = OPUS, **more: Any) -> bytes:
     """A Messages body whose texts alternate between user and assistant; the last block carries the cache mark."""
     messages = [
-        {"role": "user" if i % 2 == 0 else "assistant", "content": [{"type": "text", "text": text}]} for i, text in enumerate(texts)
+        {"role": "user" if i % 2 == 0 else "assistant", "content": [{"type": "text", "text": text}]}
+        for i, text in enumerate(texts)
     ]
     messages[-1]["content"][0]["cache_control"] = {"type": "ephemeral"}  # type: ignore[index]
     value = {
@@ -176,16 +177,20 @@ def test_a_new_router_fed_with_the_events_goes_on_where_the_old_one_stopped(talk
     rows = [(type(e).__name__, json.loads(json.dumps(encode(e)))) for e in talk.router.events()]
     rebuilt = Router(Settings(), book, [decode(kind, row) for kind, row in rows])
     assert rebuilt.sessions == talk.router.sessions
-    args = {"path": "/v1/messages", "headers": HEADERS, "body": body("hello", "hi", "go on", "ok", "x"), "now": talk.now + 50, "dice": 0.5}
+    args = {
+        "path": "/v1/messages",
+        "headers": HEADERS,
+        "body": body("hello", "hi", "go on", "ok", "x"),
+        "now": talk.now + 50,
+        "dice": 0.5,
+    }
     live, again = talk.router.route(**args), rebuilt.route(**args)  # type: ignore[arg-type]
     assert replace(live.decision, id="") == replace(again.decision, id="")
 
 
 def test_contradictory_usage_is_unknown_and_noted_never_zero(talk: Talk) -> None:
     route = talk.send("hello")
-    talk.router.finish(
-        route.id, usage={"input_tokens": -5, "output_tokens": 1}, status=200, started=T0, ended=T0 + 1
-    )
+    talk.router.finish(route.id, usage={"input_tokens": -5, "output_tokens": 1}, status=200, started=T0, ended=T0 + 1)
     events = talk.router.events()
     finished = next(e for e in events if isinstance(e, Finished))
     assert finished.usage is None and any(getattr(e, "code", "") == "usage_unreadable" for e in events)
@@ -216,7 +221,9 @@ def test_a_body_that_cannot_be_read_is_said_to_be_so(talk: Talk, broken: bytes) 
         ),
     ],
 )  # fmt: skip
-def test_the_openai_formats_are_decided_and_billed_alike(book: Book, path: str, sent: dict[str, Any], usage: dict[str, Any]) -> None:
+def test_the_openai_formats_are_decided_and_billed_alike(
+    book: Book, path: str, sent: dict[str, Any], usage: dict[str, Any]
+) -> None:
     router = Router(Settings(), book)
     route = router.route(path=path, headers={}, body=json.dumps(sent).encode(), now=T0, dice=0.5)
     router.finish(route.id, usage=usage, status=200, started=T0, first_byte=T0 + 1, ended=T0 + 2)

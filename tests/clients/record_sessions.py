@@ -27,7 +27,6 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2] / "src")]
 
 from clients import real, scenarios  # noqa: E402  (a program sets its path first)
-
 from pointsman.sandbox.provider import Provider  # noqa: E402
 from pointsman.sandbox.script import Script  # noqa: E402
 from pointsman.shell import clients as wrapping  # noqa: E402
@@ -38,7 +37,7 @@ ROOT = Path(tempfile.gettempdir()) / "points"
 SPEED = 0.1
 """Factor on the provider's latencies: recordings keep an order of things without taking minutes."""
 
-OPUS, SONNET, GPT = "claude-opus-5-5", "claude-sonnet-4-5", "gpt-5.5"
+OPUS, SONNET, GPT, DEEPSEEK = "claude-opus-5-5", "claude-sonnet-4-5", "gpt-5.5", "deepseek-chat"
 
 
 @dataclass
@@ -87,7 +86,7 @@ class Stage:
     async def typed(self, prompt: str, until: Callable[[], bool], *keys: str, flags: Sequence[str] = ()) -> None:
         """Claude Code in a terminal: starts with ``prompt``, waits until ``until``, types ``keys`` (one line each)."""
         ours, theirs = pty.openpty()
-        wrapped = wrapping.wrap(self.client, self.recorder.url, [str(self.executable), "--model", self.model, *flags, prompt],
+        wrapped = wrapping.wrap(self.client, self.recorder.url, [str(self.executable), prompt, "--model", self.model, *flags],
                                 self.env, cwd=self.folder)
         process = subprocess.Popen(wrapped.argv, cwd=self.folder, env=dict(wrapped.env), stdin=theirs, stdout=theirs,
                                    stderr=theirs, start_new_session=True)
@@ -204,7 +203,7 @@ async def claude_title(stage: Stage) -> None:
         "projects": {str(stage.folder): project},
     }))
     await stage.typed(
-        scenarios.REPAIR, lambda: any(e.response is not None and "1 passed." in e.response.text for e in stage.recorder.exchanges),
+        scenarios.REPAIR, lambda: any(e.response and "1 passed." in e.response.text for e in stage.recorder.exchanges),
         "/context", "/exit", flags=("--permission-mode", "acceptEdits", "--allowedTools", "Bash,Read,Edit,Write"),
     )
 
@@ -221,19 +220,14 @@ async def three(stage: Stage) -> None:
 
 async def codex_compaction(stage: Stage) -> None:
     """Codex summarises by itself once the provider's figures pass its limit."""
-    await stage.run(scenarios.REPAIR, scenarios.GROW, flags=("-c", "model_auto_compact_token_limit=13000"))
-
-
-async def codex_subagent(stage: Stage) -> None:
-    """A sub-agent in a thread of its own."""
-    await stage.run(scenarios.REPAIR, scenarios.LOOK, flags=("--enable", "multi_agent_v2"))
+    await stage.run(scenarios.REPAIR, scenarios.GROW, flags=("-c", "model_auto_compact_token_limit=10200"))
 
 
 async def opencode_custom(stage: Stage) -> None:
     """A provider of the user's own, OpenAI-compatible, with a small model for titles."""
-    models = {name: {"limit": {"context": 272000, "output": 32000}} for name in (GPT, "gpt-5-mini")}
+    models = {name: {"limit": {"context": 128000, "output": 8000}} for name in (DEEPSEEK,)}
     stage.env["OPENCODE_CONFIG_CONTENT"] = json.dumps({
-        "model": f"house/{GPT}", "small_model": "house/gpt-5-mini",
+        "model": f"house/{DEEPSEEK}", "small_model": f"house/{DEEPSEEK}",
         "provider": {"house": {"npm": "@ai-sdk/openai-compatible", "models": models,
                                "options": {"baseURL": "http://127.0.0.1:9/v1", "apiKey": "fake-key"}}},
     })
@@ -275,9 +269,8 @@ SESSIONS: dict[str, tuple[str, str, Play, Callable[[], Script]]] = {
     "codex-gpt-5-5-plain": ("codex", GPT, one, scenarios.script),
     "codex-gpt-5-5-resume": ("codex", GPT, three, scenarios.script),
     "codex-gpt-5-5-compaction": ("codex", GPT, codex_compaction, scenarios.script),
-    "codex-gpt-5-5-subagent": ("codex", GPT, codex_subagent, scenarios.script),
     "opencode-sonnet-4-5-plain": ("opencode", f"anthropic/{SONNET}", three, scenarios.script),
-    "opencode-gpt-5-5-compatible": ("opencode", f"house/{GPT}", opencode_custom, scenarios.script),
+    "opencode-deepseek-compatible": ("opencode", f"house/{DEEPSEEK}", opencode_custom, scenarios.script),
     "aider-sonnet-4-5-plain": ("aider", SONNET, aider, scenarios.editing_script),
 }
 

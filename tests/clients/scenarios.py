@@ -114,6 +114,9 @@ DIALOGUE: Mapping[str, Step] = {
 }
 """The user's words to what the provider does about them."""
 
+GO_ON = Steps(RUN, "I went on from the summary, and the test passes.")
+"""For a prompt that is not ours: the summary after a compaction in the middle of a turn."""
+
 AGENT = Steps(read("calc.py", "I read it."), "add adds and mul multiplies: both are right.")
 
 
@@ -121,7 +124,7 @@ def dialogue(request: Incoming) -> Reply:
     """The reply that belongs to the newest words of the user."""
     if request.agent:
         return answer(AGENT, request)
-    step = next((step for words, step in DIALOGUE.items() if words in request.prompt), "Go on.")
+    step = next((step for words, step in DIALOGUE.items() if words in request.prompt), GO_ON)
     return answer(step, request)
 
 

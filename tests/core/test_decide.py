@@ -79,8 +79,18 @@ class Play:
         account = accounting.account(self.session, request, decision, decision.chosen, usage, self.book, self.now)
         self.tell(
             Finished(
-                self.now + 5, "s1", decision.id, status, stop, self.now, self.now + 5, self.now + 1,  # type: ignore[arg-type]
-                usage if status == 200 else None, decision.chosen, ttl_s=300, asked_usage=account.asked_usage,
+                self.now + 5,
+                "s1",
+                decision.id,
+                status,
+                stop,
+                self.now,
+                self.now + 5,
+                self.now + 1,  # type: ignore[arg-type]
+                usage if status == 200 else None,
+                decision.chosen,
+                ttl_s=300,
+                asked_usage=account.asked_usage,
             )  # fmt: skip
         )
 
@@ -88,7 +98,12 @@ class Play:
 def test_uncertified_means_the_asked_model_and_the_alternatives_are_priced(book: Book) -> None:
     play = Play(book)
     first = play.prompt("fix the flaky test")
-    assert (first.chosen, first.action, first.reason, first.free_point) == (Config(OPUS, "high"), "stay", "asked", "session_start")
+    assert (first.chosen, first.action, first.reason, first.free_point) == (
+        Config(OPUS, "high"),
+        "stay",
+        "asked",
+        "session_start",
+    )
     assert [c.model for c in first.candidates] == [SONNET, OPUS, FABLE]
     assert all(c.input_usd and c.run_usd and c.total_usd for c in first.candidates)
     later = play.prompt()
@@ -143,7 +158,7 @@ def test_compaction_stays_on_the_model_that_holds_the_cache(book: Book) -> None:
     play.tell(Pinned(play.now, "s1", Config(SONNET), "turn", "pointsman pin"))
     play.prompt()
     play.tell(Unpinned(play.now, "s1", "turn", "scope", "the turn is over"))
-    summary = play.send(purpose="compaction")
+    summary = play.send(purpose="compaction", body_hash=99)
     assert (summary.chosen.model, summary.reason) == (SONNET, "compaction")
 
 

@@ -31,7 +31,9 @@ def ask(*messages: Message, **more: object) -> Request:
     return Request(**{**values, **more})  # type: ignore[arg-type]
 
 
-def after(session: Session | None, request: Request, place: Place, *, stop: str = "final", status: int = 200, at: float = 0.0) -> Session:
+def after(
+    session: Session | None, request: Request, place: Place, *, stop: str = "final", status: int = 200, at: float = 0.0
+) -> Session:
     """The session as it is once ``request`` has been answered."""
     session = session or Session(id=place.session)
     lane = session.lanes.get(place.lane) or Lane(place.lane, place.kind)

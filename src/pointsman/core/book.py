@@ -77,7 +77,7 @@ class Book:
         self.version = map_name + (f"+{digest(mine)}" if mine else "")
         self._names: dict[str, Name] = {}
         self._cards: dict[str, PriceCard | None] = {}
-        self._known: dict[tuple[str, str], Any] = {}
+        self._known: dict[tuple[str, str], Any] = {}  # filled on first use; the answers never change
 
     # ---- prices
 
@@ -131,7 +131,7 @@ class Book:
             return asked
         prefix = self._name(asked).prefix if asked and self.vendor(asked) == self.vendor(word) else ""
         if self.has(word):
-            return word if "/" in word or not prefix else prefix + word
+            return self._spelled(word, prefix)
         tier = self._tier_named(word.lower(), asked)
         if tier is not None:
             return tier
@@ -141,7 +141,16 @@ class Book:
                 for form in (begin + short, begin + short.replace(".", "-")):
                     if begin.endswith("-") and self.has(form):
                         return form
-        return word.lower() if word != word.lower() and self.has(word.lower()) else None
+        return None
+
+    def _spelled(self, word: str, prefix: str) -> str:
+        """A known model as its vendor writes it (``GPT-6.1-sol`` becomes ``gpt-6.1-sol``), with the prefix that is in use."""
+        name = self._name(word)
+        if name.vendor is not None and not name.prefix and word not in self._rows and word not in self._overrides:
+            same = name.bare.lower()
+            members = {m.lower(): m for tier in name.vendor.tiers for m in tier.members}
+            word = members.get(same, same)
+        return word if "/" in word else prefix + word
 
     def ladder(self, model: str) -> tuple[str, ...]:
         """The vendor's models from cheap to strong, in strictly ascending price, with ``model`` in place of its own tier.
@@ -245,10 +254,12 @@ class Book:
         return self._once("tokens", model, lambda m: float((self._row_for("targets", "tokenizers", m) or {}).get("tokens", 1.0)))
 
     def ability(self, model: str, effort: str | None = None) -> tuple[float, float, str]:
-        """Ability in logits, its standard deviation, and where the figure is from; ``effort`` shifts it."""
+        """Ability in logits, its standard deviation, and where the figure is from; an ``effort`` it takes shifts it."""
         theta, sd, source = self._once("ability", model, self._ability)
-        shift = self._tables["abilities"]["efforts"].get(effort, 0.0) if effort else 0.0
-        return theta + shift, sd, source
+        if effort is None or effort not in self.target(model).efforts:
+            return theta, sd, source
+        shift = float(self._tables["abilities"]["efforts"].get(effort, 0.0))
+        return theta + shift, sd, f"{source}; effort {effort}: {shift:+.1f}"
 
     def _ability(self, model: str) -> tuple[float, float, str]:
         table = self._tables["abilities"]
@@ -262,7 +273,7 @@ class Book:
         return unknown["a"] + unknown["b"] * log(dollars), unknown["sd"], str(unknown["source"])
 
     def speed(self, model: str) -> Speed:
-        """How fast ``model`` answers, as a prior."""
+        """How fast ``model`` answers: a prior, until the ledger knows."""
         return self._once("speed", model, self._speed)
 
     def _speed(self, model: str) -> Speed:

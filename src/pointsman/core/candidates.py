@@ -131,7 +131,8 @@ def _prompt(model: str, at: Setting) -> int:
     last_model = lane.last_model if lane else None
     factor = at.book.token_factor(last_model, model) if last_model else 1.0
     ratios = lane.chars_per_token if lane else {}
-    return cache.prompt_tokens(at.request, at.place.kept, last, last_model, model, ratios, factor)
+    before = len(lane.messages) if lane else None
+    return cache.prompt_tokens(at.request, at.place.kept, last, last_model, model, ratios, factor, before=before)
 
 
 def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:

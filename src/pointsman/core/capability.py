@@ -24,5 +24,9 @@ def sigmoid(x: float) -> float:
 def p_success(belief: Belief, theta: float, theta_sd: float, handover: bool = False) -> float:
     """P(success) = sigmoid((theta - kappa - mu) / sqrt(1 + pi/8 (v + v_theta))), all in logits."""
     kappa = HANDOVER if handover else 0.0
-    spread = sqrt(1.0 + pi / 8.0 * (belief.sd * belief.sd + theta_sd * theta_sd))
-    return sigmoid((theta - kappa - belief.mu) / spread)
+    return sigmoid((theta - kappa - belief.mu) / spread_of(belief.sd, theta_sd))
+
+
+def spread_of(sd: float, theta_sd: float) -> float:
+    """How much uncertainty flattens the curve: sqrt(1 + pi/8 (v + v_theta))."""
+    return sqrt(1.0 + pi / 8.0 * (sd * sd + theta_sd * theta_sd))

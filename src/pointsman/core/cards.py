@@ -229,7 +229,7 @@ def _multiplied(row: Mapping[str, Any], base: Schedule) -> dict[str, Schedule]:
     """Services that the row gives as a multiple of every standard price: fast mode, regional processing."""
     found: dict[str, float] = {}
     entry = row.get("provider_specific_entry")
-    for name, value in (entry.items() if isinstance(entry, Mapping) else ()):
+    for name, value in entry.items() if isinstance(entry, Mapping) else ():
         times = number(value)
         if times and name in ("fast", "us", "eu"):
             found[name] = times
@@ -272,7 +272,7 @@ def _hours(spans: Any, weekdays: Any, offset_s: int) -> list[Hours]:
     days: frozenset[int] = frozenset()
     if weekdays is not None:
         listed = weekdays if isinstance(weekdays, (list, tuple)) else ()
-        days = frozenset(found for item in listed if (found := _weekday(item)))
+        days = frozenset(iso for item in listed if (iso := _weekday(item)))
         if not days:
             return []
     out = []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pointsman.core.candidates import Setting, odds_of
-from pointsman.core.capability import p_success
+from pointsman.core.capability import sigmoid, spread_of
 from pointsman.core.policy import Odds, cost_to_go
 from pointsman.core.types import Belief, BreakEven, Candidate, Config, FreePoint, Reason
 
-GRID = tuple(-6.0 + 0.5 * i for i in range(25))
+GRID = tuple(float(mu) for mu in range(-6, 7))
 """Difficulties at which the flip is looked for, in logits: beyond +-6 every current model always fails or always solves."""
+
+HALVINGS = 8
+"""Bisection steps after the grid: to 1/256 of a logit."""
 
 
 def usd(amount: float) -> str:
@@ -135,23 +139,26 @@ def _repair(mine: Candidate, row: Candidate, odds: Odds) -> float:
 
 def _difficulty(mine: Candidate, row: Candidate, at: Setting, odds: Odds) -> BreakEven:
     """The difficulty at which the cheaper one to go on with changes; both models' failure moves with it. None: at no difficulty."""
-    book, sd = at.book, at.belief.sd
-    (t_mine, s_mine, _), (t_row, s_row, _) = book.ability(mine.model), book.ability(row.model)
+    fails_mine, fails_row = _fails(mine.model, at), _fails(row.model, at)
     repair = _repair(mine, row, odds)
 
     def gap(mu: float) -> float:
-        belief = Belief(mu, sd)
-        return cost_to_go(mine, 1.0 - p_success(belief, t_mine, s_mine), repair, odds) - cost_to_go(
-            row, 1.0 - p_success(belief, t_row, s_row), repair, odds
-        )
+        return cost_to_go(mine, fails_mine(mu), repair, odds) - cost_to_go(row, fails_row(mu), repair, odds)
 
-    now = gap(at.belief.mu)
-    flips = [mu for mu in GRID if (gap(mu) > 0) != (now > 0)]
+    mu = at.belief.mu
+    cheaper = gap(mu) > 0
+    flips = [point for point in GRID if (gap(point) > 0) != cheaper]
     if not flips:
         return BreakEven(row.model, row.effort, "difficulty", None, at.belief.hard)
-    nearest = min(flips, key=lambda mu: abs(mu - at.belief.mu))
-    low, high = at.belief.mu, nearest
-    for _ in range(12):
+    low, high = mu, min(flips, key=lambda point: abs(point - mu))
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if (gap(middle) > 0) != (now > 0) else (middle, high)
-    return BreakEven(row.model, row.effort, "difficulty", Belief(high, sd).hard, at.belief.hard)
+        low, high = (low, middle) if (gap(middle) > 0) != cheaper else (middle, high)
+    return BreakEven(row.model, row.effort, "difficulty", Belief(high).hard, at.belief.hard)
+
+
+def _fails(model: str, at: Setting) -> Callable[[float], float]:
+    """P(failure) of ``model`` as a function of the difficulty in logits, at the spread of the present belief."""
+    theta, theta_sd, _ = at.book.ability(model)
+    spread = spread_of(at.belief.sd, theta_sd)
+    return lambda mu: sigmoid((mu - theta) / spread)

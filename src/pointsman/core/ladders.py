@@ -77,8 +77,13 @@ def read_vendors(table: Mapping[str, Any]) -> tuple[Vendor, ...]:
             prefix=tuple(row["prefix"]),
             rows=tuple(row["map"]),
             tiers=tuple(
-                Tier(t["name"], tuple(t.get("alias", ())), tuple(t["members"]), tuple(x.lower() for x in t.get("also", ())),
-                     tuple(t.get("pattern", ())))
+                Tier(
+                    t["name"],
+                    tuple(t.get("alias", ())),
+                    tuple(t["members"]),
+                    tuple(x.lower() for x in t.get("also", ())),
+                    tuple(t.get("pattern", ())),
+                )
                 for t in row["tiers"]
             ),  # fmt: skip
             source=row["source"],

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pointsman.core.cache import common
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import HOUR, ClientMove, LaneKind, Message, Place, Relation, Request
 
@@ -130,15 +131,8 @@ def _first(
     )  # fmt: skip
 
 
-def common(old: tuple[Message, ...], new: tuple[Message, ...]) -> int:
-    """How many leading messages two requests share. Fast when one extends the other."""
-    n = min(len(old), len(new))
-    if n and old[n - 1].hash == new[n - 1].hash and all(a is b or a.hash == b.hash for a, b in zip(old, new, strict=False)):
-        return n
-    for i in range(n):
-        if old[i].hash != new[i].hash:
-            return i
-    return n
+HEAD = 4
+"""Messages at the start of a history among which a summary stands."""
 
 
 def _spoken(messages: Iterable[Message]) -> bool:
@@ -191,7 +185,8 @@ def _relation(request: Request, session: Session, lane: Lane, kept: int, now: fl
 
 
 def _continued(messages: tuple[Message, ...]) -> bool:
-    return any("continued" in message.facts for message in messages)
+    """Whether a history begins from a summary: it stands at its head, beside the client's own reminders."""
+    return any("continued" in message.facts for message in messages[:HEAD])
 
 
 def _new_turn(request: Request, lane: Lane, kept: int, relation: Relation) -> bool:

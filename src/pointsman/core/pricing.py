@@ -232,9 +232,7 @@ def effort_change(rates: Rates, ttl_s: int, context: int, kept: int, in_band: bo
     return 0.0 if in_band else toll(rates, ttl_s, context, kept)
 
 
-def advice(
-    advisor: Rates, executor: Rates, ttl_s: int, digest: int, answer: int, carried: int, requests: int
-) -> float:
+def advice(advisor: Rates, executor: Rates, ttl_s: int, digest: int, answer: int, carried: int, requests: int) -> float:
     """USD of one consult: send ``digest`` tokens uncached, get ``answer`` tokens, carry ``carried`` of them from then on."""
     carry = executor.write(ttl_s) * carried + executor.cache_read * carried * max(0, requests - 1)
     return advisor.fresh * digest + advisor.output * answer + carry

@@ -161,7 +161,10 @@ class Timeline:
         return session
 
     def _always_pin(self, cwd: str | None) -> Pinned | None:
-        return next((pin for pin in reversed(self.always) if pin.cwd in (None, cwd)), None)
+        """The pin that always holds in ``cwd``, else the one that holds everywhere; the newest of each."""
+        here = [pin for pin in self.always if pin.cwd is not None and pin.cwd == cwd]
+        everywhere = [pin for pin in self.always if pin.cwd is None]
+        return next(reversed(here or everywhere), None)
 
     def _place(self, session: SessionRow, row: RequestRow, decision: Decision) -> None:
         """Put a new row into its turn; only a person's prompt in the main lane opens one."""
@@ -282,21 +285,18 @@ class Timeline:
         return session
 
     def _unpinned(self, event: Unpinned) -> SessionRow | None:
-        if event.session is None or event.scope == "always":
-            self.always = [pin for pin in self.always if pin.cwd != event.cwd]
         if event.session is not None:
             one = self.sessions.get(event.session)
             if one is not None:
-                self._release(one, event.why)
+                one.pin = None
+                one.notices.append(event.why)
             return one
+        self.always = [pin for pin in self.always if pin.cwd != event.cwd]
         for held in self.sessions.values():
             if held.pin and held.pin.session is None and held.pin.cwd == event.cwd:
-                self._release(held, event.why)
+                held.pin = self._always_pin(held.cwd)
+                held.notices.append(event.why)
         return None
-
-    def _release(self, session: SessionRow, why: str) -> None:
-        session.pin = self._always_pin(session.cwd)
-        session.notices.append(why)
 
     def _label(self, id: str, n: int, mark: Mark | None) -> SessionRow | None:
         session = self.sessions.get(id)

@@ -14,6 +14,20 @@ from pointsman.sandbox.script import Housekeeping, Rules, Script, Steps, Turns
 from pointsman.sandbox.tasks import tool_task, use
 
 __all__ = [
-    "Call", "Clock", "Housekeeping", "Incoming", "Provider", "Reply", "Rules", "Script", "Steps", "Text", "Thinking", "Turns",
-    "faults", "say", "tool_task", "use",
+    "Call",
+    "Clock",
+    "Housekeeping",
+    "Incoming",
+    "Provider",
+    "Reply",
+    "Rules",
+    "Script",
+    "Steps",
+    "Text",
+    "Thinking",
+    "Turns",
+    "faults",
+    "say",
+    "tool_task",
+    "use",
 ]

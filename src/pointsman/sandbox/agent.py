@@ -8,6 +8,7 @@ against, it also has the recorded failures happen again (a status, a cut).
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -55,14 +56,20 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A client that changes nothing: no automatic headers worth naming, no decoding, no time limit."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False,
-                                     skip_auto_headers=("User-Agent", "Accept", "Content-Type")) as session:
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=connector, auto_decompress=False, skip_auto_headers=("User-Agent", "Accept", "Content-Type")
+    ) as session:
         yield session
 
 
 async def play(
-    recording: Path | str | RecordedSession, base_url: str, clock: Clock | None = None, *, provider: Provider | None = None,
-    pace: float = 0.0, heard: Callable[[Heard], None] | None = None,
+    recording: Path | str | RecordedSession,
+    base_url: str,
+    clock: Clock | None = None,
+    *,
+    provider: Provider | None = None,
+    pace: float = 0.0,
+    heard: Callable[[Heard], None] | None = None,
 ) -> list[Heard]:
     """Play a recording and return what came back, one row per request.
 
@@ -94,9 +101,13 @@ async def play(
 
 def _cue(provider: Provider, played: Played) -> None:
     """Have the provider fail as it did when this request was recorded."""
+
     def same(request: Incoming) -> bool:
-        return request.body == played.value or request.session == Incoming(
-            played.protocol or "chat", played.path, "", False, dict(played.headers), played.value or {}).session
+        return (
+            request.body == played.value
+            or request.session
+            == Incoming(played.protocol or "chat", played.path, "", False, dict(played.headers), played.value or {}).session
+        )
 
     if played.protocol is None:
         return
@@ -106,7 +117,9 @@ def _cue(provider: Provider, played: Played) -> None:
         provider.fault(faults.cut("text" if played.events else "headers"), when=same)
     elif played.status is not None and played.status >= 400:
         retry = played.headers.get("retry-after")
-        provider.fault(faults.status(played.status, retry_after=float(retry) if retry else None, body=played.text or None), when=same)
+        provider.fault(
+            faults.status(played.status, retry_after=float(retry) if retry else None, body=played.text or None), when=same
+        )
 
 
 async def _send(client: aiohttp.ClientSession, base_url: str, played: Played) -> Heard:
@@ -126,7 +139,7 @@ async def _send(client: aiohttp.ClientSession, base_url: str, played: Played) ->
 async def _exchange(client: aiohttp.ClientSession, played: Played, url: URL, headers: Mapping[str, str]) -> Heard:
     """One request and its answer; hangs up after the first events where the recorded client did."""
     data, error, hung_up = bytearray(), None, False
-    async with client.request(played.method, url, data=_payload(played.body), headers=headers, allow_redirects=False) as answer:
+    async with client.request(played.method, url, data=io.BytesIO(played.body) if played.body else None, headers=headers, allow_redirects=False) as answer:
         try:
             async for chunk in answer.content.iter_any():
                 data += chunk
@@ -139,16 +152,18 @@ async def _exchange(client: aiohttp.ClientSession, played: Played, url: URL, hea
         return _heard(played, answer, bytes(data), error, hung_up)
 
 
-def _payload(body: bytes) -> aiohttp.payload.Payload | None:
-    """A body as a payload: large plain bytes would be warned about."""
-    return aiohttp.payload.BytesPayload(body) if body else None
-
-
 def _heard(played: Played, answer: aiohttp.ClientResponse, data: bytes, error: str | None, hung_up: bool) -> Heard:
     protocol = played.protocol
     text = data.decode("utf-8", "replace") if protocol is not None else ""
     return Heard(
-        played.n, played.path, answer.status, model_of(protocol, text) if protocol else None, usage_of(protocol, text) if protocol else None,
-        ended(protocol, text) if protocol else error is None, hung_up, error,
-        {name.lower(): value for name, value in answer.headers.items()}, data,
+        played.n,
+        played.path,
+        answer.status,
+        model_of(protocol, text) if protocol else None,
+        usage_of(protocol, text) if protocol else None,
+        ended(protocol, text) if protocol else error is None,
+        hung_up,
+        error,
+        {name.lower(): value for name, value in answer.headers.items()},
+        data,
     )

@@ -36,25 +36,30 @@ def speaker(protocol: Protocol) -> Speaker:
 
 
 def answer_for(
-    request: Incoming, row: Model, reply: Reply, prompt: Bill, *, seed: str, now: float,
-    skipped: frozenset[tuple[int, int]] = frozenset(), stop: str | None = None,
+    request: Incoming, row: Model, given: Reply, prompt: Bill, *, seed: str, now: float, skipped: frozenset[tuple[int, int]]
 ) -> Answer:
-    """The answer to ``request``: ``prompt`` is the bill of its input; ``stop`` overrides the stop reason (the window)."""
-    reply = limited(reply, row, max_output(request))
+    """The answer to ``request``: ``prompt`` is the bill of its input; the output ends at its limit, or where the window does."""
+    room = row.window - prompt.prompt
+    limit = max_output(request)
+    reply = limited(given, row, room if limit is None else min(limit, room))
     reasoning = sum(_tokens(row, part) for part in reply.parts if isinstance(part, Thinking))
     output = reply.output_tokens if reply.output_tokens is not None else sum(_tokens(row, part) for part in reply.parts)
-    body = request.body
-    thinking = body.get("thinking") or {}
-    echo = {k: body.get(k) for k in ("instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "store",
-                                     "max_output_tokens", "metadata", "previous_response_id", "temperature", "top_p")}
+    echo: dict[str, Any] = {}
     if request.protocol == "messages":
-        echo = {"prefix": prefix_name(request, len(request.messages)), "link": last_link(request, skipped)}
+        full = reply is not given and (limit is None or room < limit)
+        echo = {"prefix": prefix_name(request, len(request.messages)), "link": last_link(request), "stop": "window" if full else ""}
     elif request.protocol == "responses":
-        echo["organisation"] = request.credential
+        echo = {name: request.body.get(name) for name in speak_responses.ECHOED} | {"organisation": request.credential}
     return Answer(
-        reply, replace(prompt, output=max(output, 1 if reply.parts else 0), reasoning=reasoning), request.model, row.vendor, seed, int(now),
-        include_usage=request.protocol != "chat" or bool((body.get("stream_options") or {}).get("include_usage")),
-        hide_thinking=thinking.get("display") == "omitted", echo=echo | ({"stop": stop} if stop else {}),
+        reply,
+        replace(prompt, output=max(output, 1 if reply.parts else 0), reasoning=reasoning),
+        request.model,
+        row.vendor,
+        seed,
+        int(now),
+        include_usage=request.protocol != "chat" or bool((request.body.get("stream_options") or {}).get("include_usage")),
+        hide_thinking=(request.body.get("thinking") or {}).get("display") == "omitted",
+        echo=echo,
         dropped=tuple(f"messages.{n}.content.{k}" for n, k in sorted(skipped)),
     )
 
@@ -71,7 +76,9 @@ def seals_of(protocol: Protocol, answer: Answer) -> Iterator[str]:
 def max_output(request: Incoming) -> int | None:
     """The output limit the request sets, in tokens, or None."""
     body = request.body
-    found = next((body[k] for k in ("max_tokens", "max_completion_tokens", "max_output_tokens") if isinstance(body.get(k), int)), None)
+    found = next(
+        (body[k] for k in ("max_tokens", "max_completion_tokens", "max_output_tokens") if isinstance(body.get(k), int)), None
+    )
     if found is None:
         found = (body.get("generationConfig") or {}).get("maxOutputTokens")
     return found if isinstance(found, int) else None

@@ -49,7 +49,11 @@ def model_of(protocol: str, text: str) -> str | None:
     """The model the answer names."""
     for value in events(text):
         inner = value.get("response") or value.get("message") or {}
-        name = value.get("modelVersion") if protocol == "gemini" else value.get("model") or (inner.get("model") if isinstance(inner, dict) else None)
+        name = (
+            value.get("modelVersion")
+            if protocol == "gemini"
+            else value.get("model") or (inner.get("model") if isinstance(inner, dict) else None)
+        )
         if name:
             return str(name)
     return None
@@ -61,7 +65,10 @@ def ended(protocol: str, text: str) -> bool:
         case "messages":
             return any(v.get("type") in ("message_stop", "message") for v in events(text))
         case "responses":
-            return any(v.get("type") in ("response.completed", "response.incomplete") or v.get("object") == "response" for v in events(text))
+            return any(
+                v.get("type") in ("response.completed", "response.incomplete") or v.get("object") == "response"
+                for v in events(text)
+            )
         case "gemini":
             return any(c.get("finishReason") for v in events(text) for c in v.get("candidates", ()))
     return "data: [DONE]" in text or any(v.get("object") == "chat.completion" for v in events(text))
@@ -109,7 +116,12 @@ def reply_of(protocol: Protocol, text: str) -> Reply | None:
         case "chat":
             parts = list(_chat_parts(text))
         case _:
-            parts = [part for v in events(text) for c in v.get("candidates", ()) for part in map(_gemini_part, c["content"].get("parts", ()))]
+            parts = [
+                part
+                for v in events(text)
+                for c in v.get("candidates", ())
+                for part in map(_gemini_part, c["content"].get("parts", ()))
+            ]
     kept = tuple(part for part in parts if part is not None)
     return Reply(kept) if kept else None
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 KINDS = {
-    400: ("invalid_request_error", "INVALID_ARGUMENT"), 401: ("authentication_error", "UNAUTHENTICATED"),
-    403: ("permission_error", "PERMISSION_DENIED"), 404: ("not_found_error", "NOT_FOUND"),
-    413: ("request_too_large", "INVALID_ARGUMENT"), 429: ("rate_limit_error", "RESOURCE_EXHAUSTED"),
-    500: ("api_error", "INTERNAL"), 503: ("api_error", "UNAVAILABLE"), 529: ("overloaded_error", "UNAVAILABLE"),
+    400: ("invalid_request_error", "INVALID_ARGUMENT"),
+    401: ("authentication_error", "UNAUTHENTICATED"),
+    403: ("permission_error", "PERMISSION_DENIED"),
+    404: ("not_found_error", "NOT_FOUND"),
+    413: ("request_too_large", "INVALID_ARGUMENT"),
+    429: ("rate_limit_error", "RESOURCE_EXHAUSTED"),
+    500: ("api_error", "INTERNAL"),
+    503: ("api_error", "UNAVAILABLE"),
+    529: ("overloaded_error", "UNAVAILABLE"),
 }
 """Status to Anthropic's error type and Google's status name."""
 
@@ -31,5 +36,7 @@ def error_body(protocol: str, refused: Refused, request_id: str) -> dict[str, An
             return {"type": "error", "error": {"type": kind, "message": refused.message}, "request_id": request_id}
         case "gemini":
             return {"error": {"code": refused.status, "message": refused.message, "status": google}}
-    openai = {429: "rate_limit_exceeded", 500: "server_error", 503: "server_error", 529: "server_error"}.get(refused.status, "invalid_request_error")
+    openai = {429: "rate_limit_exceeded", 500: "server_error", 503: "server_error", 529: "server_error"}.get(
+        refused.status, "invalid_request_error"
+    )
     return {"error": {"message": refused.message, "type": openai, "param": refused.param, "code": refused.code}}

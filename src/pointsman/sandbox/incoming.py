@@ -20,13 +20,26 @@ Protocol = Literal["messages", "chat", "responses", "gemini"]
 Purpose = Literal["main", "subagent", "title", "compaction", "side", "prewarm"]
 
 COMPACTION = (
-    "your task is to create a detailed summary", "create a detailed summary of the conversation", "respond with text only. do not call any tools",
-    "context checkpoint compaction", "provide a detailed prompt for continuing our conversation", "provide a detailed summary for continuing",
-    "create a new anchored summary", "update the anchored summary",
+    "your task is to create a detailed summary",
+    "create a detailed summary of the conversation",
+    "respond with text only. do not call any tools",
+    "context checkpoint compaction",
+    "provide a detailed prompt for continuing our conversation",
+    "provide a detailed summary for continuing",
+    "create a new anchored summary",
+    "update the anchored summary",
 )
 """Words by which real clients ask for a summary of the history (Claude Code 2.1, Codex 0.169, OpenCode 1.18), lower case."""
 
-REMINDERS = ("<system-reminder>", "<environment_context>", "<user_instructions>", "# AGENTS.md", "<permissions", "<recommended_", "<skills_")
+REMINDERS = (
+    "<system-reminder>",
+    "<environment_context>",
+    "<user_instructions>",
+    "# AGENTS.md",
+    "<permissions",
+    "<recommended_",
+    "<skills_",
+)
 """How text that the client itself puts into a user message begins."""
 
 
@@ -135,7 +148,11 @@ class Incoming:
         """The id of the sub-agent that speaks, or None."""
         for name in ("x-claude-code-agent-id", "x-openai-subagent", "x-codex-parent-thread-id", "x-parent-session-id"):
             if name in self.headers:
-                return self.headers.get("thread-id", self.headers[name]) if "codex" in name or "openai" in name else self.headers[name]
+                return (
+                    self.headers.get("thread-id", self.headers[name])
+                    if "codex" in name or "openai" in name
+                    else self.headers[name]
+                )
         return "subagent" if "cc_is_subagent=true" in self.system[:400] else None
 
     @cached_property
@@ -176,7 +193,10 @@ class Incoming:
     def folder(self) -> str | None:
         """The working folder the client names in its prompt, or None."""
         head = self.system + "\n" + "\n".join("\n".join(text_blocks(row)) for row in self.messages[:4])
-        found = re.search(r"(?:[Ww]orking directory:\s*|<cwd>\s*|[Cc]urrent directory:\s*|I'm currently working in the directory:\s*)(/[^\s<\"'`]+)", head)
+        found = re.search(
+            r"(?:(?:[Ww]orking|[Cc]urrent) directory:|<cwd>|working in the directory:)\s*(/[^\s<\"'`]+)",
+            head,
+        )
         return found.group(1).rstrip(".") if found else None
 
     @cached_property

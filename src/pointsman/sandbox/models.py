@@ -96,9 +96,18 @@ def find_or_default(name: str, protocol: str) -> Model:
     like = find(usual)
     assert like is not None, usual
     return replace(
-        like, names=(name,), thinking=("adaptive", "enabled", "disabled", "between_tools"), up_to=(), sampling="always",
-        efforts=("none", "minimal", "low", "medium", "high", "xhigh", "max"), forced_tool="always", prefill="always",
-        system_messages=True, effort_messages=True, reads=("*",), binds=False,
+        like,
+        names=(name,),
+        thinking=("adaptive", "enabled", "disabled", "between_tools"),
+        up_to=(),
+        sampling="always",
+        efforts=("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+        forced_tool="always",
+        prefill="always",
+        system_messages=True,
+        effort_messages=True,
+        reads=("*",),
+        binds=False,
     )
 
 

@@ -163,8 +163,14 @@ def _openai_salts(request: Incoming, row: Model) -> dict[Level, str]:
     text = body.get("text") or {}
     effort = (body.get("reasoning") or {}).get("effort") or body.get("reasoning_effort") or row.default_effort
     parts = (
-        request.credential, request.model, body.get("prompt_cache_key"), body.get("service_tier") or "auto",
-        body.get("parallel_tool_calls", True), text.get("format"), text.get("verbosity"), body.get("response_format"),
+        request.credential,
+        request.model,
+        body.get("prompt_cache_key"),
+        body.get("service_tier") or "auto",
+        body.get("parallel_tool_calls", True),
+        text.get("format"),
+        text.get("verbosity"),
+        body.get("response_format"),
         effort if row.effort_drops == "all" else None,
     )
     return {"tools": json.dumps(parts, sort_keys=True, default=str), "system": "", "messages": ""}

@@ -43,12 +43,19 @@ class Provider:
 
     ``clock``: epoch seconds (default: real time). ``script``: what it answers (default: the three-request tool task).
     ``seed``: ids and signatures follow from it. ``strict``: unknown models are a 404 and each model's own rules a 400.
-    ``speed``: factor on all latencies, 0 for none. ``prefix``: only requests below this path are served.
+    ``speed``: factor on all latencies, 0 for none. Requests may come under any path prefix.
     """
 
     def __init__(
-        self, *, clock: Callable[[], float] | None = None, script: Script | None = None, seed: int = 0, strict: bool = True,
-        speed: float = 0.0, host: str = "127.0.0.1", port: int = 0,
+        self,
+        *,
+        clock: Callable[[], float] | None = None,
+        script: Script | None = None,
+        seed: int = 0,
+        strict: bool = True,
+        speed: float = 0.0,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.clock = as_clock(clock)
         self.script: Script = script or tool_task()
@@ -73,10 +80,15 @@ class Provider:
 
     async def start(self) -> None:
         """Listen, on the same port as before if it was stopped."""
-        app = web.Application(client_max_size=BODY_LIMIT, handler_args={
-            "auto_decompress": False, "max_line_size": HEADER_LIMIT, "max_field_size": HEADER_LIMIT,
-            "keepalive_timeout": 75.0,
-        })
+        app = web.Application(
+            client_max_size=BODY_LIMIT,
+            handler_args={
+                "auto_decompress": False,
+                "max_line_size": HEADER_LIMIT,
+                "max_field_size": HEADER_LIMIT,
+                "keepalive_timeout": 75.0,
+            },
+        )
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -121,7 +133,7 @@ class Provider:
     async def _handle(self, http: web.Request) -> web.StreamResponse:
         """Serve one HTTP request; whatever it was, it is in the log."""
         record = Record(
-            n=len(self.log) + 1, method=http.method, path=http.raw_path, headers=headers_of(http.headers), started=self.clock(),
+            n=len(self.log) + 1, method=http.method, path=http.raw_path, headers=headers_of(http.headers), started=self.clock()
         )
         self.log.append(record)
         try:
@@ -162,13 +174,17 @@ class Provider:
             rules.check(request, row, self._issued)
         skipped = rules.unreadable(request, row)
         plan = self.cache.plan(request, row, reading.pieces(request, skipped), record.started)
-        stop = rules.fits(request, row, plan.bill.prompt)
+        rules.fits(request, row, plan.bill.prompt)
         reply: Reply = self.script(request)
-        answer = answer_for(request, row, reply, plan.bill, seed=f"{self.seed}/{record.n}", now=self.clock(), skipped=skipped, stop=stop)
+        answer = answer_for(
+            request, row, reply, plan.bill, seed=f"{self.seed}/{record.n}", now=self.clock(), skipped=skipped
+        )
         self._issued.update(seals_of(request.protocol, answer))
         record.bill, record.model = answer.bill, answer.model
         record.usage = speaker(request.protocol).used(answer)
-        sender = Sender(http, request, answer, record, fault, clock=self.clock, speed=self.speed, begun=lambda: self._begun(plan, record))
+        sender = Sender(
+            http, request, answer, record, fault, clock=self.clock, speed=self.speed, begun=lambda: self._begun(plan, record)
+        )
         return await sender.send()
 
     def _begun(self, plan: Any, record: Record) -> None:

@@ -28,9 +28,14 @@ def route(method: str, path: str) -> tuple[Protocol | None, bool]:
     if method != "POST":
         return None, False
     for ending, protocol, counting in (
-        ("/messages", "messages", False), ("/messages/count_tokens", "messages", True), ("/chat/completions", "chat", False),
-        ("/responses", "responses", False), ("/responses/input_tokens", "responses", True), (":generateContent", "gemini", False),
-        (":streamGenerateContent", "gemini", False), (":countTokens", "gemini", True),
+        ("/messages", "messages", False),
+        ("/messages/count_tokens", "messages", True),
+        ("/chat/completions", "chat", False),
+        ("/responses", "responses", False),
+        ("/responses/input_tokens", "responses", True),
+        (":generateContent", "gemini", False),
+        (":streamGenerateContent", "gemini", False),
+        (":countTokens", "gemini", True),
     ):
         if path.endswith(ending):
             return protocol, counting  # type: ignore[return-value]  # the table holds only protocol names
@@ -52,7 +57,14 @@ def read(http: web.Request, protocol: Protocol, raw: bytes, limit: int, now: flo
     else:
         model, stream = str(body.get("model", "")), bool(body.get("stream"))
     return Incoming(
-        protocol, http.path, model, stream, headers, body, credential(headers, http.query), now,
+        protocol,
+        http.path,
+        model,
+        stream,
+        headers,
+        body,
+        credential(headers, http.query),
+        now,
         extra={"alt": http.query.get("alt", "")},
     )
 

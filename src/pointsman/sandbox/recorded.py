@@ -21,8 +21,10 @@ from pointsman.sandbox.reply import Reply
 from pointsman.sandbox.script import Script
 
 JSON_STYLES: dict[str, dict[str, Any]] = {
-    "compact": {"separators": (",", ":"), "ensure_ascii": False}, "ascii": {"separators": (",", ":")},
-    "spaced": {"ensure_ascii": False}, "spaced-ascii": {},
+    "compact": {"separators": (",", ":"), "ensure_ascii": False},
+    "ascii": {"separators": (",", ":")},
+    "spaced": {"ensure_ascii": False},
+    "spaced-ascii": {},
 }
 """How the client wrote its JSON, by the name in the file."""
 
@@ -99,13 +101,31 @@ def _value(row: dict[str, Any], values: dict[int, Any]) -> Any:
 
 def _played(row: dict[str, Any], value: Any, answer: dict[str, Any] | None) -> Played:
     answer = answer or {}
-    body = row["text"].encode() if "text" in row else b"" if value is None else json.dumps(
-        value, **JSON_STYLES[row.get("style", "compact")]).encode()
+    body = (
+        row["text"].encode()
+        if "text" in row
+        else b""
+        if value is None
+        else json.dumps(value, **JSON_STYLES[row.get("style", "compact")]).encode()
+    )
     events = tuple(answer.get("events", ()))
     whole = answer.get("body")
     text = "".join(events) if whole is None else whole if isinstance(whole, str) else json.dumps(whole)
-    return Played(row["n"], row["t"], row["method"], row["path"], row["headers"], body, value, answer.get("status"),
-                  answer.get("t_first"), answer.get("t_end"), events, text, answer.get("stop", "end"))
+    return Played(
+        row["n"],
+        row["t"],
+        row["method"],
+        row["path"],
+        row["headers"],
+        body,
+        value,
+        answer.get("status"),
+        answer.get("t_first"),
+        answer.get("t_end"),
+        events,
+        text,
+        answer.get("stop", "end"),
+    )
 
 
 class Replies:

@@ -49,7 +49,7 @@ Part = Text | Thinking | Call
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. ``output_tokens`` overrides the counted output; ``seconds`` is how long it takes at speed 1 (None: priced by tokens)."""
+    """One answer. ``output_tokens`` overrides the counted output; ``seconds``: how long it takes at speed 1 (None: by tokens)."""
 
     parts: tuple[Part, ...]
     stop: Stop | None = None

@@ -23,6 +23,7 @@ MARKS = 4
 EFFORT_BETAS = ("mid-conversation-output-config-2026-07-01", "per-turn-control-2026-07-01")
 """Betas under which a message may carry an effort: the documented one, and the one Claude Code 2.1.330 sends."""
 
+BOUND = "The block is bound to a different conversation."
 Check = Callable[[Incoming, Model], None]
 
 
@@ -51,8 +52,8 @@ def check(request: Incoming, row: Model, issued: Container[str] = ()) -> None:
         _encrypted(request, issued)
 
 
-def fits(request: Incoming, row: Model, prompt: int) -> str | None:
-    """None when the prompt fits; ``window`` when the answer must end there; raises where the vendor refuses."""
+def fits(request: Incoming, row: Model, prompt: int) -> None:
+    """Raise ``Refused`` when the prompt, or on some models the prompt and the output limit, do not fit the window."""
     if prompt > row.window:
         if request.protocol == "messages":
             raise Refused(400, f"prompt is too long: {prompt} tokens > {row.window} maximum")
@@ -61,7 +62,6 @@ def fits(request: Incoming, row: Model, prompt: int) -> str | None:
     limit = max_output(request) or 0
     if request.protocol == "messages" and prompt + limit > row.window and row.overflow == "refuse":
         raise Refused(400, f"input length and `max_tokens` exceed context limit: {prompt} + {limit} > {row.window}")
-    return None
 
 
 # ---- Anthropic
@@ -113,7 +113,9 @@ def _effort(request: Incoming, row: Model) -> None:
     if not row.efforts:
         raise Refused(400, "This model does not support the effort parameter.")
     if effort not in row.efforts:
-        raise Refused(400, f"output_config.effort: {effort!r} is not supported on this model. Supported: {', '.join(row.efforts)}.")
+        raise Refused(
+            400, f"output_config.effort: {effort!r} is not supported on this model. Supported: {', '.join(row.efforts)}."
+        )
 
 
 def _thinks(request: Incoming, row: Model) -> bool:
@@ -128,21 +130,30 @@ def _sampling(request: Incoming, row: Model) -> None:
     """Temperature 1 and top_p 1 are the defaults and always accepted."""
     used = [name for name, usual in (("temperature", 1), ("top_p", 1), ("top_k", None)) if request.body.get(name, usual) != usual]
     if used and not _allowed(row.sampling, _thinks(request, row)):
-        why = "may only be set to its default when thinking is enabled" if row.sampling == "thinking_off" else "is not supported on this model"
+        why = (
+            "may only be set to its default when thinking is enabled"
+            if row.sampling == "thinking_off"
+            else "is not supported on this model"
+        )
         raise Refused(400, f"`{used[0]}` {why}.")
 
 
 def _forced_tool(request: Incoming, row: Model) -> None:
     kind = (request.body.get("tool_choice") or {}).get("type")
     if kind in ("any", "tool") and not _allowed(row.forced_tool, _thinks(request, row)):
-        why = "Thinking may not be enabled when tool_choice forces tool use." if row.forced_tool == "thinking_off" else (
-            f"tool_choice.{kind} (forced tool use) is not supported on this model.")
+        why = (
+            "Thinking may not be enabled when tool_choice forces tool use."
+            if row.forced_tool == "thinking_off"
+            else (f"tool_choice.{kind} (forced tool use) is not supported on this model.")
+        )
         raise Refused(400, why)
 
 
 def _prefill(request: Incoming, row: Model) -> None:
     if request.messages[-1].get("role") == "assistant" and not _allowed(row.prefill, _thinks(request, row)):
-        raise Refused(400, "This model does not support assistant message prefill. The conversation must end with a user message.")
+        raise Refused(
+            400, "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
 
 
 def _system_messages(request: Incoming, row: Model) -> None:
@@ -150,7 +161,10 @@ def _system_messages(request: Incoming, row: Model) -> None:
         if message.get("role") not in ("user", "assistant", "system"):
             raise Refused(400, f"messages.{n}.role: Input should be 'user' or 'assistant'")
         if message.get("role") == "system" and not row.system_messages:
-            raise Refused(400, f'messages.{n}: Unexpected role "system". The Messages API accepts a top-level `system` parameter on this model.')
+            raise Refused(
+                400,
+                f'messages.{n}: Unexpected role "system". The Messages API accepts a top-level `system` parameter on this model.',
+            )
         allowed = row.effort_messages and any(beta in request.headers.get("anthropic-beta", "") for beta in EFFORT_BETAS)
         if "output_config" in message and not allowed:
             raise Refused(400, f"messages.{n}.output_config: Extra inputs are not permitted")
@@ -159,19 +173,36 @@ def _system_messages(request: Incoming, row: Model) -> None:
 def _limit(request: Incoming, row: Model) -> None:
     limit = max_output(request) or 0
     if limit > row.max_output:
-        raise Refused(400, f"max_tokens: {limit} > {row.max_output}, which is the maximum allowed number of output tokens for {request.model}")
+        raise Refused(
+            400,
+            f"max_tokens: {limit} > {row.max_output}, which is the maximum allowed number of output tokens for {request.model}",
+        )
+
+
+def _names(ids: set[Any]) -> str:
+    return ", ".join(sorted(map(str, ids)))
 
 
 def _tool_pairs(request: Incoming, row: Model) -> None:
     """Every tool_use is answered in the next user message, every tool_result answers one in the message before."""
     rows = [(n, message) for n, message in enumerate(request.messages) if message.get("role") != "system"]
     for (n, message), (_, before) in zip(rows[1:], rows, strict=False):
-        wanted = {b.get("id") for b in as_blocks(before.get("content")) if b.get("type") == "tool_use"} if before.get("role") == "assistant" else set()
+        wanted = (
+            {b.get("id") for b in as_blocks(before.get("content")) if b.get("type") == "tool_use"}
+            if before.get("role") == "assistant"
+            else set()
+        )
         got = {b.get("tool_use_id") for b in as_blocks(message.get("content")) if b.get("type") == "tool_result"}
         if wanted - got:
-            raise Refused(400, f"messages.{n}: `tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(sorted(map(str, wanted - got)))}.")
+            raise Refused(
+                400,
+                f"messages.{n}: `tool_use` ids were found without `tool_result` blocks immediately after: {_names(wanted - got)}.",
+            )
         if got - wanted:
-            raise Refused(400, f"messages.{n}: unexpected `tool_use_id` found in `tool_result` blocks: {', '.join(sorted(map(str, got - wanted)))}.")
+            raise Refused(
+                400,
+                f"messages.{n}: unexpected `tool_use_id` found in `tool_result` blocks: {_names(got - wanted)}.",
+            )
 
 
 def _signatures(request: Incoming, row: Model, issued: Container[str]) -> None:
@@ -185,7 +216,10 @@ def _signatures(request: Incoming, row: Model, issued: Container[str]) -> None:
         bound = row.binds and row.reads_blocks_of(found.model, request.model) and not drop and found.name in issued
         moved = found.prefix != prefix_name(request, n) or (before is not None and found.link != before)
         if bound and moved:
-            raise Refused(400, f"messages.{n}.content.{k}: Invalid `signature` in `thinking` block. The block is bound to a different conversation.")
+            raise Refused(
+                400,
+                f"messages.{n}.content.{k}: Invalid `signature` in `thinking` block. {BOUND}",
+            )
         before = found.name
 
 
@@ -198,7 +232,16 @@ def unreadable(request: Incoming, row: Model) -> frozenset[tuple[int, int]]:
 
 
 MESSAGES: tuple[Check, ...] = (
-    _shape, _marks, _effort, _thinking, _sampling, _forced_tool, _limit, _system_messages, _prefill, _tool_pairs,
+    _shape,
+    _marks,
+    _effort,
+    _thinking,
+    _sampling,
+    _forced_tool,
+    _limit,
+    _system_messages,
+    _prefill,
+    _tool_pairs,
 )
 
 
@@ -209,10 +252,16 @@ def _openai_effort(request: Incoming, row: Model) -> None:
         return
     name = "reasoning.effort" if request.protocol == "responses" else "reasoning_effort"
     if not row.efforts:
-        raise Refused(400, f"Unsupported parameter: '{name}' is not supported with this model.", param=name, code="unsupported_parameter")
+        raise Refused(
+            400, f"Unsupported parameter: '{name}' is not supported with this model.", param=name, code="unsupported_parameter"
+        )
     supported = ", ".join(repr(e) for e in row.efforts)
-    raise Refused(400, f"Unsupported value: '{effort}' is not supported with the '{request.model}' model. Supported values are: {supported}.",
-                  param=name, code="unsupported_value")
+    raise Refused(
+        400,
+        f"Unsupported value: '{effort}' is not supported with the '{request.model}' model. Supported values are: {supported}.",
+        param=name,
+        code="unsupported_value",
+    )
 
 
 def _openai_sampling(request: Incoming, row: Model) -> None:
@@ -220,18 +269,30 @@ def _openai_sampling(request: Incoming, row: Model) -> None:
         return
     for name, usual in (("temperature", 1), ("top_p", 1), ("presence_penalty", 0), ("frequency_penalty", 0)):
         if request.body.get(name, usual) not in (usual, None):
-            raise Refused(400, f"Unsupported value: '{name}' does not support {request.body[name]} with this model. Only the default ({usual}) value is supported.",
-                          param=name, code="unsupported_value")
+            raise Refused(
+                400,
+                f"Unsupported value: '{name}' does not support {request.body[name]} with this model: only the default ({usual}).",
+                param=name,
+                code="unsupported_value",
+            )
     if request.protocol == "chat" and row.vendor == "openai" and "max_tokens" in request.body:
-        raise Refused(400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-                      param="max_tokens", code="unsupported_parameter")
+        raise Refused(
+            400,
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            param="max_tokens",
+            code="unsupported_parameter",
+        )
 
 
 def _openai_limit(request: Incoming, row: Model) -> None:
     limit = max_output(request) or 0
     if limit > row.max_output:
-        raise Refused(400, f"max_tokens is too large: {limit}. This model supports at most {row.max_output} completion tokens.",
-                      param="max_tokens", code="invalid_value")
+        raise Refused(
+            400,
+            f"max_tokens is too large: {limit}. This model supports at most {row.max_output} completion tokens.",
+            param="max_tokens",
+            code="invalid_value",
+        )
 
 
 def _openai_pairs(request: Incoming, row: Model) -> None:
@@ -250,7 +311,11 @@ def _openai_pairs(request: Incoming, row: Model) -> None:
             outputs.add(answers)
     missing = [name for name in calls if name not in outputs]
     if missing:
-        raise Refused(400, f"No tool output found for function call {missing[0]}.", param="input" if request.protocol == "responses" else "messages")
+        raise Refused(
+            400,
+            f"No tool output found for function call {missing[0]}.",
+            param="input" if request.protocol == "responses" else "messages",
+        )
 
 
 def _encrypted(request: Incoming, issued: Container[str]) -> None:
@@ -265,7 +330,12 @@ def _encrypted(request: Incoming, issued: Container[str]) -> None:
             parts = []
         known = len(parts) == 4 and parts[0] == "pme1"
         if not known or (str(content) in issued and parts[2] != request.credential):
-            raise Refused(400, f"The encrypted content for item {item.get('id')} could not be verified.", param="input", code="invalid_encrypted_content")
+            raise Refused(
+                400,
+                f"The encrypted content for item {item.get('id')} could not be verified.",
+                param="input",
+                code="invalid_encrypted_content",
+            )
 
 
 def _configuration(request: Incoming, row: Model) -> None:
@@ -278,7 +348,11 @@ OPENAI: tuple[Check, ...] = (_openai_effort, _openai_sampling, _openai_limit, _o
 
 
 # ---- Google
-BYPASS = ("skip_thought_signature_validator", "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=", "context_engineering_is_the_way_to_go")
+BYPASS = (
+    "skip_thought_signature_validator",
+    "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=",
+    "context_engineering_is_the_way_to_go",
+)
 """Documented values that stand in for a signature on calls another model made, plain and base64."""
 
 

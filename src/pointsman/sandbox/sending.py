@@ -166,7 +166,11 @@ class Sender:
 
     def _frames(self) -> list[Frame]:
         """The protocol's frames; Google streams a JSON array unless events were asked for."""
-        frames = list(self._gemini_array()) if "json" in self._content_type() else list(speaker(self.request.protocol).frames(self.answer))
+        frames = (
+            list(self._gemini_array())
+            if "json" in self._content_type()
+            else list(speaker(self.request.protocol).frames(self.answer))
+        )
         if self.fault is not None and self.fault.kind == "huge":
             return [_inflated(frame, self.fault.size) if n == _first_text(frames) else frame for n, frame in enumerate(frames)]
         return frames
@@ -190,6 +194,8 @@ def _inflated(frame: Frame, size: int) -> Frame:
             return {k: grow(v, k) for k, v in value.items()}
         if isinstance(value, list):
             return [grow(v) for v in value]
-        return value * (size // max(1, len(value)) + 1) if isinstance(value, str) and key in ("text", "delta", "content") else value
+        return (
+            value * (size // max(1, len(value)) + 1) if isinstance(value, str) and key in ("text", "delta", "content") else value
+        )
 
     return Frame(head + b"data: " + compact(grow(json.loads(rest))).encode() + b"\n\n", frame.kind)

@@ -16,7 +16,9 @@ def usage(bill: Bill, vendor: str) -> dict[str, Any]:
     if vendor == "openai" and bill.written:
         details["cache_write_tokens"] = bill.write
     used: dict[str, Any] = {
-        "prompt_tokens": bill.prompt, "completion_tokens": bill.output, "total_tokens": bill.prompt + bill.output,
+        "prompt_tokens": bill.prompt,
+        "completion_tokens": bill.output,
+        "total_tokens": bill.prompt + bill.output,
         "prompt_tokens_details": details,
         "completion_tokens_details": {"reasoning_tokens": bill.reasoning, "audio_tokens": 0},
     }
@@ -54,8 +56,12 @@ def body(answer: Answer) -> dict[str, Any]:
 
 def _head(answer: Answer, kind: str) -> dict[str, Any]:
     return {
-        "id": answer.id("chatcmpl-", 0, 29), "object": kind, "created": answer.created, "model": answer.model,
-        "service_tier": "default", "system_fingerprint": answer.id("fp_", 0, 10),
+        "id": answer.id("chatcmpl-", 0, 29),
+        "object": kind,
+        "created": answer.created,
+        "model": answer.model,
+        "service_tier": "default",
+        "system_fingerprint": answer.id("fp_", 0, 10),
     }
 
 

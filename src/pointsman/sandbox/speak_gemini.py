@@ -14,7 +14,8 @@ STOPS = {"end": "STOP", "tool": "STOP", "length": "MAX_TOKENS", "refusal": "SAFE
 def usage(bill: Bill) -> dict[str, Any]:
     """The usage block: ``promptTokenCount`` includes what was read; thoughts are counted apart from candidates."""
     used = {
-        "promptTokenCount": bill.prompt, "candidatesTokenCount": bill.output - bill.reasoning,
+        "promptTokenCount": bill.prompt,
+        "candidatesTokenCount": bill.output - bill.reasoning,
         "totalTokenCount": bill.prompt + bill.output,
     }
     if bill.read:

@@ -8,7 +8,13 @@ from typing import Any
 
 from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Text, Thinking, compact, pieces, sse, token
 
-STOPS = {"end": "end_turn", "tool": "tool_use", "length": "max_tokens", "refusal": "refusal", "window": "model_context_window_exceeded"}
+STOPS = {
+    "end": "end_turn",
+    "tool": "tool_use",
+    "length": "max_tokens",
+    "refusal": "refusal",
+    "window": "model_context_window_exceeded",
+}
 
 
 def usage(bill: Bill, output: int | None = None) -> dict[str, Any]:
@@ -18,10 +24,7 @@ def usage(bill: Bill, output: int | None = None) -> dict[str, Any]:
         "input_tokens": bill.fresh,
         "cache_creation_input_tokens": bill.write,
         "cache_read_input_tokens": bill.read,
-        "cache_creation": {
-            "ephemeral_5m_input_tokens": by_ttl.get(300, 0),
-            "ephemeral_1h_input_tokens": by_ttl.get(3600, 0),
-        },
+        "cache_creation": {"ephemeral_5m_input_tokens": by_ttl.get(300, 0), "ephemeral_1h_input_tokens": by_ttl.get(3600, 0)},
         "output_tokens": bill.output if output is None else output,
         "service_tier": "standard",
     }
@@ -48,7 +51,11 @@ def signature(answer: Answer, n: int) -> str:
 
     Opaque to clients, as the vendor's are; ``sandbox.thinking`` reads it back.
     """
-    link = signature_id(signature(answer, n - 1)) if n and isinstance(answer.reply.parts[n - 1], Thinking) else answer.echo.get("link", "")
+    link = (
+        signature_id(signature(answer, n - 1))
+        if n and isinstance(answer.reply.parts[n - 1], Thinking)
+        else answer.echo.get("link", "")
+    )
     plain = "|".join(("pms1", answer.model, str(answer.echo.get("prefix", "")), link, token(f"{answer.seed}/{n}", 32)))
     return base64.b64encode(plain.encode()).decode()
 
@@ -70,13 +77,19 @@ def body(answer: Answer) -> dict[str, Any]:
 
 def _message(answer: Answer, used: dict[str, Any]) -> dict[str, Any]:
     return {
-        "id": answer.id("msg_01", 0, 22), "type": "message", "role": "assistant", "model": answer.model, "content": [],
-        "stop_reason": None, "stop_sequence": None, "usage": used,
+        "id": answer.id("msg_01", 0, 22),
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": used,
     }
 
 
 def _stop(answer: Answer) -> str:
-    return STOPS[answer.echo.get("stop", answer.reply.stopped)]
+    return STOPS[answer.echo.get("stop") or answer.reply.stopped]
 
 
 def _transformations(answer: Answer) -> list[dict[str, str]]:

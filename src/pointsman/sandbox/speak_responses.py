@@ -10,6 +10,23 @@ from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Text, Think
 
 HALF_HOUR, HALF_DAY = 1_800, 43_200
 
+ECHOED: dict[str, Any] = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "reasoning": {"effort": None, "summary": None},
+    "store": False,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": 1.0,
+    "truncation": "disabled",
+}
+"""Settings that the API repeats in its answers, with their defaults."""
+
 
 def usage(bill: Bill) -> dict[str, Any]:
     """The usage block: ``input_tokens`` includes what was read and written."""
@@ -18,11 +35,14 @@ def usage(bill: Bill) -> dict[str, Any]:
         by_ttl = dict(bill.written)
         details["cache_write_tokens"] = bill.write
         details["cache_write_tokens_details"] = {
-            "ttl_30m_tokens": by_ttl.get(HALF_HOUR, 0), "ttl_12h_tokens": by_ttl.get(HALF_DAY, 0),
+            "ttl_30m_tokens": by_ttl.get(HALF_HOUR, 0),
+            "ttl_12h_tokens": by_ttl.get(HALF_DAY, 0),
         }
     return {
-        "input_tokens": bill.prompt, "input_tokens_details": details,
-        "output_tokens": bill.output, "output_tokens_details": {"reasoning_tokens": bill.reasoning},
+        "input_tokens": bill.prompt,
+        "input_tokens_details": details,
+        "output_tokens": bill.output,
+        "output_tokens_details": {"reasoning_tokens": bill.reasoning},
         "total_tokens": bill.prompt + bill.output,
     }
 
@@ -49,25 +69,41 @@ def _item(answer: Answer, n: int, part: Part, status: str) -> dict[str, Any]:
             item: dict[str, Any] = {"id": answer.id("rs_", n, 48), "type": "reasoning", "summary": summary}
             return item | {"encrypted_content": encrypted(answer, n)}
         case Call(name, str() as given):
-            return {"id": answer.id("ctc_", n, 48), "type": "custom_tool_call", "status": status, "name": name,
-                    "call_id": part.id or answer.id("call_", n), "input": given if done else ""}
+            return {
+                "id": answer.id("ctc_", n, 48),
+                "type": "custom_tool_call",
+                "status": status,
+                "name": name,
+                "call_id": part.id or answer.id("call_", n),
+                "input": given if done else "",
+            }
         case Call(name):
-            return {"id": answer.id("fc_", n, 48), "type": "function_call", "status": status, "name": name,
-                    "call_id": part.id or answer.id("call_", n), "arguments": part.text if done else ""}
+            return {
+                "id": answer.id("fc_", n, 48),
+                "type": "function_call",
+                "status": status,
+                "name": name,
+                "call_id": part.id or answer.id("call_", n),
+                "arguments": part.text if done else "",
+            }
 
 
 def _response(answer: Answer, status: str) -> dict[str, Any]:
     """The response object; the request's own settings are repeated in it, as the vendor does."""
-    echoed = {
-        "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
-        "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "store": False, "temperature": 1.0,
-        "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": 1.0, "truncation": "disabled",
-    }
-    echoed |= {key: value for key, value in answer.echo.items() if key in echoed and value is not None}
+    echoed = ECHOED | {key: value for key, value in answer.echo.items() if key in ECHOED and value is not None}
     return {
-        "id": answer.id("resp_", 0, 48), "object": "response", "created_at": answer.created, "status": status,
-        "background": False, "error": None, "incomplete_details": None, "model": answer.model, "output": [],
-        "service_tier": "default", "usage": None, "user": None,
+        "id": answer.id("resp_", 0, 48),
+        "object": "response",
+        "created_at": answer.created,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "model": answer.model,
+        "output": [],
+        "service_tier": "default",
+        "usage": None,
+        "user": None,
     } | echoed
 
 
@@ -126,8 +162,12 @@ def _text(event: Any, at: dict[str, Any], text: str) -> Iterator[Frame]:
 
 def _summary(event: Any, at: dict[str, Any], text: str) -> Iterator[Frame]:
     """The events of one reasoning summary."""
-    yield event("response.reasoning_summary_part.added", "block", **at, summary_index=0, part={"type": "summary_text", "text": ""})
+    yield event(
+        "response.reasoning_summary_part.added", "block", **at, summary_index=0, part={"type": "summary_text", "text": ""}
+    )
     for piece in pieces(text):
         yield event("response.reasoning_summary_text.delta", "thinking", **at, summary_index=0, delta=piece)
     yield event("response.reasoning_summary_text.done", "block", **at, summary_index=0, text=text)
-    yield event("response.reasoning_summary_part.done", "block", **at, summary_index=0, part={"type": "summary_text", "text": text})
+    yield event(
+        "response.reasoning_summary_part.done", "block", **at, summary_index=0, part={"type": "summary_text", "text": text}
+    )

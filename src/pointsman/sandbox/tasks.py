@@ -17,7 +17,17 @@ from pointsman.sandbox.script import Housekeeping, Script, Steps, instance
 Purpose = Literal["run", "write", "read", "agent"]
 
 TOOLS: dict[Purpose, tuple[str, ...]] = {
-    "run": ("Bash", "bash", "exec_command", "shell_command", "shell", "local_shell", "run_shell_command", "execute_command", "run_commands"),
+    "run": (
+        "Bash",
+        "bash",
+        "exec_command",
+        "shell_command",
+        "shell",
+        "local_shell",
+        "run_shell_command",
+        "execute_command",
+        "run_commands",
+    ),
     "write": ("Write", "write", "write_file", "write_to_file"),
     "read": ("Read", "read", "read_file"),
     "agent": ("Agent", "Task", "task", "agent", "spawn_agent"),
@@ -25,11 +35,28 @@ TOOLS: dict[Purpose, tuple[str, ...]] = {
 """Tool names of Claude Code, OpenCode, Codex, Qwen, Gemini, Cline and mini-swe-agent, by purpose."""
 
 ARGUMENTS: dict[str, str] = {
-    "command": "command", "cmd": "command", "commands": "commands",
-    "file_path": "path", "filePath": "path", "path": "path", "absolute_path": "path", "content": "text", "file_text": "text",
-    "description": "description", "prompt": "prompt", "message": "prompt", "task_name": "task", "subagent_type": "kind", "agent_type": "kind",
-    "workdir": "folder", "timeout": "timeout", "timeout_ms": "timeout", "yield_time_ms": "wait", "is_background": "background",
-    "requires_approval": "approval", "fork_turns": "fork",
+    "command": "command",
+    "cmd": "command",
+    "commands": "commands",
+    "file_path": "path",
+    "filePath": "path",
+    "path": "path",
+    "absolute_path": "path",
+    "content": "text",
+    "file_text": "text",
+    "description": "description",
+    "prompt": "prompt",
+    "message": "prompt",
+    "task_name": "task",
+    "subagent_type": "kind",
+    "agent_type": "kind",
+    "workdir": "folder",
+    "timeout": "timeout",
+    "timeout_ms": "timeout",
+    "yield_time_ms": "wait",
+    "is_background": "background",
+    "requires_approval": "approval",
+    "fork_turns": "fork",
 }
 """Argument name to the value it wants."""
 
@@ -44,9 +71,14 @@ def call(request: Incoming, tool: str, **values: Any) -> Call:
     schema = request.tools.get(tool, {})
     properties: dict[str, Any] = schema.get("properties", {})
     required = list(schema.get("required", properties))
-    known = {name: _shaped(values[ARGUMENTS[name]], properties.get(name, {}))
-             for name in properties if ARGUMENTS.get(name) in values}
-    optional = {name: value for name, value in known.items() if name in required or ARGUMENTS[name] in ("command", "path", "text", "prompt")}
+    known = {
+        name: _shaped(values[ARGUMENTS[name]], properties.get(name, {})) for name in properties if ARGUMENTS.get(name) in values
+    }
+    optional = {
+        name: value
+        for name, value in known.items()
+        if name in required or ARGUMENTS[name] in ("command", "path", "text", "prompt")
+    }
     return Call(tool, instance({"type": "object", "properties": properties, "required": required}, known) | optional)
 
 
@@ -57,7 +89,9 @@ def _shaped(value: Any, schema: dict[str, Any]) -> Any:
     return value
 
 
-def use(request: Incoming, purpose: Purpose, *, path: str = "", text: str = "", command: str = "", prompt: str = "") -> Call | None:
+def use(
+    request: Incoming, purpose: Purpose, *, path: str = "", text: str = "", command: str = "", prompt: str = ""
+) -> Call | None:
     """A call that serves ``purpose`` with the tools at hand, falling back on the shell; None when there are no tools."""
     where = path if path.startswith("/") or not request.folder else str(PurePosixPath(request.folder) / path)
     tool = find(request, purpose)
@@ -67,9 +101,20 @@ def use(request: Incoming, purpose: Purpose, *, path: str = "", text: str = "", 
     if tool is None:
         return None
     values: dict[str, Any] = {
-        "path": where, "text": text, "command": command, "commands": [command], "prompt": prompt, "task": "look_around",
-        "description": {"run": "Run a command", "agent": "Look around"}.get(purpose, "File task"), "kind": "general-purpose",
-        "folder": request.folder or ".", "timeout": 10_000, "wait": 1_000, "background": False, "approval": False, "fork": "none",
+        "path": where,
+        "text": text,
+        "command": command,
+        "commands": [command],
+        "prompt": prompt,
+        "task": "look_around",
+        "description": {"run": "Run a command", "agent": "Look around"}.get(purpose, "File task"),
+        "kind": "general-purpose",
+        "folder": request.folder or ".",
+        "timeout": 10_000,
+        "wait": 1_000,
+        "background": False,
+        "approval": False,
+        "fork": "none",
     }
     kinds = str(request.tools[tool].get("properties", {}).get("subagent_type", {}))
     if "general-purpose" not in kinds and purpose == "agent" and "general" in str(request.body)[:400_000]:
@@ -81,7 +126,7 @@ def thinking_wanted(request: Incoming) -> bool:
     """Does this request ask for visible reasoning?"""
     body = request.body
     if request.protocol == "messages":
-        return (body.get("thinking") or {}).get("type", "disabled") != "disabled"
+        return str((body.get("thinking") or {}).get("type", "disabled")) != "disabled"
     return bool(body.get("reasoning")) if request.protocol == "responses" else False
 
 

@@ -52,15 +52,16 @@ def thinking_blocks(request: Incoming) -> Iterator[tuple[int, int, dict[str, obj
 def prefix_name(request: Incoming, count: int) -> str:
     """A short name of tools, system and the first ``count`` messages, thinking left out."""
     body = request.body
-    rows = [
-        [message.get("role"), [block for block in as_blocks(message.get("content")) if block.get("type") not in ("thinking", "redacted_thinking")]]
-        for message in request.messages[:count]
-    ]
+    rows = [[message.get("role"), *filter(_spoken, as_blocks(message.get("content")))] for message in request.messages[:count]]
     plain = json.dumps(unmarked([body.get("tools"), as_blocks(body.get("system")), rows]), sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def last_link(request: Incoming, skipped: frozenset[tuple[int, int]]) -> str:
-    """The name of the newest thinking block of the history that counts, or an empty string."""
-    names = [signature_id(str(block.get("signature", ""))) for n, k, block in thinking_blocks(request) if (n, k) not in skipped]
+def _spoken(block: dict[str, object]) -> bool:
+    return block.get("type") not in ("thinking", "redacted_thinking")
+
+
+def last_link(request: Incoming) -> str:
+    """The name of the newest thinking block of the history, or an empty string."""
+    names = [signature_id(str(block.get("signature", ""))) for _, _, block in thinking_blocks(request)]
     return names[-1] if names else ""

@@ -22,6 +22,9 @@ SUBCOMMANDS = ("agents", "auth", "auto-mode", "config", "doctor", "gateway", "in
 USER_LINE = "POINTSMAN_USER_STATUSLINE"
 """Environment variable with the user's own status line command, for ``pointsman line --client claude``."""
 
+OUR_COMMAND = "POINTSMAN_COMMAND"
+"""Environment variable with the command that the plugin's hook calls."""
+
 _ELSEWHERE = {"CLAUDE_CODE_USE_BEDROCK": "Amazon Bedrock", "CLAUDE_CODE_USE_VERTEX": "Google Vertex AI",
               "CLAUDE_CODE_USE_FOUNDRY": "Microsoft Foundry"}
 
@@ -35,9 +38,10 @@ def wrap(launch: Launch) -> Wrapped:
     in_settings = theirs.get("env", {}).get("ANTHROPIC_BASE_URL") if isinstance(theirs.get("env"), dict) else None
     place = endpoint(in_settings or env.get("ANTHROPIC_BASE_URL"), "")
     ours: dict[str, Any] = {"ANTHROPIC_BASE_URL": launch.base + place.path}
-    if _anthropic(place.origin or launch.upstream):
+    if _anthropic(place.url or launch.upstream):
         ours["ENABLE_TOOL_SEARCH"] = str(_setting(theirs, "ENABLE_TOOL_SEARCH") or env.get("ENABLE_TOOL_SEARCH") or "true")
     env.update(ours)
+    env[OUR_COMMAND] = shlex.join(own_command())
     notes = tuple(
         f"Claude Code is set to use {host} ({name}): those requests do not come through Pointsman"
         for name, host in _ELSEWHERE.items() if _setting(theirs, name) or env.get(name)

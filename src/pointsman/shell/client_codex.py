@@ -58,9 +58,9 @@ def _builtin(launch: Launch, config: dict[str, Any]) -> Wrapped:
     if stored and not env.get("CODEX_API_KEY"):
         flags += _flag(f"model_providers.{PROVIDER}.requires_openai_auth", True)
         if chatgpt:
-            side = endpoint(config.get("chatgpt_base_url"), "/backend-api")
-            flags += _flag("chatgpt_base_url", launch.base + side.path + "/")
-            found = found or side.upstream("openai")
+            flags += _flag("chatgpt_base_url", f"{launch.base}/backend-api/")
+            theirs = str(config.get("chatgpt_base_url") or "").rstrip("/").removesuffix("/backend-api")
+            found += [("chatgpt", theirs)] if theirs and "/run/" not in theirs else []
     else:
         key = "CODEX_API_KEY" if env.get("CODEX_API_KEY") else "OPENAI_API_KEY"
         flags += _flag(f"model_providers.{PROVIDER}.env_key", key)

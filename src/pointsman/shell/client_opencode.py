@@ -27,22 +27,22 @@ def wrap(launch: Launch) -> Wrapped:
     config = _config(launch)
     given = as_object(launch.env.get("OPENCODE_CONFIG_CONTENT", ""))
     chosen = str(option(launch.argv, "-m", "--model") or config.get("model") or "").partition("/")[0]
-    origins: dict[str, str | None] = {}
+    known: dict[str, str | None] = {}
     ours: dict[str, Any] = {}
     notes: list[str] = []
     for name, vendor, url in sorted(_providers(launch, config), key=lambda row: row[0] != chosen):
         place = endpoint(url, "/v1")
-        if vendor in origins and origins[vendor] != place.origin:
+        if vendor in known and known[vendor] != place.url:
             notes.append(f"OpenCode's provider {name} has an address of its own: in this run it does not come through "
                          f"Pointsman; choose its model with -m to route it")
             continue
-        origins[vendor] = place.origin
+        known[vendor] = place.url
         ours[name] = {"options": {"baseURL": launch.base + place.path}}
     if not ours:
         notes.append("OpenCode has no Anthropic, OpenAI or OpenAI-compatible provider set up: nothing comes through Pointsman")
     env = dict(launch.env)
     env["OPENCODE_CONFIG_CONTENT"] = json.dumps(merged(given, {"provider": ours} if ours else {}), separators=(",", ":"))
-    found = tuple((vendor, origin) for vendor, origin in origins.items() if origin)
+    found = tuple((vendor, theirs) for vendor, theirs in known.items() if theirs)
     return Wrapped(launch.argv, env, found, tuple(notes))
 
 

@@ -1,7 +1,7 @@
 """Control of a running gateway: pins, marks, signals and runs over loopback, and the commands' side of it.
 
-Standard library only, so that ``pin``, ``mark`` and hooks start fast. The routes are under ``/_pointsman/``
 Standard library only, so that ``pin``, ``mark`` and hooks start fast. The routes are under ``/_pointsman/`` on the
+gateway's own port. Two locks: the Host header must name this machine (a web page cannot rebind its name to us), and
 everything but ``health`` needs the bearer token from ``gateway.json`` (mode 0600) in the home folder.
 
     GET  health                                     who runs, what it counted, whether its ledger can be written

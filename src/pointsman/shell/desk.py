@@ -114,7 +114,7 @@ class Desk:
             why = f"{code}: {error}"
         else:
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            why = f"{code}: {type(error).__name__} in {frame.name}, line {frame.lineno}"
+            why = f"{code}: {type(error).__name__} at {frame.filename.rpartition('/')[2]}:{frame.lineno}"
         self.note(code, f"{why}; the request goes to the model the agent asked for, unchanged")
         return why[:TEXT_AT_MOST]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import aiohttp
 from aiohttp import web
@@ -90,7 +90,7 @@ class Exchange:
             raise
         except ConnectionError:  # the client's side: a provider's own errors are UpstreamErrors
             self._finish("hangup", self.status or HUNG_UP)
-            raise
+            raise asyncio.CancelledError from None
 
     async def _answered(self) -> web.StreamResponse:
         for attempt in (1, 2):
@@ -104,7 +104,7 @@ class Exchange:
             except UpstreamError as error:
                 again = attempt == 1 and self.first_byte is None and self.body.whole
                 if not again or answer.status >= 400:
-                    return self._drop(str(error))
+                    self._drop(str(error))
             finally:
                 answer.close()
         raise AssertionError("the second attempt either returns or drops")
@@ -170,13 +170,16 @@ class Exchange:
         await response.write_eof()
         return response
 
-    def _drop(self, sentence: str) -> web.StreamResponse:
-        """Break the client's connection, so that it asks again instead of taking a part for the whole."""
+    def _drop(self, sentence: str) -> NoReturn:
+        """Break the client's connection, so that it asks again instead of taking a part for the whole.
+
+        Ends like a hang-up does: aiohttp logs any other exception, and nothing unexpected has happened here.
+        """
         self._finish("cut", self.status, sentence)
         transport = self.request.transport
         if transport is not None:
             transport.abort()
-        raise ConnectionResetError(sentence)
+        raise asyncio.CancelledError
 
     async def _committed(self) -> None:
         """Record the end of the request and wait, not for long, until it is on disk."""
@@ -190,6 +193,6 @@ class Exchange:
             return None
         self._done = True
         ended = self.heard.stop
-        if ended is not None and stop in ("hangup", "cut"):
+        if ended not in (None, "cut") and stop in ("hangup", "cut"):
             stop, error = ended, None
         return self.desk.finished(self, stop, status, error)

@@ -67,7 +67,7 @@ class _Reader:
 
 def read(path: Path) -> Transcript:
     """The session in a Claude Code transcript; what cannot be read is in ``troubles``."""
-    out = Transcript(str(path), "claude-code", "messages", path.name.split(".")[0])
+    out = Transcript(str(path), "claude", "messages", path.name.split(".")[0])
     reader = _Reader(out)
     first = True
     for number, row in objects(path, out.troubles):

@@ -24,14 +24,14 @@ def read(path: Path) -> Iterator[Transcript]:
     """Every session in a traces file; a line that cannot be read becomes an empty transcript that says so."""
     troubles: list[str] = []
     for number, row in objects(path, troubles):
-        out = Transcript(f"{path}:{number}", "claude-code", "messages", str(row.get("session") or f"trace-{number}"))
+        out = Transcript(f"{path}:{number}", "claude", "messages", str(row.get("session") or f"trace-{number}"))
         try:
             _session(out, row)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             out.troubles.append(f"{path}:{number}: skipped the rest, not a session trace: {error!r}")
         yield out
     if troubles:
-        yield Transcript(str(path), "claude-code", "messages", "unreadable", troubles=troubles)
+        yield Transcript(str(path), "claude", "messages", "unreadable", troubles=troubles)
 
 
 def _session(out: Transcript, row: dict[str, Any]) -> None:

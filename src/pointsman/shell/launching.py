@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,21 +40,21 @@ class Wrapped:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A base URL taken apart: ``origin`` (None: the vendor's own) and the ``path`` that is put behind ours."""
+    """A base URL of the user's own (``url`` None: the vendor's) and the ``path`` that the client is given behind ours."""
 
-    origin: str | None
+    url: str | None
     path: str
 
     def upstream(self, vendor: str) -> list[tuple[str, str]]:
         """The entry for RunStarted.upstreams; none for the vendor's own address."""
-        return [(vendor, self.origin)] if self.origin else []
+        return [(vendor, self.url)] if self.url else []
 
 
 def endpoint(url: str | None, default_path: str) -> Endpoint:
-    """The parts of the user's own base URL.
+    """The user's own base URL as an upstream.
 
-    The whole path goes behind ours and the upstream is the bare origin, so that ``https://host/api/v4`` works as it did.
-    A URL of a gateway of ours (a run inside a run) is no upstream: that would be a loop.
+    A version segment at its end is repeated behind ours, and the gateway writes it once: ``https://host/api/v4`` gives
+    the client ``.../run/ID/v4``. A URL of a gateway of ours (a run inside a run) is no upstream: that would be a loop.
     """
     if not url:
         return Endpoint(None, default_path)
@@ -61,8 +62,9 @@ def endpoint(url: str | None, default_path: str) -> Endpoint:
     if not parts.scheme or not parts.netloc:
         return Endpoint(None, default_path)
     if parts.hostname in ("127.0.0.1", "localhost") and parts.path.startswith("/run/"):
-        return Endpoint(None, "/" + parts.path.split("/", 3)[3] if parts.path.count("/") > 2 else "")
-    return Endpoint(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"))
+        return Endpoint(None, "".join("/" + part for part in parts.path.split("/")[3:] if part))
+    last = parts.path.rstrip("/").rpartition("/")[2]
+    return Endpoint(url.rstrip("/"), f"/{last}" if last[:1] == "v" and last[1:2].isdigit() else "")
 
 
 def option(argv: Sequence[str], *names: str) -> str | None:
@@ -144,9 +146,4 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 def own_command() -> list[str]:
     """How another process starts this very Pointsman, whatever is first in its PATH."""
-    import sys
-
-    script = Path(sys.executable).parent / "pointsman"
-    if script.is_file():
-        return [str(script)]
-    return [sys.executable, "-c", "import sys; from pointsman.cli import main; sys.exit(main())"]
+    return [sys.executable, "-m", "pointsman"]

@@ -28,6 +28,12 @@ from pointsman.errors import SettingsError
 MAP_FILE = "model_prices_and_context_window_backup.json"
 MODES = frozenset({"chat", "responses", "completion"})
 TABLES = ("ladders", "cache_rules", "targets", "abilities")
+PRICE = "a price in USD per million tokens, 0 or more"
+MEANINGS = {
+    "window": "a whole number of tokens",
+    "max_output": "a whole number of tokens",
+    "discount_factor": "a factor on every price, such as 0.85 for 15 % off",
+}
 DATA = Path(__file__).resolve().parents[1] / "data"
 
 
@@ -93,7 +99,7 @@ def read_map(file: Path) -> Rows:
             mode = decoder.decode(raw).mode
         except msgspec.MsgspecError:
             continue  # not an object: a comment of the map's authors
-        if mode in MODES:
+        if isinstance(mode, str) and mode in MODES:
             rows[name] = bytes(raw)
     if not rows:
         raise SettingsError(f"the price map {file} holds no model; reinstall litellm")
@@ -143,7 +149,6 @@ def _check(where: str, key: str, value: Any) -> None:
         return
     whole = key in ("window", "max_output")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:
-        what = "a number of tokens" if whole else "USD per million tokens, 0 or more" if key != "discount_factor" else "a factor such as 0.85"
-        raise SettingsError(f"{where}.{key} is {value!r}; it must be {what}")
+        raise SettingsError(f"{where}.{key} is {value!r}; it must be {MEANINGS.get(key, PRICE)}")
     if whole and (value != int(value) or value == 0):
-        raise SettingsError(f"{where}.{key} is {value!r}; it must be a whole number of tokens")
+        raise SettingsError(f"{where}.{key} is {value!r}; it must be {MEANINGS[key]}")

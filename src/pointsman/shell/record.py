@@ -37,6 +37,9 @@ _DROPPED = frozenset({"host", "content-length", "connection", "accept-encoding",
                       "keep-alive", "proxy-connection", "expect"})
 """Headers that belong to one connection, or name the encoding that the recorder undoes."""
 
+_TERMINAL = ("event: message_stop", "event: response.completed", "data: [DONE]")
+"""How the last event of a complete stream begins, by protocol; some clients hang up as soon as they have it."""
+
 _LIMIT = 64 * 1024
 """Bytes of one header field: clients send long lists of betas and metadata."""
 
@@ -116,7 +119,9 @@ class Recorder:
             stop = "cut"
             if request.transport is not None:
                 request.transport.abort()
-        except (asyncio.CancelledError, ConnectionError):
+        except ConnectionError:  # the client closed its end, perhaps right after the last event
+            stop = "hangup"
+        except asyncio.CancelledError:
             stop = "hangup"
             raise
         finally:
@@ -130,10 +135,11 @@ class Recorder:
 
 def _response(first: float, end: float, status: int, headers: Mapping[str, str], body: bytes, stop: str) -> Response:
     text = body.decode("utf-8", "replace")
-    kept: Stop = "hangup" if stop == "hangup" else "cut" if stop == "cut" else "end"
+    parts = text.split("\n\n")
+    events = [part + "\n\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+    over = bool(events) and events[-1].startswith(_TERMINAL) and events[-1].endswith("\n\n")
+    kept: Stop = "cut" if stop == "cut" else "hangup" if stop == "hangup" and not over else "end"
     if "event-stream" in headers.get("content-type", ""):
-        parts = text.split("\n\n")
-        events = [part + "\n\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
         return Response(first, end, status, headers, tuple(events), None, kept)
     return Response(first, end, status, headers, (), text, kept)
 

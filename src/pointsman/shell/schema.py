@@ -183,8 +183,9 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     """The schema version of an open ledger (0: empty). Raises LedgerError where it is newer, or not a ledger."""
     try:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
         tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        # last, because another process may be making the tables just now
+        owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:

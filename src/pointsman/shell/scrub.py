@@ -21,7 +21,8 @@ from pointsman.shell.recording import STYLES, Exchange, Recording, Response, sty
 
 MARKERS: tuple[str, ...] = (
     # Claude Code
-    "x-anthropic-billing-header:", "cc_is_subagent=true", "external, ", "sdk-cli", "<system-reminder>", "</system-reminder>", "<total_tokens>", "</total_tokens>",
+    "x-anthropic-billing-header:", "cc_is_subagent=true", "external, ", "sdk-cli", "<system-reminder>",
+    "</system-reminder>", "<total_tokens>", "</total_tokens>",
     "You are Claude Code, Anthropic's official CLI for Claude", "You are a Claude agent, built on Anthropic's",
     "CRITICAL: Respond with TEXT ONLY", "create a detailed summary", "<summary>", "</summary>",
     "This session is being continued from a previous conversation", "[Request interrupted by user]",
@@ -71,6 +72,9 @@ SECRET_HEADERS: Mapping[str, str] = {
     "cookie": "fake", "chatgpt-account-id": "fake-account", "proxy-authorization": "fake",
 }
 _LOST_HEADERS = frozenset({"date", "server", "set-cookie", "via"})
+
+_ECHOED: Mapping[str, Any] = {"instructions": None, "tools": []}
+"""Fields of an answer that repeat the request, and what a recording has instead."""
 
 _NAME = re.compile(r"[\w.:/@+=$,#-]{0,128}")
 _PROSE = re.compile(r"[^\W_]")
@@ -134,7 +138,7 @@ class Scrubber:
         return replace(response, headers=self.headers(response.headers), events=events, body=body)
 
     def _event(self, event: str) -> str:
-        """One SSE event or JSON body; ``instructions`` and ``tools`` are an echo of the request."""
+        """One SSE event or JSON body; the Responses API repeats the request's ``instructions`` and ``tools``: left out."""
         if '"instructions"' not in event and '"tools"' not in event:
             return self.hide(event)
         lines = []
@@ -159,7 +163,7 @@ class Scrubber:
 
     def _echo(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: self.body(v, k) if k in ("instructions", "tools") else self._echo(v) for k, v in value.items()}
+            return {k: _ECHOED[k] if k in _ECHOED else self._echo(v) for k, v in value.items()}
         if isinstance(value, list):
             return [self._echo(item) for item in value]
         return self.hide(value) if isinstance(value, str) else value

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pointsman.core.events import Mark, PinScope
+from pointsman.core.rows import SessionRow
 from pointsman.core.types import Config
 from pointsman.errors import PointsmanError
+from pointsman.shell import control
+from pointsman.tui.figures import config_name
+from pointsman.tui.view import Status
+
+if TYPE_CHECKING:
+    from pointsman.settings import Settings
+
+LOOK_S = 5.0
+"""Seconds between two looks for a gateway."""
+
+ORIGIN = "pointsman tui"
+SCOPE_WORDS: Mapping[PinScope, str] = {
+    "turn": "for this turn", "task": "for this task", "session": "for this session", "always": "always, in this folder",
+}  # fmt: skip
 
 
 class Actions(Protocol):
     """Carries out what the user decides. Methods may block (they run in a worker) and raise PointsmanError."""
 
-    def pin(self, config: Config, scope: PinScope, session: str) -> str:
+    def pin(self, config: Config, scope: PinScope, session: SessionRow) -> str:
         """Pin ``config``; returns what to tell the user."""
 
-    def unpin(self, session: str) -> str:
+    def unpin(self, session: SessionRow) -> str:
         """End the session's pin; returns what to tell the user."""
 
-    def mark(self, session: str, turn: int, mark: Mark, undo: bool) -> str:
+    def mark(self, session: SessionRow, turn: int, mark: Mark, undo: bool) -> str:
         """Judge a turn, or take that back; returns what to tell the user."""
 
 
@@ -31,14 +49,56 @@ class Reading:
     def _refuse(self) -> PointsmanError:
         return PointsmanError(f"{self._what} is only read here: to pin or mark, start a session with `pointsman run -- claude`")
 
-    def pin(self, config: Config, scope: PinScope, session: str) -> str:
+    def pin(self, config: Config, scope: PinScope, session: SessionRow) -> str:
         """Raises PointsmanError: there is nothing to pin."""
         raise self._refuse()
 
-    def unpin(self, session: str) -> str:
+    def unpin(self, session: SessionRow) -> str:
         """Raises PointsmanError: there is nothing to unpin."""
         raise self._refuse()
 
-    def mark(self, session: str, turn: int, mark: Mark, undo: bool) -> str:
+    def mark(self, session: SessionRow, turn: int, mark: Mark, undo: bool) -> str:
         """Raises PointsmanError: marks go into a ledger."""
         raise self._refuse()
+
+
+class Wheel:
+    """The control route of the running gateway, or the ledger where none runs. ``path``: the ledger that is shown."""
+
+    def __init__(self, path: Path, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._settings, self._clock = path, settings, clock
+
+    def _perform(self, action: str, **arguments: Any) -> control.Done:
+        return control.perform(
+            action, {**arguments, "origin": ORIGIN}, self._settings, self._clock(), folder=self._path.parent, ledger=self._path
+        )
+
+    def pin(self, config: Config, scope: PinScope, session: SessionRow) -> str:
+        """Pin through the gateway. Raises PointsmanError in its words."""
+        done = self._perform("pin", model=str(config), scope=scope, session=session.id, cwd=session.cwd)
+        return f"Pinned {config_name(config)} {SCOPE_WORDS[scope]}: {done.said}. u unpins."
+
+    def unpin(self, session: SessionRow) -> str:
+        """Unpin through the gateway. Raises PointsmanError in its words."""
+        done = self._perform("unpin", session=session.id, cwd=session.cwd)
+        return f"Unpinned: {done.said}." if done.event else "Nothing was pinned any more."
+
+    def mark(self, session: SessionRow, turn: int, mark: Mark, undo: bool) -> str:
+        """Mark through the gateway. Raises PointsmanError in its words."""
+        self._perform("mark", session=session.id, turn=turn, mark=mark, undo=undo)
+        return f"Turn {turn}: mark taken back." if undo else f"Turn {turn} marked {mark}."
+
+
+def gateway_status(folder: Path, settings: Settings) -> Callable[[], Status]:
+    """A function that says what the header says of the gateway announced in ``folder``; it looks at most every 5 s."""
+    known: list[tuple[float, Status]] = []
+
+    def status() -> Status:
+        now = time.monotonic()
+        if not known or now - known[0][0] > LOOK_S:
+            found = control.find_gateway(folder, timeout=0.2)
+            where = f":{found.port}" if found else "no gateway"
+            known[:] = [(now, Status(found is not None, where, settings.mode, settings.profile))]
+        return known[0][1]
+
+    return status

@@ -7,6 +7,7 @@ come back as events, like everything else: the screen never assumes that somethi
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar
@@ -48,6 +49,7 @@ class Screens(App[None]):
 
     CSS_PATH = "live.tcss"
     TITLE = "pointsman"
+    NOTIFICATION_TIMEOUT = 4
     ENABLE_COMMAND_PALETTE = True
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-normal"), (130, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -299,9 +301,9 @@ class Screens(App[None]):
 
         def chosen(choice: Choice | None) -> None:
             if choice is None:
-                self.notify("Nothing was pinned.")
+                self.notify("Nothing was pinned.", timeout=2)
                 return
-            self._do(lambda: self._actions.pin(choice.config, choice.scope, session.id))
+            self._do(lambda: self._actions.pin(choice.config, choice.scope, session))
 
         self.push_screen(PinDialog(title, rows, note, at=at, scope=scope), chosen)
 
@@ -311,7 +313,7 @@ class Screens(App[None]):
         if session is None or session.pin is None:
             self._say_no("Nothing is pinned in this session; p pins a model.")
             return
-        self._do(lambda: self._actions.unpin(session.id))
+        self._do(lambda: self._actions.unpin(session))
 
     def action_mark(self, mark: Mark) -> None:
         """Judge the turn under the cursor."""
@@ -319,7 +321,7 @@ class Screens(App[None]):
         if session is None or turn is None:
             self._say_no("There is no turn to mark.")
             return
-        self._do(lambda: self._actions.mark(session.id, turn.n, mark, False), " z takes it back.")
+        self._do(lambda: self._actions.mark(session, turn.n, mark, False), " z takes it back.")
 
     def action_unmark(self) -> None:
         """Take the mark of this turn back."""
@@ -328,7 +330,7 @@ class Screens(App[None]):
         if session is None or turn is None or held is None:
             self._say_no("This turn has no mark of yours; g, b and o set one.")
             return
-        self._do(lambda: self._actions.mark(session.id, turn.n, held, True))
+        self._do(lambda: self._actions.mark(session, turn.n, held, True))
 
     def _say_no(self, text: str) -> None:
         self.notify(text, severity="warning")
@@ -361,8 +363,14 @@ def run_app(
     source: Source, actions: Actions | None = None, *, follow: bool = True, session: str | None = None,
     status: Callable[[], view.Status] | None = None,
 ) -> None:  # fmt: skip
-    """Show ``source`` until the user quits. Blocks; needs a terminal."""
-    Screens(source, actions, follow=follow, session=session, status=status).run()
+    """Show ``source`` until the user quits. Blocks; needs a terminal.
+
+    A terminal that does not claim more than sixteen colours gets its own ones. NO_COLOR is honoured by Textual itself.
+    """
+    app = Screens(source, actions, follow=follow, session=session, status=status)
+    if "256color" not in os.environ.get("TERM", "") and not os.environ.get("COLORTERM"):
+        app.theme = "ansi-dark"
+    app.run()
 
 
 async def screenshot(

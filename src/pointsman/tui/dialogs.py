@@ -56,7 +56,7 @@ class PinDialog(ModalScreen[Choice | None]):
             box.border_title = self._title
             box.border_subtitle = "enter pin · ←→ scope · esc cancel"
             yield Static(id="rows")
-            yield Static("─" * 66, id="rule")
+            yield Static("─" * 68, id="rule")
             yield Static(id="scopes")
             yield Static(self._note, id="note")
 

@@ -107,7 +107,7 @@ def _stay(turn: TurnRow, decision: Decision) -> str:
     if not cheaper:
         return "stay: asked model"
     best = min(cheaper, key=lambda c: c.round_trip_usd or 0.0)
-    return f"stay: to {nickname(best.model)} and back {money(best.round_trip_usd, modelled=True)}"
+    return f"stay: {nickname(best.model)} round trip {money(best.round_trip_usd, modelled=True)}"
 
 
 def fail_interval(fail: float, belief: Belief) -> tuple[float, float]:
@@ -133,8 +133,8 @@ def why(
 ) -> list[Line]:  # fmt: skip
     """The decision explained: sentence, notices, candidates, flips, belief, predicted against billed, rules, gates.
 
-    ``turn``/``request`` add what was billed; ``history``: turns whose difficulty is drawn; ``now`` tells how long a
-    cache stays warm. ``width`` in cells.
+    ``turn``/``request`` add what was billed; ``history``: turns whose difficulty is drawn, up to ``turn``; ``now`` tells
+    how long a cache stays warm. ``width`` in cells.
     """
     out: list[Line] = [line_of((text, "bold")) for text in wrap(decision.sentence, width)]
     for notice in decision.notices:
@@ -143,7 +143,8 @@ def why(
     if decision.candidates:
         out += _table(decision, width, outcomes)
     out += _flips(decision, width)
-    out += _belief(decision, width, history, now)
+    past = [t for t in history[-500:] if turn is None or t.n <= turn.n] if history else history
+    out += _belief(decision, past, now)
     if turn is not None:
         out += _billed(turn, request, width)
     out += _origins(decision, width)
@@ -266,7 +267,7 @@ def _minutes(minutes: float) -> str:
     return f"{minutes:,.0f} min" if minutes < 600 else f"{minutes / 60:,.0f} h"
 
 
-def _belief(decision: Decision, width: int, history: Sequence[TurnRow], now: float | None) -> list[Line]:
+def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -> list[Line]:
     """Difficulty with its history, propensity, and how long the chosen prefix stays warm."""
     belief = decision.belief
     if belief.n:

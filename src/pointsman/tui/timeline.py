@@ -44,6 +44,7 @@ class Turns(Lines, can_focus=True):
         self.words = ""
         self._session: SessionRow | None = None
         self._shown: list[TurnRow] = []
+        self._seen = 0
         self._at = 0
         self._outcomes = 0
         self._columns: tuple[int, Columns] | None = None
@@ -59,8 +60,7 @@ class Turns(Lines, can_focus=True):
         other = session is not self._session
         same = session is not None and self._session is not None and session.id == self._session.id
         self._session, self._outcomes, self._columns = session, outcomes, None
-        turns = session.turns if session else []
-        self._shown = matching(turns, self.words) if self.words else turns
+        self._select(other)
         if self.following or not self._shown or (other and not same):
             self._at = max(0, len(self._shown) - 1)
         elif held is not None and other:
@@ -75,12 +75,22 @@ class Turns(Lines, can_focus=True):
     def filter(self, words: str) -> int:
         """Show only turns that match ``words``; how many do."""
         self.words = words
-        session, held = self._session, self.turn
-        turns = session.turns if session else []
-        self._shown = matching(turns, words) if words else turns
+        held = self.turn
+        self._select(afresh=True)
         self._at = next((i for i, turn in enumerate(self._shown) if turn is held), max(0, len(self._shown) - 1))
-        self.show(session, self._outcomes)
+        self.show(self._session, self._outcomes)
         return len(self._shown)
+
+    def _select(self, afresh: bool) -> None:
+        """The turns that are shown: all, or those that match; only new turns are looked at unless ``afresh``."""
+        turns = self._session.turns if self._session else []
+        if not self.words:
+            self._shown = turns
+        elif afresh:
+            self._shown = matching(turns, self.words)
+        else:
+            self._shown = self._shown + matching(turns[self._seen :], self.words)
+        self._seen = len(turns)
 
     def follow(self, on: bool) -> None:
         """Follow the newest turn, or stay where the cursor is."""

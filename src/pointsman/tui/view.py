@@ -59,12 +59,12 @@ def header(timeline: Timeline, now: float, status: Status, width: int) -> Line:
     """One line: where we read, the mode, today's bill, the same as asked, and the signed net. Parts drop out when narrow."""
     today = timeline.today(now)
     label, totals = ("today", today) if today.requests else ("total", timeline.totals)
-    light: tuple[str, Style] = (" ● live", "good") if status.live else (" ○ read", "dim")
+    light: tuple[str, Style] = (" ● live", "good") if status.live else (" ○", "dim")
     mode = "·".join(part for part in (status.mode, status.profile) if part)
     spent = f"{label} {money(totals.spent, at_least=bool(totals.bounded or totals.unknown))}"
     asked = f"as asked {money(totals.asked if totals.requests else None, modelled=totals.modelled)}"
     parts: list[tuple[int, tuple[str | tuple[str, Style], ...]]] = [
-        (0, (light, f" {status.where}" if status.where else "")),
+        (0, (light, f" {status.where or ('' if status.live else 'reading')}".rstrip())),
         (3, (mode,)),
         (0, ((spent, "bold"), (f" ({totals.unknown} unknown)" if totals.unknown else "", "warn"))),
         (2, (asked,)),

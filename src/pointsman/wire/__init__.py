@@ -1,13 +1,13 @@
 """Bytes to Request and Usage, and back: the only place that knows how the four protocols look. Pure.
 
-    protocol_of(method, path)      which protocol a request speaks, or None
-    is_count(path)                 is it a token count
-    read(...)                      bytes -> Request; raises WireError
-    write(...)                     the bytes again, with only the decided fields changed
-    usage(protocol, payload)       a provider's usage object -> Usage in disjoint buckets
-    Tap(protocol)                  listens to a stream while it passes, byte-exact
-    read_json_response(...)        the same for an answer that is not a stream
-    response_headers(...)          response headers that are safe to pass on after a change of model
+protocol_of(method, path)      which protocol a request speaks, or None
+is_count(path)                 is it a token count
+read(...)                      bytes -> Request; raises WireError
+write(...)                     the bytes again, with only the decided fields changed
+usage(protocol, payload)       a provider's usage object -> Usage in disjoint buckets
+Tap(protocol)                  listens to a stream while it passes, byte-exact
+read_json_response(...)        the same for an answer that is not a stream
+response_headers(...)          response headers that are safe to pass on after a change of model
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def read_json(data: bytes, what: str) -> Any:
     """The JSON value in ``data``; ``what`` names it in the WireError that a malformed one raises."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"{what} is not valid JSON: {error}") from error
 
 
@@ -52,7 +52,7 @@ class Answer:
         """Take in one stream event. Never raises."""
         try:
             self._hear(name, data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
 
     def whole(self, payload: Any) -> None:
@@ -185,11 +185,11 @@ class ResponsesAnswer(Answer):
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
-        for item in payload.get("output") or ():
+        for item in _list(payload.get("output")):
             kind = _object(item).get("type")
             self._tools = self._tools or kind in self.CLIENT_TOOLS
             parts = _object(item).get("content") if kind == "message" else None
-            self._refused = self._refused or any(_object(part).get("type") == "refusal" for part in parts or ())
+            self._refused = self._refused or any(_object(part).get("type") == "refusal" for part in _list(parts))
         status = payload.get("status")
         if status in ("failed", "cancelled"):
             self._fail(payload.get("error") or f"response {status}")
@@ -227,7 +227,7 @@ class ChatAnswer(Answer):
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
-        for choice in payload.get("choices") or ():
+        for choice in _list(payload.get("choices")):
             choice = _object(choice)
             self._report(choice.get("usage"))  # Kimi puts it there
             said = _object(choice.get("delta") or choice.get("message"))
@@ -244,9 +244,7 @@ class GeminiAnswer(Answer):
     """Gemini: every chunk repeats cumulative usage; the chunk with a finish reason is the last."""
 
     protocol = "gemini"
-    _REFUSALS = frozenset(
-        {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"}
-    )
+    _REFUSALS = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"})
     _ERRORS = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "TOO_MANY_TOOL_CALLS"})
 
     def __init__(self) -> None:
@@ -255,7 +253,7 @@ class GeminiAnswer(Answer):
 
     def ends(self, name: str, data: bytes) -> bool:
         chunk = _object(_try(data)) if b"finishReason" in data or b"error" in data or b"blockReason" in data else {}
-        told = any(_object(candidate).get("finishReason") for candidate in chunk.get("candidates") or ())
+        told = any(_object(candidate).get("finishReason") for candidate in _list(chunk.get("candidates")))
         return told or "error" in chunk or bool(_object(chunk.get("promptFeedback")).get("blockReason"))
 
     def whole(self, payload: Any) -> None:
@@ -276,9 +274,9 @@ class GeminiAnswer(Answer):
         self._report(payload.get("usageMetadata"))
         if _object(payload.get("promptFeedback")).get("blockReason"):
             self.stop = "refusal"
-        for candidate in payload.get("candidates") or ():
+        for candidate in _list(payload.get("candidates")):
             candidate = _object(candidate)
-            for part in _object(candidate.get("content")).get("parts") or ():
+            for part in _list(_object(candidate.get("content")).get("parts")):
                 self.content_started = True
                 self._tools = self._tools or "functionCall" in _object(part)
             reason = candidate.get("finishReason")
@@ -325,14 +323,22 @@ def _merge(known: dict[str, Any], new: Mapping[str, Any]) -> None:
 
 
 def _type(data: bytes) -> str:
-    return msgspec.json.decode(data, type=_Typed).type
+    """The ``type`` inside an event that has no name."""
+    try:
+        return msgspec.json.decode(data, type=_Typed).type
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _try(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _object(value: Any) -> dict[str, Any]:

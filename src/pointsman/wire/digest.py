@@ -91,7 +91,7 @@ def raw_hash(raw: Any, seed: int) -> int:
 
 def seed_of(*names: str) -> int:
     """A seed that keeps equal bytes of different protocols or clients apart."""
-    return xxhash.xxh3_64_intdigest("/".join(names))
+    return xxhash.xxh3_64_intdigest("/".join(names).encode())
 
 
 def message_of(protocol: Protocol, dialect: Dialect, raw: Any, at: str) -> Message:
@@ -122,7 +122,9 @@ def decode(raw: Any, at: str) -> Any:
     """The JSON value in ``raw``. Raises WireError naming its place."""
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise WireError(f"{at} is not UTF-8: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"{at} cannot be read: {error}") from error
 
 

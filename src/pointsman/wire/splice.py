@@ -10,7 +10,7 @@ Theory of operation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ Span = tuple[int, int]
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+COMPARED = 65_536
 _SPACE = b" \t\n\r"
 
 
@@ -37,17 +38,14 @@ class Opened:
 
 
 def open_body(data: bytes) -> Opened:
-    """The top level of a request body. Raises WireError for anything but one well-formed UTF-8 JSON object."""
-    if not data.isascii():
-        try:
-            str(data, "utf-8")
-        except UnicodeDecodeError as error:
-            raise WireError(f"the body is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}") from error
+    """The top level of a request body. Raises WireError for anything but one well-formed JSON object.
+
+    Whether texts are UTF-8 is checked where they are decoded, once per message: over the whole body it would double the
+    cost of a read.
+    """
     if not data:
         raise WireError("the body is empty, not a JSON object")
-    start = _skip(data, 0)
-    opened = open_object(data, start, data, "the body")
-    return opened
+    return open_object(data, _skip(data, 0), data, "the body")
 
 
 def open_object(data: bytes, start: int, raw: Any, what: str) -> Opened:
@@ -56,7 +54,9 @@ def open_object(data: bytes, start: int, raw: Any, what: str) -> Opened:
         fields = _OBJECT.decode(raw)
     except msgspec.ValidationError as error:
         raise WireError(f"{what} is not a JSON object: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise WireError(f"{what} is not UTF-8: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"{what} is not valid JSON: {error}") from error
     return Opened(data, start, fields, _object_spans(data, start, fields, what))
 
@@ -88,7 +88,8 @@ def splice(data: bytes, edits: Iterable[tuple[Span, bytes]]) -> bytes:
     ordered = sorted(edits, key=lambda edit: edit[0])
     if not ordered:
         return data
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     for (start, end), new in ordered:
         if start < at:
             raise WireError(f"two changes of the body overlap at byte {start}")
@@ -105,17 +106,6 @@ def put(opened: Opened, name: str, value: bytes) -> tuple[Span, bytes]:
     end = max((span[1] for span in opened.spans.values()), default=opened.start + 1)
     comma = b"," if opened.spans else b""
     return (end, end), comma + b'"' + name.encode() + b'":' + value
-
-
-def put_all(opened: Opened, values: Sequence[tuple[str, bytes]]) -> list[tuple[Span, bytes]]:
-    """Edits for several fields; those that are new are appended together, in the order given."""
-    edits = [put(opened, name, value) for name, value in values if name in opened.spans]
-    fresh = [(name, value) for name, value in values if name not in opened.spans]
-    if fresh:
-        (span, first), *others = (put(opened, name, value) for name, value in fresh)
-        joined = first + b"".join(b"," + text.removeprefix(b",") for _, text in others)
-        edits.append((span, joined))
-    return edits
 
 
 def drop(opened: Opened, names: Iterable[str]) -> list[tuple[Span, bytes]]:
@@ -138,6 +128,35 @@ def drop(opened: Opened, names: Iterable[str]) -> list[tuple[Span, bytes]]:
     return edits
 
 
+class Change:
+    """The changes of one body, gathered field by field so that commas come out right.
+
+    ``gone``: top-level fields to leave out. ``inner``: finished edits inside other fields' values.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.gone: list[str] = []
+        self.inner: list[tuple[Span, bytes]] = []
+        self._values: dict[str, bytes] = {}
+
+    def set(self, name: str, value: bytes) -> None:
+        """Give a top-level field this raw value; a new field is appended."""
+        self._values[name] = value
+
+    def put(self, name: str, value: bytes | None) -> None:
+        """``set``, or leave the field out when ``value`` is None."""
+        if value is None:
+            self.gone.append(name)
+        else:
+            self.set(name, value)
+
+    def edits(self) -> list[tuple[Span, bytes]]:
+        """All changes as edits for ``splice``."""
+        values = [put(self.opened, name, value) for name, value in self._values.items()]
+        return [*values, *drop(self.opened, self.gone), *self.inner]
+
+
 def _key_start(opened: Opened, order: list[str], index: int) -> int:
     """Where the key of the ``index``-th field begins."""
     before = opened.spans[order[index - 1]][1] if index else opened.start
@@ -157,11 +176,9 @@ def _object_spans(data: bytes, start: int, fields: Mapping[str, msgspec.Raw], wh
         if b"\\" in key:
             raise WireError(f"{what} writes the name of a field with escapes: {key[:40].decode(errors='replace')!r}")
         name = key.decode()
-        if name in spans:
-            raise WireError(f"{what} has the field {name!r} twice")
         at = _skip(data, _skip(data, close + 1) + 1)
         raw = fields.get(name)
-        if raw is None or not data.startswith(bytes(raw), at):
+        if name in spans or raw is None or not _stands(data, at, raw):  # of two equal names, msgspec keeps the last
             raise WireError(f"{what} has the field {name!r} twice")
         end = at + _length(raw)
         spans[name] = (at, end)
@@ -171,6 +188,15 @@ def _object_spans(data: bytes, start: int, fields: Mapping[str, msgspec.Raw], wh
     if len(spans) != len(fields):
         raise WireError(f"{what} cannot be walked: {len(fields)} fields, {len(spans)} found")
     return spans
+
+
+def _stands(data: bytes, at: int, raw: msgspec.Raw) -> bool:
+    """Whether ``raw`` stands at ``at``. Of a long value only the ends are compared: it costs a copy, and the walk goes wrong
+    anyway when a length does not fit."""
+    if _length(raw) <= COMPARED:
+        return data.startswith(bytes(raw), at)
+    view, end = memoryview(raw), at + _length(raw)
+    return data[at : at + 64] == view[:64] and data[end - 64 : end] == view[-64:]
 
 
 def _skip(data: bytes, at: int) -> int:

@@ -156,9 +156,7 @@ def read_json_response(protocol: Protocol, body: bytes) -> tuple[Usage | None, s
     return found, answer.model, answer.stop or "final"
 
 
-def response_headers(
-    protocol: Protocol, headers: Iterable[tuple[str, str]], asked: str, served: str
-) -> list[tuple[str, str]]:
+def response_headers(protocol: Protocol, headers: Iterable[tuple[str, str]], asked: str, served: str) -> list[tuple[str, str]]:
     """The response headers that may be passed on when ``served`` ran instead of ``asked``; order and case are kept.
 
     Codex warns of a "model rerouted (HighRiskCyberActivity)" when ``openai-model`` is not the model it requested, so

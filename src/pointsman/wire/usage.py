@@ -33,10 +33,8 @@ def usage(protocol: Protocol, payload: Mapping[str, Any]) -> Usage:
 
 
 def reports(protocol: Protocol, payload: object) -> bool:
-    """True when ``payload`` says anything about tokens: an absent or empty usage is unknown, never zero."""
-    if not isinstance(payload, Mapping):
-        return False
-    return any(payload.get(name) is not None for name in _TOTALS[protocol])
+    """True when ``payload`` says anything about tokens: an absent usage, or one of zeros alone, is unknown, not free."""
+    return isinstance(payload, Mapping) and any(payload.get(name) for name in _TOTALS[protocol])
 
 
 def _messages(payload: Mapping[str, Any]) -> Usage:

@@ -1,0 +1,125 @@
+"""``run`` and ``serve``: the gateway, with an agent wrapped around it or by itself."""
+
+from __future__ import annotations
+
+import os
+from argparse import REMAINDER, ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from pointsman.cli import OK, Command
+from pointsman.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pointsman.settings import Settings
+
+
+def _shared(parser: ArgumentParser) -> None:
+    """Options of every command that may start a gateway."""
+    parser.add_argument("--port", type=int, metavar="N", help="port of the gateway (default 4141; 0: any free one)")
+    parser.add_argument("--upstream", action="append", metavar="[VENDOR=]URL",
+                        help="where requests go: one base URL for all, or vendor=URL (repeatable)")
+    parser.add_argument("--profile", choices=("quality", "balanced", "fast", "saver"), help="what may be chosen")
+    parser.add_argument("--mode", choices=("auto", "observe"), help="observe: price and record, change nothing")
+    parser.add_argument("--config", metavar="FILE", help="another settings file than your own")
+    parser.add_argument("--home", metavar="DIR", help="where ledger and gateway file are (default: POINTSMAN_HOME)")
+
+
+def settings_of(args: Namespace) -> Settings:
+    """The settings with these flags on top. Raises SettingsError for a value that cannot be meant."""
+    from pathlib import Path
+
+    from pointsman.settings import load
+
+    if args.home:
+        os.environ["POINTSMAN_HOME"] = str(Path(args.home).expanduser().absolute())
+    alone, by_vendor = upstreams(args.upstream or [])
+    flags: dict[str, Any] = {"port": args.port, "profile": args.profile, "mode": args.mode, "upstream": alone}
+    if by_vendor:
+        flags["upstreams"] = by_vendor
+    return load(Path(args.config) if args.config else None, flags=flags)
+
+
+def upstreams(given: list[str]) -> tuple[str | None, dict[str, str]]:
+    """``--upstream`` values as one URL for all and vendor URLs. Raises SettingsError when two claim the same place."""
+    alone: str | None = None
+    by_vendor: dict[str, str] = {}
+    for value in given:
+        vendor, equals, url = value.partition("=")
+        named = bool(equals) and "/" not in vendor and ":" not in vendor
+        if named and vendor in by_vendor or not named and alone is not None:
+            raise SettingsError(f"--upstream {value}: {vendor if named else 'one URL for all'} was given already")
+        if named:
+            by_vendor[vendor] = url
+        else:
+            alone = value
+    return alone, by_vendor
+
+
+def _serve_arguments(parser: ArgumentParser) -> None:
+    _shared(parser)
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="only loopback: the port spends your keys")
+
+
+def _serve(args: Namespace) -> int:
+    from pointsman.settings import verify
+    from pointsman.shell.gateway import Gateway, serve
+    from pointsman.shell.prices import load_book
+
+    settings = settings_of(args)
+    verify(settings, load_book(settings.prices))
+
+    def ready(gateway: Gateway) -> None:
+        where = settings.upstream or "the vendors' public APIs"
+        print(f"pointsman listens on {gateway.url} and forwards to {where}; profile {settings.profile}, mode {settings.mode}",
+              flush=True)
+        print(f"  ANTHROPIC_BASE_URL={gateway.url}  OPENAI_BASE_URL={gateway.url}/v1    (stop with ctrl-c)", flush=True)
+
+    serve(settings, host=args.host, ready=ready)
+    return OK
+
+
+def _run_arguments(parser: ArgumentParser) -> None:
+    _shared(parser)
+    parser.add_argument("--client", metavar="NAME", help="how to wrap the command, where its name does not say it")
+    parser.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND ...", help="the agent and its own arguments")
+
+
+def _run(args: Namespace) -> int:
+    from pointsman.shell.launch import run
+
+    words = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not words:
+        raise SettingsError("which agent? for example `pointsman run -- claude`")
+    settings = settings_of(args)
+    alone, _ = upstreams(args.upstream or [])
+    return run(words, settings=settings, client=args.client, upstream=alone, serve=_serve_flags(args))
+
+
+def _serve_flags(args: Namespace) -> list[str]:
+    """The flags for a gateway that ``run`` has to start: those that were given to ``run``."""
+    single = {"--profile": args.profile, "--mode": args.mode, "--config": args.config}
+    flags = [word for flag, value in single.items() if value is not None for word in (flag, str(value))]
+    _, by_vendor = upstreams(args.upstream or [])  # one URL for all is this run's own and goes with its registration
+    return flags + [word for vendor, url in by_vendor.items() for word in ("--upstream", f"{vendor}={url}")]
+
+
+COMMANDS = {
+    "run": Command(
+        "Start a coding agent as always, with every model request decided, priced and remembered. Your files are not edited,\n"
+        "your keys and logins pass through. At the end it says what was spent, against what you asked for, signed.\n"
+        "Starts the gateway, or uses the one that runs.",
+        "  pointsman run -- claude\n"
+        "  pointsman run -- codex exec 'fix the failing test'\n"
+        "  pointsman run --upstream https://llm.example.com -- aider\n"
+        "  pointsman run --client openai -- ./my-agent      any program that uses that vendor's SDK",
+        _run_arguments, _run,
+    ),
+    "serve": Command(
+        "Run the gateway by itself: Anthropic Messages, OpenAI Chat Completions and Responses are decided, every other path\n"
+        "passes through untouched. Listens on 127.0.0.1 only.",
+        "  pointsman serve\n"
+        "  pointsman serve --port 4200 --upstream https://llm.example.com\n"
+        "  pointsman serve --upstream anthropic=https://a.example --upstream openai=https://b.example/v1",
+        _serve_arguments, _serve,
+    ),
+}  # fmt: skip

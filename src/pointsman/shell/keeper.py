@@ -1,0 +1,169 @@
+"""Keeping a gateway alive for wrapped agents: found or started, restarted on its port when it dies, stopped after the last.
+
+A gateway that ``pointsman run`` started is a process in a session of its own, so that Ctrl-C in the terminal reaches the
+agent only; what it says goes to ``gateway.log`` in the home folder. A file beside it names the gateway that a run
+started: the last run that ends stops that one, and never one that a person started with ``pointsman serve``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pointsman.errors import PointsmanError, UpstreamError
+from pointsman.shell import control, ports
+from pointsman.shell.control import Found
+from pointsman.shell.launching import own_command
+from pointsman.shell.reading import home
+
+START_S = 20.0
+"""Seconds a gateway may take to answer after its start: a slow disk and a cold price map together take a few."""
+
+LOOK_S = 0.1
+"""Seconds between two looks at the gateway's process: a restart has to be over within a second."""
+
+RESTARTS = 5
+"""Restarts in one run: a gateway that dies more often is broken, and says why in its log."""
+
+MARKER = "gateway.run"
+
+
+class Keeper:
+    """The gateway of one run. ``flags``: arguments of ``pointsman serve``; ``say`` takes sentences for the person."""
+
+    def __init__(self, port: int, flags: Sequence[str], say: Callable[[str], None], env: Mapping[str, str]) -> None:
+        self._wanted = port
+        self._flags = tuple(flags)
+        self._say = say
+        self._env = dict(env)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._registration: dict[str, Any] | None = None
+        self.found: Found | None = None
+        self.restarts = 0
+
+    def open(self) -> Found:
+        """A gateway that answers: the one that runs, else a new one. Raises UpstreamError in a sentence."""
+        found = control.find_gateway()
+        if found is None:
+            port = self._wanted if self._wanted and _is_free(self._wanted) else ports.free_port()
+            found = self._start(port)
+        elif self._flags:
+            self._say(f"a gateway runs already on port {found.port} and keeps its own settings: {' '.join(self._flags)} "
+                      f"has no effect until it is stopped")
+        self.found = found
+        return found
+
+    def register(self, arguments: Mapping[str, Any]) -> None:
+        """Tell the gateway about the run, and watch over it from now on."""
+        assert self.found is not None
+        self._registration = dict(arguments)
+        control.call(self.found, "run", arguments)
+        self._thread = threading.Thread(target=self._watch, name="gateway-keeper", daemon=True)
+        self._thread.start()
+
+    def close(self, code: int) -> None:
+        """End the run; stop the gateway if a run started it and this was the last one."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(START_S)
+        if self.found is None or self._registration is None:
+            return
+        with suppress(PointsmanError):
+            control.call(self.found, "run", {"run": self._registration["run"], "code": code})
+        self._stop_if_last(self.found)
+
+    def _start(self, port: int) -> Found:
+        """Start a gateway on ``port`` and wait until it answers."""
+        folder = home()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = folder / "gateway.log"
+        with log.open("ab") as output:
+            begin = output.tell()
+            self._child = subprocess.Popen(
+                [*own_command(), "serve", "--port", str(port), *self._flags], stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, env=self._env, start_new_session=True,
+            )
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            found = control.find_gateway()
+            if found is not None:
+                if found.pid == self._child.pid:
+                    (folder / MARKER).write_text(str(found.pid))
+                return found  # perhaps of another run that was quicker
+            if self._child.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise UpstreamError(f"the gateway did not start: {_last_words(log, begin) or f'see {log}'}")
+
+    def _watch(self) -> None:
+        """Restart the gateway on its port when its process ends before the run does."""
+        while not self._over.wait(LOOK_S):
+            if self.found is not None and not self._lives(self.found):
+                if self.restarts >= RESTARTS:
+                    self._say(f"the gateway ended {RESTARTS} times and is not started again: see {home() / 'gateway.log'}")
+                    return
+                self._revive(self.found.port)
+
+    def _lives(self, found: Found) -> bool:
+        if self._child is not None and self._child.pid == found.pid:
+            return self._child.poll() is None
+        try:
+            os.kill(found.pid, 0)
+        except OSError:
+            return False
+        return True
+
+    def _revive(self, port: int) -> None:
+        self.restarts += 1
+        try:
+            self.found = self._start(port)
+            if self._registration is not None:
+                control.call(self.found, "run", self._registration)
+        except PointsmanError as error:
+            self._say(str(error))
+            return
+        if self.restarts == 1:
+            self._say(f"the gateway ended by itself and was started again on port {port}: the agent goes on")
+
+    def _stop_if_last(self, found: Found) -> None:
+        marker = home() / MARKER
+        with suppress(OSError, ValueError):
+            if int(marker.read_text()) != found.pid:
+                return
+            said = ports.health(found.port)
+            if said is None or said.get("runs"):
+                return
+            marker.unlink(missing_ok=True)
+            os.kill(found.pid, signal.SIGTERM)
+            if self._child is not None and self._child.pid == found.pid:
+                self._child.wait(10)
+
+
+def _is_free(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ports.LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _last_words(log: Path, begin: int) -> str:
+    """What a gateway that failed to start said last."""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(begin)
+        lines = file.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].removeprefix("pointsman serve: ") if lines else ""
+    return ""

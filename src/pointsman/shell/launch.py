@@ -1,0 +1,179 @@
+"""``pointsman run``: an agent wrapped from start to end. The gateway is found or started, the agent's code is returned.
+
+The agent shares the terminal: Ctrl-C and window changes reach it from there, and nothing of ours is written while it
+runs in a terminal of its own making. At the end one line says what was spent, against the asked model, signed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pointsman.errors import LedgerError, SettingsError
+from pointsman.shell import clients
+from pointsman.shell.keeper import Keeper
+from pointsman.shell.reading import ledger_path
+
+if TYPE_CHECKING:
+    from pointsman.core.rows import Totals
+    from pointsman.settings import Settings
+
+VENDORS = ("anthropic", "openai", "google", "chatgpt")
+
+
+def say_on_stderr(sentence: str) -> None:
+    """One line on standard error."""
+    print(f"pointsman: {sentence}", file=sys.stderr, flush=True)
+
+
+def run(
+    argv: Sequence[str], *, settings: Settings, client: str | None = None, upstream: str | None = None,
+    serve: Sequence[str] = (), env: Mapping[str, str] | None = None, say: Callable[[str], None] = say_on_stderr,
+) -> int:  # fmt: skip
+    """Start ``argv`` wrapped and return its exit code (128 + n when signal n ended it).
+
+    ``client``: which client it is, when its command does not say so. ``upstream``: where this run's requests go,
+    whatever the user's environment names. ``serve``: flags for a gateway that has to be started. Raises SettingsError
+    for an agent that is not known or not there, UpstreamError when no gateway can be started.
+    """
+    known = clients.identify(argv, client)
+    environment = dict(os.environ if env is None else env)
+    if shutil.which(argv[0], path=environment.get("PATH")) is None:
+        raise SettingsError(f"{argv[0]} is not in your PATH: install it, or give its full path after --")
+    interactive = sys.stdin.isatty() and sys.stdout.isatty() and not known.headless(argv)
+    later: list[str] = []
+    keeper = Keeper(settings.port, serve, later.append if interactive else say, environment)
+    found = keeper.open()
+    name = secrets.token_hex(4)
+    code = 1
+    try:
+        wrapped = clients.wrap(known.name, f"{found.url}/run/{name}", argv, environment, interactive=interactive,
+                               upstream=upstream or settings.upstream or settings.upstreams.get("anthropic"))
+        for note in wrapped.notes:
+            say(note)
+        upstreams = dict.fromkeys(VENDORS, upstream) if upstream else dict(wrapped.upstreams)
+        keeper.register({"run": name, "client": known.name, "cwd": str(Path.cwd()), "interactive": interactive,
+                         "upstreams": upstreams})
+        code = _attended(wrapped.argv, dict(wrapped.env))
+    finally:
+        keeper.close(code)
+        for sentence in later:
+            say(sentence)
+    with suppress(LedgerError):
+        say(closing(name))
+    return code
+
+
+def closing(run: str, path: Path | None = None) -> str:
+    """One line on what a run cost, against what was asked. Raises LedgerError when the ledger cannot be read."""
+    totals, subscription = _totals(run, path or ledger_path())
+    if not totals.requests:
+        return "no model request came through in this run"
+    mark = "≈" if totals.modelled else ""
+    count = f"{totals.requests} request{'s' if totals.requests > 1 else ''}"
+    parts = [f"{count}, {_usd(totals.spent)} {'at list prices (a subscription pays)' if subscription else 'billed'}"
+             + (" at least" if totals.bounded else "")]
+    parts.append(f"as asked {mark}{_usd(totals.asked)}")
+    parts.append(f"net {mark}{'-' if totals.net < 0 else '+'}{_usd(abs(totals.net))}" if totals.modelled
+                 else "every request ran on the model that was asked for")
+    if totals.unknown:
+        parts.append(f"{totals.unknown} without a bill")
+    if totals.errors:
+        parts.append(f"{totals.errors} refused by the provider")
+    return " · ".join(parts)
+
+
+def _totals(run: str, path: Path) -> tuple[Totals, bool]:
+    """The money of all sessions of a run, and whether a subscription pays."""
+    from pointsman.core.events import Routed
+    from pointsman.core.rows import Totals
+    from pointsman.core.timeline import Timeline
+    from pointsman.shell.reading import read_events
+
+    timeline = Timeline()
+    ours: list[str] = []
+    subscription = False
+    for session in _sessions(run, path):
+        for _, event in read_events(path, session=session):
+            timeline.apply(event)
+            if isinstance(event, Routed) and event.request.run == run:
+                ours.append(event.id)
+                subscription = subscription or event.request.auth == "subscription"
+    totals = Totals()
+    for id in ours:
+        row = timeline.request(id)
+        if row is not None and row.purpose != "count":
+            totals.add(row)
+    return totals, subscription
+
+
+def _sessions(run: str, path: Path) -> list[str]:
+    """The sessions that took requests of this run (a resumed one has others too)."""
+    from pointsman.shell.reading import reader
+
+    query = "SELECT DISTINCT session FROM event WHERE kind = 'Routed' AND json_extract(body, '$.request.run') = ?"
+    with reader(path) as connection:
+        return [str(row[0]) for row in connection.execute(query, (run,)).fetchall()]
+
+
+def _usd(amount: float) -> str:
+    """Dollars with cents, or with four figures behind the point below a dollar."""
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
+
+
+def _attended(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run the agent in this terminal; signals sent to us go to it. Returns its exit code as a shell would."""
+    with _signals() as forward:
+        try:
+            agent = subprocess.Popen(argv, env=dict(env))
+        except FileNotFoundError as error:
+            raise SettingsError(f"{argv[0]} cannot be started: {error.strerror}") from error
+        except PermissionError as error:
+            raise SettingsError(f"{argv[0]} cannot be started: {error.strerror}; is it executable?") from error
+        forward(agent)
+        code = agent.wait()
+    return 128 - code if code < 0 else code
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Hand SIGTERM and SIGHUP to the agent, and SIGINT unless the terminal has sent it to the agent already."""
+    agent: list[subprocess.Popen[bytes]] = []
+    waiting: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not agent:
+            waiting.append(number)
+        elif number != signal.SIGINT or not _from_terminal():
+            with suppress(ProcessLookupError):
+                agent[0].send_signal(number)
+
+    def forward(process: subprocess.Popen[bytes]) -> None:
+        agent.append(process)
+        for number in waiting:
+            handle(number, None)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield forward
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _from_terminal() -> bool:
+    """Whether we are in a terminal's foreground group: then Ctrl-C reached the agent too, and once is enough."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,142 @@
+"""A decision into bytes: the body as it came, with only the decided fields changed.
+
+Theory of operation
+    Where nothing was decided the very same bytes object goes back. Otherwise the model is spliced in by address, and
+    with it what the chosen model cannot take in the client's form (``core.targets`` says what; ``wire.converting`` how,
+    for Anthropic). Every change is a pure function of the field or message it changes: the same message is always
+    rewritten to the same bytes, or the rewritten history would not be the prefix that the provider has cached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from pointsman.core.targets import Target
+from pointsman.core.types import Config, Protocol, Request
+from pointsman.errors import WireError
+from pointsman.wire import converting
+from pointsman.wire.protocols import gemini_span
+from pointsman.wire.splice import Change, Opened, drop, elements, open_body, open_object, put, splice
+
+SAMPLING = ("temperature", "top_p", "top_k")
+
+
+def write(protocol: Protocol, path: str, body: bytes, request: Request, chosen: Config, target: Target) -> tuple[bytes, str]:
+    """Body and path that ask ``chosen`` for what ``request`` asked; ``target`` is what the chosen model takes.
+
+    Both come back as they were, the same objects, when ``chosen`` is what was asked (effort None keeps the client's).
+    ``target.accepts`` must have agreed: what it refuses is not converted here. Raises WireError when an address in the
+    body is ambiguous (a field twice, or its name written with escapes).
+    """
+    same_model = chosen.model == request.model
+    if same_model and chosen.effort in (None, request.effort):
+        return body, path
+    if protocol == "gemini":
+        return body, _gemini_path(path, chosen)
+    opened = open_body(body)
+    change = Change(opened)
+    if same_model:
+        _effort(protocol, change, target.nearest_effort(chosen.effort))
+    else:
+        change.set("model", _json(chosen.model))
+        _CONVERT[protocol](change, request, chosen, target)
+    return splice(body, change.edits()), path
+
+
+def _gemini_path(path: str, chosen: Config) -> str:
+    span = gemini_span(path)
+    if span is None:
+        raise WireError("the path of a gemini request does not name its model")
+    return path[: span[0]] + chosen.model + path[span[1] :]
+
+
+def _to_messages(change: Change, request: Request, chosen: Config, target: Target) -> None:
+    """Anthropic Messages: effort, thinking, limits, sampling, and system messages inside the history."""
+    effort = _taken_effort(request, chosen, target)
+    if effort != request.effort:
+        _effort("messages", change, effort)
+    limit = _limit(change, request, target, ("max_tokens",))
+    if "fast" in request.needs and not target.fast:
+        change.gone.append("speed")
+    converting.thinking(change, request, target, effort, limit)
+    change.inner += converting.history(change.opened, request, target)
+
+
+def _to_chat(change: Change, request: Request, chosen: Config, target: Target) -> None:
+    """OpenAI Chat Completions."""
+    effort = _taken_effort(request, chosen, target)
+    if effort != request.effort:
+        _effort("chat", change, effort)
+    _limit(change, request, target, ("max_completion_tokens", "max_tokens"))
+
+
+def _to_responses(change: Change, request: Request, chosen: Config, target: Target) -> None:
+    """OpenAI Responses; effort changes inside the input go where the target does not take them."""
+    effort = _taken_effort(request, chosen, target)
+    if effort != request.effort:
+        _effort("responses", change, effort)
+    _limit(change, request, target, ("max_output_tokens",))
+    if "effort_messages" in request.needs and not target.effort_messages:
+        opened = change.opened
+        items = elements(opened.data, opened.spans["input"][0], opened.fields["input"], "`input`")
+        gone = [converting.peek(raw).type == "configuration_update" for raw, _ in items]
+        change.inner += converting.without([span for _, span in items], gone)
+
+
+_CONVERT: Mapping[Protocol, Callable[[Change, Request, Config, Target], None]] = {
+    "messages": _to_messages,
+    "chat": _to_chat,
+    "responses": _to_responses,
+}
+
+_EFFORT_FIELD: Mapping[Protocol, str] = {"messages": "output_config", "responses": "reasoning"}
+"""Objects that hold ``effort``; Chat Completions has ``reasoning_effort`` of its own (OpenRouter: ``reasoning``)."""
+
+
+def _taken_effort(request: Request, chosen: Config, target: Target) -> str | None:
+    """The effort to send: the decided one, else the client's, each as the nearest that the target takes."""
+    return target.nearest_effort(chosen.effort if chosen.effort is not None else request.effort)
+
+
+def _effort(protocol: Protocol, change: Change, effort: str | None) -> None:
+    """Set the effort, or take it out where the target has none."""
+    opened = change.opened
+    if protocol == "chat" and ("reasoning_effort" in opened.spans or "reasoning" not in opened.spans):
+        change.put("reasoning_effort", None if effort is None else _json(effort))
+        return
+    name = _EFFORT_FIELD.get(protocol, "reasoning")
+    raw = opened.fields.get(name)
+    if raw is None or bytes(raw) == b"null":
+        if effort is not None:
+            change.set(name, b'{"effort":' + _json(effort) + b"}")
+        return
+    inner = open_object(opened.data, opened.spans[name][0], raw, f"`{name}`")
+    if effort is not None:
+        change.inner.append(put(inner, "effort", _json(effort)))
+    elif set(inner.spans) <= {"effort"}:
+        change.gone.append(name)
+    else:
+        change.inner += drop(inner, ["effort"])
+
+
+def _limit(change: Change, request: Request, target: Target, names: tuple[str, ...]) -> int | None:
+    """Clamp the answer limit to what the target takes and leave out sampling that it refuses; returns the limit."""
+    change.gone += _sampling(change.opened, request, target)
+    limit = target.clamped(request.max_output)
+    if limit is not None and limit != request.max_output:
+        for name in names:
+            if name in change.opened.spans:
+                change.set(name, _json(limit))
+    return limit
+
+
+def _sampling(opened: Opened, request: Request, target: Target) -> list[str]:
+    if "sampling" not in request.needs or target.sampling:
+        return []
+    return [name for name in SAMPLING if name in opened.spans]
+
+
+def _json(value: str | int) -> bytes:
+    return msgspec.json.encode(value)

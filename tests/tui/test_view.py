@@ -1,0 +1,220 @@
+"""What is on screen, as plain text: goldens for three widths, and the rules that the pictures must not break.
+
+The goldens are files in ``goldens/``; ``POINTSMAN_GOLDENS=write pytest tests/tui`` writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from samples import HAIKU, LADDER, OPUS, SONNET, Story, afternoon, api_fix
+
+from pointsman.core.rows import SessionRow, Totals
+from pointsman.core.timeline import Timeline
+from pointsman.core.types import BreakEven, Candidate, Config
+from pointsman.tui import view
+from pointsman.tui.figures import Line, plain, width_of
+from pointsman.tui.lanes import labels, lanes_of
+from pointsman.tui.reasons import because, fail_interval, failure
+
+GOLDENS = Path(__file__).parent / "goldens"
+LIVE = view.Status(True, ":4141", "auto", "quality")
+INNER = {72: 70, 100: 74, 140: 108}
+
+
+def golden(name: str, text: str) -> None:
+    """Compare with the golden file."""
+    path = GOLDENS / f"{name}.txt"
+    if os.environ.get("POINTSMAN_GOLDENS") == "write":
+        path.write_text(text + "\n", encoding="utf-8")
+    assert text + "\n" == path.read_text(encoding="utf-8")
+
+
+def shown() -> tuple[Timeline, SessionRow, float]:
+    events = afternoon()
+    timeline = Timeline(events)
+    return timeline, timeline.newest()[0], events[-1].ts + 20
+
+
+@pytest.mark.parametrize("width", INNER)
+def test_header_and_timeline(width: int) -> None:
+    timeline, session, now = shown()
+    lines = [view.header(timeline, now, LIVE, width), *view.timeline(session, INNER[width], timeline.outcomes)]
+    lines += view.trend(session.turns, INNER[width])
+    assert all(width_of(line) <= width for line in lines)
+    golden(f"timeline-{width}", plain(lines))
+
+
+@pytest.mark.parametrize("width", INNER)
+@pytest.mark.parametrize("n", [14, 5])
+def test_why(n: int, width: int) -> None:
+    timeline, session, now = shown()
+    turn = session.by_turn[n]
+    assert turn.decision is not None
+    lines = view.why(
+        turn.decision, INNER[width], turn=turn, history=session.turns, outcomes=timeline.outcomes, now=now
+    )
+    assert all(width_of(line) <= INNER[width] for line in lines)
+    golden(f"why-{n}-{width}", plain(lines))
+
+
+def test_sessions_line_closing_and_pin_rows() -> None:
+    timeline, session, now = shown()
+    rows = view.pin_rows(session, timeline.outcomes, 66)
+    lines: list[Line] = [*view.sessions(timeline.newest(), session.id, now, 22), view.line(session, now)]
+    lines += [view.closing(session.totals, session.interrupted)]
+    text = plain(lines) + "\n" + "\n".join(row.text.rstrip() for row in rows) + "\n" + view.warm_note(session, now, 66).rstrip()
+    golden("small", text)
+    assert [row.running for row in rows] == [False, True, False]
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 55, 72, 99, 200])
+def test_nothing_is_wider_than_its_panel(width: int) -> None:
+    timeline, session, now = shown()
+    for turn in session.turns:
+        assert turn.decision is not None
+        lines = view.why(turn.decision, width, turn=turn, history=session.turns, now=now)
+        assert all(width_of(line) <= width for line in lines)
+    assert width_of(view.header(timeline, now, LIVE, width)) <= width
+    if width >= 55:
+        assert all(width_of(line) == width for line in view.timeline(session, width))
+
+
+def test_a_narrow_header_keeps_today_and_net() -> None:
+    timeline, _, now = shown()
+    text = plain([view.header(timeline, now, LIVE, 60)])
+    assert "today" in text and "net" in text
+
+
+def test_a_negative_session_shows_a_minus_and_a_positive_one_a_plus() -> None:
+    dear, cheap = (Timeline(Story("s").turn().turn(config).events).totals for config in (OPUS, HAIKU))
+    assert view.net(dear) == (f"≈−${abs(dear.net):.3f}", "bad")
+    assert view.net(cheap)[0].startswith("≈+$")
+    assert view.net(Timeline(Story("s").turn().events).totals) == ("$0.00", "")
+    assert view.net(Totals())[0] == "–"
+
+
+def test_turn_one_stays_on_the_asked_model() -> None:
+    session = Timeline(Story("s").turn().events).sessions["s"]
+    assert because(session.turns[0])[0] == "stay: asked model"
+
+
+def test_fewer_than_thirty_outcomes_show_an_interval() -> None:
+    timeline, session, _ = shown()
+    decision = session.turns[-1].decision
+    assert decision is not None
+    assert "–" in failure(0.11, decision, 29)
+    assert failure(0.11, decision, 30) == "11%"
+    assert failure(None, decision, 30) == "–"
+    low, high = fail_interval(0.11, decision.belief)
+    assert low < 0.11 < high
+
+
+def test_the_asked_lane_is_marked_and_the_pinned_one_shows_what_would_have_run() -> None:
+    _, session, _ = shown()
+    text = plain(view.timeline(session, 74))
+    assert "h ‹s› o" in text
+    assert "│  ○  ▣" in text
+
+
+def test_a_moved_turn_draws_the_asked_models_track() -> None:
+    story = Story("s").turn().turn(HAIKU)
+    assert "●  ┃  │" in plain(view.timeline(Timeline(story.events).sessions["s"], 74))
+
+
+def test_lane_letters_tell_the_tier_on_any_ladder() -> None:
+    assert labels(tuple(config.model for config in LADDER)) == ("h", "s", "o")
+    assert labels(("gpt-5.1-nano", "gpt-5.1-mini", "gpt-5.1")) == ("n", "m", "g")
+    assert labels(("gemini-3-flash-lite", "gemini-3-flash", "gemini-3-pro")) == ("f", "l", "p")
+    assert len(set(labels(("a-1", "a-2", "a-3", "a-4")))) == 4
+    assert labels(()) == ()
+
+
+def test_lanes_are_ordered_by_price_and_capped() -> None:
+    _, session, _ = shown()
+    assert lanes_of(session).models == tuple(config.model for config in LADDER)
+    assert lanes_of(session, 2).models == (SONNET.model, OPUS.model)
+
+
+def test_no_difficulty_is_an_answer() -> None:
+    _, session, _ = shown()
+    decision = session.turns[-1].decision
+    assert decision is not None
+    decision = replace(decision, breakevens=(BreakEven(HAIKU.model, None, "difficulty", None, 0.3),))
+    assert "flips to haiku-4-5: at no difficulty" in plain(view.why(decision, 100))
+
+
+def test_a_veto_is_shown_with_its_reason_and_cannot_be_pinned_silently() -> None:
+    story = Story("s").turn()
+    timeline = Timeline(story.events)
+    session = timeline.sessions["s"]
+    decision = session.decision
+    assert decision is not None and session.newest is not None
+    vetoed = Candidate("claude-opus-4-5", "high", veto="its window is too small")
+    session.newest.decision = replace(decision, candidates=(*decision.candidates[:2], vetoed))
+    rows = view.pin_rows(session, 0, 66)
+    assert rows[2].veto == "its window is too small"
+    assert "⊘ its window is too small" in rows[2].text
+    assert view.escalation(session) == (None, "opus-4-5·high cannot take this request: its window is too small")
+
+
+def test_escalation_goes_one_rung_up_or_says_why_not() -> None:
+    assert view.escalation(Timeline(Story("s").turn().events).sessions["s"])[0] == OPUS
+    top = Timeline(Story("s", asked=OPUS).turn().events).sessions["s"]
+    assert view.escalation(top) == (None, "opus-4-5·high is already the strongest model offered here")
+    strange = Timeline(Story("s").turn(Config("llama")).events[:1]).sessions["s"]
+    assert "no ladder" in view.escalation(strange)[1]
+
+
+def test_equal_names_are_numbered() -> None:
+    events = Story("a", title="docs").turn().events + Story("b", title="docs", start=2e9).turn().events
+    assert view.names(Timeline(events).newest()) == {"a": "docs", "b": "docs #2"}
+
+
+def test_filter_words() -> None:
+    _, session, _ = shown()
+    assert [turn.n for turn in view.matching(session.turns, "opus")] == [5, 6, 7, 8]
+    assert [turn.n for turn in view.matching(session.turns, "COLD pinned")] == [5]
+    assert [turn.n for turn in view.matching(session.turns, "overkill")] == [8]
+    assert [turn.n for turn in view.matching(session.turns, "bad")] == [4]
+    assert len(view.matching(session.turns, " ")) == 14
+
+
+def test_trouble_is_told_in_the_timeline() -> None:
+    story = Story("s").turn().turn(HAIKU, status=529, error="overloaded")
+    turn = Timeline(story.events).sessions["s"].turns[1]
+    assert because(turn) == ("provider error 529", "bad")
+    assert "overloaded" in plain(view.why(turn.decision, 90, turn=turn)) if turn.decision else False
+    refused = Story("s").turn(reason="pin_refused", notices=("your pin on haiku cannot be honoured: images",))
+    assert because(Timeline(refused.events).sessions["s"].turns[0])[0].startswith("your pin on haiku")
+
+
+def test_a_session_without_a_finished_request_claims_nothing() -> None:
+    session = Timeline(Story("s").turn(finish=False).events).sessions["s"]
+    assert "$0.00" not in plain(view.timeline(session, 74))
+    assert plain([view.closing(session.totals)]) == "no request was routed"
+    assert view.line(session, 0.0)
+
+
+def test_the_line_needs_the_standard_library_only() -> None:
+    code = (
+        "import sys; import pointsman.tui, pointsman.tui.view, pointsman.tui.reasons, pointsman.tui.guide; "
+        "heavy = {'textual', 'rich', 'pydantic', 'msgspec', 'aiohttp', 'networkx', 'litellm'} & set(sys.modules); print(sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_long_session_keeps_its_columns() -> None:
+    story = api_fix()
+    story.turn_number = 12_345
+    story.turn()
+    session = Timeline(story.events).sessions[story.session]
+    lines = view.timeline(session, 74)
+    assert all(width_of(line) == 74 for line in lines)
+    assert "12346" in plain(lines)
