@@ -83,8 +83,8 @@ def headless(client: str, executable: Path, model: str, prompt: str, *, resume: 
         return [command, "-p", prompt, "--model", model, "--permission-mode", "acceptEdits",
                 "--allowedTools", "Bash,Read,Edit,Write,Agent", *(["--continue"] if resume else [])]
     if client == "codex":
-        return [command, "exec", *(["resume", "--last"] if resume else []), "--skip-git-repo-check", "--json", "-m", model,
-                *([] if resume else ["-s", "danger-full-access"]), prompt]
+        return [command, "-c", 'sandbox_mode="danger-full-access"', "exec", *(["resume", "--last"] if resume else []),
+                "--skip-git-repo-check", "--json", "-m", model, prompt]
     if client == "opencode":
         return [command, "run", "-m", model, *(["--continue"] if resume else []), prompt]
     name = f"anthropic/{model}" if model.startswith("claude") else f"openai/{model}"

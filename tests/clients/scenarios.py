@@ -96,7 +96,8 @@ DIALOGUE: Mapping[str, Step] = {
         "add() returned a - b. It adds now, and the test passes: 1 passed.",
     ),
     GROW: Steps(
-        write("calc.py", WRONG, "I add mul() first."), write("test_calc.py", TEST_TWO, "Then its check."), RUN,
+        read("calc.py", "I look at both files first."), read("test_calc.py"),
+        write("calc.py", WRONG, "I add mul()."), write("test_calc.py", TEST_TWO, "Then its check."), RUN,
         read("calc.py", "The new check fails. I look at what I wrote.", "mul() adds: a slip of mine."),
         write("calc.py", GROWN, "mul() added instead of multiplying."), RUN, "mul(a, b) is there and checked: 2 passed.",
     ),

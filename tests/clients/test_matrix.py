@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from clients import real
 
+from clients import real
 from pointsman.sandbox.clock import Clock
 from pointsman.sandbox.log import Record
 from pointsman.sandbox.provider import Provider

@@ -48,7 +48,9 @@ HELD = cache.touch(None, FIRST, USAGE, START, FIVE_MINUTES)
 NEXT = request(history(5))
 
 
-def after(seconds: float, asked: Request = NEXT, rule: CacheRule = CLAUDE, held: Warmth | None = HELD, new_turn: bool = False) -> Warm:
+def after(
+    seconds: float, asked: Request = NEXT, rule: CacheRule = CLAUDE, held: Warmth | None = HELD, new_turn: bool = False
+) -> Warm:
     return cache.predict(held, asked, 21_000, rule, START + seconds, new_turn)
 
 
@@ -133,7 +135,9 @@ def test_other_tools_or_another_system_text_lose_everything() -> None:
 
 def test_a_moved_mark_keeps_the_prefix() -> None:
     moved = tuple(replace(m, mark_s=FIVE_MINUTES if m is NEXT.messages[-1] else None) for m in NEXT.messages)
-    marked = cache.touch(None, replace(FIRST, messages=tuple(replace(m, mark_s=HOUR) for m in FIRST.messages)), USAGE, START, FIVE_MINUTES)
+    marked = cache.touch(
+        None, replace(FIRST, messages=tuple(replace(m, mark_s=HOUR) for m in FIRST.messages)), USAGE, START, FIVE_MINUTES
+    )
     assert after(1, replace(NEXT, messages=moved), held=marked).tokens == 19_990
 
 
@@ -163,8 +167,16 @@ def test_common_is_the_longest_shared_start(a: int, b: int, same: int) -> None:
     assert cache.common(new, old) == same
 
 
-@given(st.integers(0, 400_000), st.integers(1, 400_000), st.floats(-1e6, 1e6), st.booleans(), st.sampled_from((CLAUDE, OLD_OPENAI, NEW_OPENAI)))
-def test_a_prediction_is_within_the_prompt_and_is_a_probability(written: int, prompt: int, age: float, new_turn: bool, rule: CacheRule) -> None:
+@given(
+    st.integers(0, 400_000),
+    st.integers(1, 400_000),
+    st.floats(-1e6, 1e6),
+    st.booleans(),
+    st.sampled_from((CLAUDE, OLD_OPENAI, NEW_OPENAI)),
+)
+def test_a_prediction_is_within_the_prompt_and_is_a_probability(
+    written: int, prompt: int, age: float, new_turn: bool, rule: CacheRule
+) -> None:
     held = cache.touch(None, FIRST, Usage(fresh=100, cache_write=((FIVE_MINUTES, written),)), START, FIVE_MINUTES)
     warm = cache.predict(held, NEXT, prompt, rule, START + age, new_turn)
     assert 0 <= warm.tokens <= prompt and 0.0 <= warm.p <= 1.0
@@ -195,13 +207,17 @@ def test_another_tokenizer_counts_otherwise(book: Book) -> None:
     assert book.token_factor("claude-opus-5-5", "claude-haiku-4-5") == pytest.approx(1 / 1.3)
     assert book.token_factor("claude-opus-5-5", "claude-sonnet-5-5") == 1.0
     same = cache.prompt_tokens(NEXT, 3, USAGE, "claude-haiku-4-5", "claude-haiku-4-5", {}, factor)
-    assert cache.prompt_tokens(NEXT, 3, USAGE, "claude-haiku-4-5", "claude-opus-5-5", {}, factor, prior=3.3 / 1.3) == round(same * 1.3)
+    assert cache.prompt_tokens(NEXT, 3, USAGE, "claude-haiku-4-5", "claude-opus-5-5", {}, factor, prior=3.3 / 1.3) == round(
+        same * 1.3
+    )
 
 
 def test_a_first_prompt_goes_by_its_characters(book: Book) -> None:
     assert cache.prompt_tokens(FIRST, 0, None, None, "claude-opus-5-5", {}) == round(43_000 / cache.CHARS_PER_TOKEN)
     prior = book.chars_per_token("claude-opus-5-5")
-    assert cache.prompt_tokens(FIRST, 0, None, None, "claude-opus-5-5", {}, prior=prior) == round(1.3 * 43_000 / cache.CHARS_PER_TOKEN)
+    assert cache.prompt_tokens(FIRST, 0, None, None, "claude-opus-5-5", {}, prior=prior) == round(
+        1.3 * 43_000 / cache.CHARS_PER_TOKEN
+    )
     assert cache.prompt_tokens(request((), head_chars=0), 0, None, None, "m", {}) == 1
 
 
@@ -244,7 +260,9 @@ def test_the_ratio_is_learned_from_bills_and_stays_sane() -> None:
         ("a-model-of-nobody", 1_024, (300,), False),
     ],
 )
-def test_every_model_has_its_providers_rule(book: Book, model: str, least: int, lifetimes: tuple[int, ...], explicit: bool) -> None:
+def test_every_model_has_its_providers_rule(
+    book: Book, model: str, least: int, lifetimes: tuple[int, ...], explicit: bool
+) -> None:
     rule = book.rule(model)
     assert (rule.min_tokens, rule.ttls, rule.explicit) == (least, lifetimes, explicit)
     assert rule.ttl_s == lifetimes[0] and rule.source

@@ -9,7 +9,7 @@ import pytest
 from pointsman.core import accounting
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
-from pointsman.core.events import Event, Finished, Pinned, Routed, Unpinned
+from pointsman.core.events import Event, Finished, Pinned, Routed, Signalled, Unpinned
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session, evolve
 from pointsman.core.types import Config, Decision, Message, Request, Usage
@@ -117,10 +117,20 @@ def test_uncertified_means_the_asked_model_and_the_alternatives_are_priced(book:
 
 def test_every_rule_leaves_a_gate_whether_it_ran_or_not(book: Book) -> None:
     decision = Play(book).prompt()
-    assert [g.name for g in decision.gates] == ["mode", "pin", "side", "compaction", "lane", "known", "sticky", "free_point"]
+    assert [g.name for g in decision.gates] == [
+        "mode",
+        "pin",
+        "side",
+        "compaction",
+        "lane",
+        "known",
+        "check",
+        "sticky",
+        "free_point",
+    ]
     assert all(g.said for g in decision.gates)
     side = Play(book).prompt(purpose="side")
-    assert [g.name for g in side.gates if not g.ran] == ["compaction", "lane", "known", "sticky", "free_point"]
+    assert [g.name for g in side.gates if not g.ran] == ["compaction", "lane", "known", "check", "sticky", "free_point"]
 
 
 def test_a_pin_holds_on_the_main_lane_until_it_is_taken_off(book: Book) -> None:
@@ -233,3 +243,56 @@ def test_the_bill_as_asked_knows_the_cache_the_asked_model_would_have_kept(book:
     usage = Usage(fresh=3, cache_write=((300, request.chars // 4),), output=100)
     account = accounting.account(play.session, request, back, back.chosen, usage, book, play.now)
     assert account.asked_usage is not None and account.asked_usage.cache_read > 0.8 * lane.last_usage.prompt  # type: ignore[union-attr]
+
+
+def failed_check(play: Play) -> None:
+    """The check at "done" failed, a moment after the answer."""
+    play.tell(Signalled(play.now, "s1", "check_failed"))
+
+
+GUARDED = Policy(profile="balanced", check=True, check_recall=0.8, check_false_alarm=0.1, failure_usd=2.0)
+
+
+def test_a_failed_check_escalates_to_the_asked_model_for_the_rest_of_the_task(book: Book) -> None:
+    play = Play(book, replace(GUARDED, failure_usd=0.0))
+    assert play.prompt().chosen.model == SONNET
+    play.policy = GUARDED
+    failed_check(play)
+    decision = play.prompt()
+    assert (decision.chosen.model, decision.reason, decision.action) == (OPUS, "escalate", "escalate")
+    assert decision.belief.mu > 0 and any(g.name == "check" and "check failed" in g.said for g in decision.gates)
+    assert (play.prompt().reason, play.prompt().chosen.model) == ("sticky", OPUS)
+    play.now += 9_000
+    assert play.prompt().reason != "sticky"
+
+
+def test_after_the_asked_model_failed_too_it_is_not_simply_repeated(book: Book) -> None:
+    play = Play(book)
+    play.prompt()
+    play.policy = GUARDED
+    failed_check(play)
+    handed = play.prompt()
+    assert (handed.reason, handed.chosen.model) == ("hand_down", SONNET)
+    strict = Play(book, Policy(failure_usd=2.0))
+    strict.prompt()
+    failed_check(strict)
+    assert strict.prompt().chosen.model == OPUS, "quality never hands a retry down without consent"
+    consented = Play(book, Policy(failure_usd=20.0, consent_up=True))
+    consented.prompt()
+    failed_check(consented)
+    assert consented.prompt().chosen.model == FABLE
+
+
+def test_a_passed_check_and_a_stale_failure_escalate_nothing(book: Book) -> None:
+    play = Play(book, Policy(consent_up=True, failure_usd=20.0))
+    play.prompt()
+    play.tell(Signalled(play.now, "s1", "check_passed"))
+    decision = play.prompt()
+    assert decision.chosen.model == OPUS and decision.belief.mu < 0
+
+
+def test_when_a_failure_costs_nothing_nobody_escalates(book: Book) -> None:
+    play = Play(book, replace(GUARDED, failure_usd=0.0))
+    play.prompt()
+    failed_check(play)
+    assert play.prompt().chosen.model == SONNET

@@ -20,7 +20,13 @@ def book() -> Book:
 
 
 def request(*needs: Need, **fields: object) -> Request:
-    values: dict[str, object] = {"protocol": "messages", "path": "/v1/messages", "model": "m", "needs": frozenset(needs), **fields}
+    values: dict[str, object] = {
+        "protocol": "messages",
+        "path": "/v1/messages",
+        "model": "m",
+        "needs": frozenset(needs),
+        **fields,
+    }
     return Request(**values)  # type: ignore[arg-type]  # a test's short hand
 
 
@@ -83,8 +89,8 @@ def test_efforts_differ_by_model(book: Book, model: str, efforts: tuple[str, ...
 
 
 def test_effort_messages_start_with_gpt_6_and_opus_5(book: Book) -> None:
-    takes = {name for name in ("gpt-6.1-sol", "gpt-5.6-sol", "claude-opus-5", "claude-opus-4-8", "claude-fable-5", "claude-haiku-5-5")
-             if book.target(name).effort_messages}  # fmt: skip
+    models = ("gpt-6.1-sol", "gpt-5.6-sol", "claude-opus-5", "claude-opus-4-8", "claude-fable-5", "claude-haiku-5-5")
+    takes = {name for name in models if book.target(name).effort_messages}
     assert takes == {"gpt-6.1-sol", "claude-opus-5", "claude-haiku-5-5"}
 
 
@@ -140,7 +146,9 @@ def test_openai_windows_hold_the_prompt_alone(book: Book) -> None:
 
 
 def test_nothing_is_changed_where_nothing_must_be(book: Book) -> None:
-    asked = request("tools", "thinking_adaptive", "effort", "system_messages", "effort_messages", effort="high", max_output=64_000)
+    asked = request(
+        "tools", "thinking_adaptive", "effort", "system_messages", "effort_messages", effort="high", max_output=64_000
+    )
     for model in ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1", "claude-haiku-5-5"):
         assert book.target(model).conversions(asked, "high") == ()
 
@@ -171,14 +179,30 @@ def test_from_sonnet_4_5_to_the_newest_claude(book: Book) -> None:
     assert book.target("claude-haiku-5-5").conversions(off, None) == ()
 
 
+@pytest.mark.parametrize("model", ["claude-haiku-5-5", "claude-opus-5", "claude-sonnet-5-5"])
+def test_thinking_cannot_be_off_at_the_highest_efforts(book: Book, model: str) -> None:
+    found = book.target(model)
+    assert found.thinking_for("none", "high") in ("none", "between_tools")
+    assert found.thinking_for("none", "xhigh") == "adaptive"
+    assert found.conversions(request("thinking_disabled", "effort", effort="max"), None) == ("thinking none becomes adaptive",)
+
+
 @pytest.mark.parametrize(
     ("model", "effort", "nearest"),
     [
-        ("claude-opus-4-6", "xhigh", "high"), ("claude-opus-4-5", "max", "high"), ("gpt-6.1-sol", "none", "low"), ("kimi-k3", "medium", "low"),
-        ("gpt-5.5", "max", "xhigh"), ("claude-haiku-4-5", "high", None), ("claude-opus-5-5", "ludicrous", None), ("claude-opus-5-5", None, None),
+        ("claude-opus-4-6", "xhigh", "high"),
+        ("claude-opus-4-5", "max", "high"),
+        ("gpt-6.1-sol", "none", "low"),
+        ("kimi-k3", "medium", "low"),
+        ("gpt-5.5", "max", "xhigh"),
+        ("claude-haiku-4-5", "high", None),
+        ("claude-opus-5-5", "ludicrous", None),
+        ("claude-opus-5-5", None, None),
     ],
-)  # fmt: skip
-def test_an_effort_it_does_not_take_becomes_the_next_weaker_one(book: Book, model: str, effort: str | None, nearest: str | None) -> None:
+)
+def test_an_effort_it_does_not_take_becomes_the_next_weaker_one(
+    book: Book, model: str, effort: str | None, nearest: str | None
+) -> None:
     assert book.target(model).nearest_effort(effort) == nearest
 
 
@@ -195,9 +219,21 @@ def test_the_nearest_effort_is_one_the_model_takes(efforts: list[str], asked: st
 
 
 def test_the_maps_own_fields_win_over_the_table() -> None:
-    facts = {"thinking": ["enabled", "none"], "efforts": ["low", "high"], "sampling": True, "forced_tool": True, "source": "table"}
-    row = {"supports_adaptive_thinking": True, "thinking_always_on": True, "supports_sampling_params": False,
-           "supports_forced_tool_use": False, "supports_max_reasoning_effort": True, "supports_low_reasoning_effort": False}  # fmt: skip
+    facts = {
+        "thinking": ["enabled", "none"],
+        "efforts": ["low", "high"],
+        "sampling": True,
+        "forced_tool": True,
+        "source": "table",
+    }
+    row = {
+        "supports_adaptive_thinking": True,
+        "thinking_always_on": True,
+        "supports_sampling_params": False,
+        "supports_forced_tool_use": False,
+        "supports_max_reasoning_effort": True,
+        "supports_low_reasoning_effort": False,
+    }
     found = read_target("m", "v", row, facts)
     assert set(found.thinking) == {"enabled", "adaptive", "always_on"}
     assert found.efforts == ("high", "max") and not found.sampling and not found.forced_tool
@@ -211,6 +247,12 @@ def test_what_nobody_documents_is_refused() -> None:
 
 
 def test_nonsense_in_the_map_is_ignored() -> None:
-    row = {"supports_vision": "yes", "supports_sampling_params": None, "max_input_tokens": "many", "max_output_tokens": -1, "reasoning_effort_levels": "all"}
+    row = {
+        "supports_vision": "yes",
+        "supports_sampling_params": None,
+        "max_input_tokens": "many",
+        "max_output_tokens": -1,
+        "reasoning_effort_levels": "all",
+    }
     found = read_target("m", "v", row, {"efforts": ["low"]})
     assert (found.vision, found.sampling, found.window, found.max_output, found.efforts) == (False, True, None, None, ("low",))

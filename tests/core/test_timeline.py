@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import HAIKU, OPUS, RATES, SONNET, START, Story, afternoon, api_fix
 
 from pointsman.core.events import Event, Finished, Noted, Passed, Pinned, Routed, RunEnded, Unpinned, decode, encode
 from pointsman.core.pricing import cost
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline, billed_usd
 from pointsman.core.types import DAY, Config, Usage
+from samples import HAIKU, OPUS, RATES, SONNET, START, Story, afternoon, api_fix
 
 
 def session_of(story: Story) -> SessionRow:
@@ -209,8 +209,9 @@ def test_wait_cold_and_cache_share() -> None:
 
 
 def test_names_fall_back_from_title_to_folder_to_id() -> None:
-    named, folder, bare = Story("abcdefghijklmnop", title="api-fix"), Story("s", cwd="/home/ada/api/"), Story("abcdefghijklmnop", cwd="")
-    assert [session_of(story.turn()).name for story in (named, folder, bare)] == ["api-fix", "api", "abcdefghijkl"]
+    long = "abcdefghijklmnop"
+    stories = Story(long, title="api-fix"), Story("s", cwd="/home/ada/api/"), Story(long, cwd="")
+    assert [session_of(story.turn()).name for story in stories] == ["api-fix", "api", "abcdefghijkl"]
 
 
 def test_events_without_a_session_are_counted_or_kept() -> None:

@@ -31,7 +31,9 @@ class Wire:
 
     async def messages(self, key: str = "key", beta: str = "", **body: Any) -> dict[str, Any]:
         """Post to the Messages API; a 400 comes back as a value."""
-        return await self.post("/v1/messages", {"model": "claude-sonnet-4-5", "max_tokens": 2_000, **body}, key, anthropic_beta=beta)
+        return await self.post(
+            "/v1/messages", {"model": "claude-sonnet-4-5", "max_tokens": 2_000, **body}, key, anthropic_beta=beta
+        )
 
     async def used(self, key: str = "key", **body: Any) -> tuple[int, int, int]:
         """(fresh, read, written) tokens of a Messages request."""

@@ -114,6 +114,14 @@ async def test_what_each_change_loses(wire: Any, change: dict[str, Any], kept: s
     assert read == {"all": whole, "nothing": 0, "tools": tools, "system": tools + 1_500}[kept]
 
 
+async def test_deferred_tools_are_not_in_the_prefix(wire: Any) -> None:
+    """One more deferred tool loses nothing and costs nothing."""
+    ask: dict[str, Any] = {"system": [block(1_500, **MARK)], "messages": [user(block(1))]}
+    _, _, whole = await wire.used(tools=TOOLS, **ask)
+    deferred = {"name": "Rare", "description": "r" * 9_000, "input_schema": {"type": "object"}, "defer_loading": True}
+    assert await wire.used(tools=[*TOOLS, deferred], **ask) == (1, whole, 0)
+
+
 @pytest.mark.parametrize(("model", "keeps"), [("claude-opus-5-5", True), ("claude-sonnet-5-5", True), ("claude-sonnet-5", False)])
 async def test_a_top_level_effort_change(wire: Any, model: str, keeps: bool) -> None:
     """Opus and Sonnet 5.5 keep the system prefix; Sonnet 5 rewrites everything."""
@@ -126,7 +134,11 @@ async def test_an_effort_inside_the_history_keeps_everything(wire: Any) -> None:
     """In band, effort is only one more position: the earlier prefix is read."""
     ask = {"model": "claude-opus-5-5", "beta": "mid-conversation-output-config-2026-07-01"}
     assert (await wire.messages(**ask, messages=[user(block(1_000, **MARK))]))["usage"]["cache_creation_input_tokens"] == 1_300
-    more = [user(block(1_000)), {"role": "system", "content": [], "output_config": {"effort": "high"}}, user(block(10, "y", **MARK))]
+    more = [
+        user(block(1_000)),
+        {"role": "system", "content": [], "output_config": {"effort": "high"}},
+        user(block(10, "y", **MARK)),
+    ]
     usage = (await wire.messages(**ask, messages=more))["usage"]
     assert (usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]) == (1_300, 13)
 

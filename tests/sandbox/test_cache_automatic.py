@@ -69,8 +69,16 @@ async def test_responses_names_the_lifetime_of_writes(wire: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"prompt_cache_key": "other"}, {"reasoning": {"effort": "high"}}, {"service_tier": "flex"}, {"text": {"verbosity": "low"}},
-               {"parallel_tool_calls": False}, {"model": "gpt-6-astra"}, {"instructions": "Be brief."}],
+    "change",
+    [
+        {"prompt_cache_key": "other"},
+        {"reasoning": {"effort": "high"}},
+        {"service_tier": "flex"},
+        {"text": {"verbosity": "low"}},
+        {"parallel_tool_calls": False},
+        {"model": "gpt-6-astra"},
+        {"instructions": "Be brief."},
+    ],
 )
 async def test_what_loses_the_prefix(wire: Any, change: dict[str, Any]) -> None:
     """Each listed reason of the vendor is a miss; without it all is read."""

@@ -32,7 +32,10 @@ async def gpt(wire: Any) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 ASK: dict[str, Any] = {
-    "model": "claude-opus-5-5", "max_tokens": 1_000, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "Weather?"}],
+    "model": "claude-opus-5-5",
+    "max_tokens": 1_000,
+    "thinking": {"type": "adaptive"},
+    "messages": [{"role": "user", "content": "Weather?"}],
     "tools": [{"name": "weather", "input_schema": WEATHER}],
 }
 
@@ -55,8 +58,11 @@ async def test_messages_goes_on_with_its_own_blocks(wire: Any, claude: anthropic
     """What came back is accepted as history, thinking unchanged."""
     first = await claude.messages.create(**ASK)
     result = {"type": "tool_result", "tool_use_id": first.content[2].id, "content": "sunny"}
-    messages = [*ASK["messages"], {"role": "assistant", "content": [b.model_dump(exclude_none=True) for b in first.content]},
-                {"role": "user", "content": [result]}]
+    messages = [
+        *ASK["messages"],
+        {"role": "assistant", "content": [b.model_dump(exclude_none=True) for b in first.content]},
+        {"role": "user", "content": [result]},
+    ]
     assert (await claude.messages.create(**(ASK | {"messages": messages}))).stop_reason == "tool_use"
     assert wire.provider.requests[-1].status == 200
 
@@ -103,7 +109,11 @@ async def test_responses_streamed_and_not_say_the_same(gpt: openai.AsyncOpenAI) 
     assert [event.type for event in events][:2] == ["response.created", "response.in_progress"]
     done = events[-1]
     assert done.type == "response.completed"
-    assert [item.type for item in done.response.output] == [item.type for item in whole.output] == ["reasoning", "message", "function_call"]
+    assert (
+        [item.type for item in done.response.output]
+        == [item.type for item in whole.output]
+        == ["reasoning", "message", "function_call"]
+    )
     assert done.response.output_text == whole.output_text == "Let me look: Zürich 🚂."
     assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == whole.output_text
     assert done.response.usage is not None and done.response.reasoning is not None and done.response.reasoning.effort == "low"
@@ -122,7 +132,9 @@ async def test_errors_are_the_vendors_own(wire: Any, claude: anthropic.AsyncAnth
 async def test_other_vendors_show_their_reasoning_in_chat(wire: Any) -> None:
     """DeepSeek's reasoning_content."""
     wire.script(lambda request: REPLY)
-    answer = await wire.post("/v1/chat/completions", {"model": "deepseek-v4-pro", "messages": [{"role": "user", "content": "Weather?"}]})
+    answer = await wire.post(
+        "/v1/chat/completions", {"model": "deepseek-v4-pro", "messages": [{"role": "user", "content": "Weather?"}]}
+    )
     assert answer["choices"][0]["message"]["reasoning_content"] == "Towns have weather."
 
 
@@ -137,8 +149,11 @@ async def test_gemini_streams_events_or_an_array(wire: Any) -> None:
         text = await answer.text()
     assert text.count("data: ") == len(array) and array[-1]["candidates"][0]["finishReason"] == "STOP"
     call = next(part for chunk in array for part in chunk["candidates"][0]["content"]["parts"] if "functionCall" in part)
-    history = [*ask["contents"], {"role": "model", "parts": [call]},
-               {"role": "user", "parts": [{"functionResponse": {"name": "weather", "response": {}}}]}]
+    history = [
+        *ask["contents"],
+        {"role": "model", "parts": [call]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "weather", "response": {}}}]},
+    ]
     path = "/v1beta/models/gemini-4-argon:generateContent"
     assert (await wire.post(path, {"contents": history}))["status"] == 200
     del call["thoughtSignature"]
@@ -149,5 +164,9 @@ async def test_the_output_limit_cuts_the_answer(wire: Any) -> None:
     """Two tokens of room: eight characters, and the stop reason says so; none: the prompt is only cached."""
     wire.script(lambda request: say("abcdefghijklmnop"))
     answer = await wire.messages(max_tokens=2, messages=[{"role": "user", "content": "hi"}])
-    assert (answer["content"][0]["text"], answer["stop_reason"], answer["usage"]["output_tokens"]) == ("abcdefgh", "max_tokens", 2)
+    assert (answer["content"][0]["text"], answer["stop_reason"], answer["usage"]["output_tokens"]) == (
+        "abcdefgh",
+        "max_tokens",
+        2,
+    )
     assert (await wire.messages(max_tokens=0, messages=[{"role": "user", "content": "hi"}]))["content"] == []

@@ -42,7 +42,8 @@ def claude_cases(row: Model) -> Iterator[tuple[str, dict[str, Any], bool]]:
         yield f"effort {effort}", {"output_config": {"effort": effort}}, effort in row.efforts
     off_possible = "disabled" in row.thinking
     for name, when, fields in (
-        ("sampling", row.sampling, {"temperature": 0.5}), ("forced tool", row.forced_tool, {"tools": [TOOL], "tool_choice": {"type": "any"}}),
+        ("sampling", row.sampling, {"temperature": 0.5}),
+        ("forced tool", row.forced_tool, {"tools": [TOOL], "tool_choice": {"type": "any"}}),
         ("prefill", row.prefill, {"messages": [USER, {"role": "assistant", "content": "I"}]}),
     ):
         yield f"{name}, thinking on", fields | on(row), when == "always"
@@ -73,7 +74,9 @@ async def test_every_column_of_a_claude_row(wire: Any, row: Model) -> None:
 async def test_every_column_of_an_openai_row(wire: Any, row: Model) -> None:
     """Efforts, sampling, output limits and the window."""
     name = row.names[0].replace("-*", "-x").rstrip("*")
-    cases: list[tuple[dict[str, Any], bool]] = [({"reasoning_effort": e}, e in row.efforts) for e in ("none", "minimal", "low", "max", "silly")]
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({"reasoning_effort": e}, e in row.efforts) for e in ("none", "minimal", "low", "max", "silly")
+    ]
     cases += [({"temperature": 0.2}, row.sampling == "always"), ({"max_tokens": 100}, row.sampling == "always")]
     cases += [({"max_completion_tokens": row.max_output}, True), ({"max_completion_tokens": row.max_output + 1}, False)]
     cases += [({"messages": [{"role": "user", "content": "x" * (4 * row.window + 4)}]}, False)]
@@ -83,7 +86,10 @@ async def test_every_column_of_an_openai_row(wire: Any, row: Model) -> None:
         if (answer["status"] == 200) is not accepted:
             wrong.append((fields, accepted, answer.get("error")))
     assert wrong == []
-    update = {"model": name, "input": [{"type": "message", **USER}, {"type": "configuration_update", "reasoning": {"effort": "low"}}]}
+    update = {
+        "model": name,
+        "input": [{"type": "message", **USER}, {"type": "configuration_update", "reasoning": {"effort": "low"}}],
+    }
     assert ((await wire.post("/v1/responses", update))["status"] == 200) is row.effort_messages
 
 
@@ -105,7 +111,10 @@ async def test_calls_and_results_must_pair(wire: Any) -> None:
     result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "r"}]}
     assert (await wire.messages(messages=[USER, call, result]))["status"] == 200
     assert "without `tool_result`" in (await wire.messages(messages=[USER, call, USER]))["error"]["message"]
-    assert "unexpected `tool_use_id`" in (await wire.messages(messages=[USER, {"role": "assistant", "content": "x"}, result]))["error"]["message"]
+    assert (
+        "unexpected `tool_use_id`"
+        in (await wire.messages(messages=[USER, {"role": "assistant", "content": "x"}, result]))["error"]["message"]
+    )
     output = {"type": "function_call_output", "call_id": "a", "output": "r"}
     ask = {"model": "gpt-5.4", "input": [{"type": "message", **USER}, output]}
     assert "No tool call found" in (await wire.post("/v1/responses", ask))["error"]["message"]
@@ -125,6 +134,14 @@ async def test_encrypted_reasoning_belongs_to_its_organisation(wire: Any) -> Non
     assert (await wire.post("/v1/responses", ask, "other"))["error"]["code"] == "invalid_encrypted_content"
     item["encrypted_content"] = "gAAAAfromelsewhere"
     assert (await wire.post("/v1/responses", ask))["error"]["code"] == "invalid_encrypted_content"
+
+
+async def test_text_only_models_refuse_images(wire: Any) -> None:
+    """DeepSeek takes none; OpenAI does."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    for model, status in (("deepseek-v4-pro", 400), ("gpt-5.4", 200)):
+        ask = {"model": model, "messages": [{"role": "user", "content": [image]}]}
+        assert (await wire.post("/v1/chat/completions", ask))["status"] == status
 
 
 def test_rows_are_found_by_any_spelling() -> None:

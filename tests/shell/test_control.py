@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shell.support import PATHS, body, client, events, gateway, headers, only
 
 from pointsman.core.events import Marked, Pinned, Signalled, Unpinned
 from pointsman.engine import Router
@@ -24,6 +23,7 @@ from pointsman.shell import control
 from pointsman.shell.gateway import Gateway
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.prices import load_book
+from shell.support import PATHS, body, client, events, gateway, headers, only
 
 
 def engine() -> Router:
@@ -44,10 +44,11 @@ def raw(port: int, method: str, path: str, sent: dict[str, str], data: bytes | N
 
 
 async def one_turn(g: Gateway) -> str:
-    """Send one request; returns the id of its session."""
+    """Send one request of an agent with tools; returns the id of its session."""
+    tool = {"name": "Write", "description": "Write a file", "input_schema": {"type": "object", "properties": {}}}
     async with client() as c:
         sent = {**headers("messages"), "x-claude-code-session-id": "5b1a7c9e-0000-4000-8000-000000000001"}
-        async with c.post(g.url + PATHS["messages"], data=body("messages"), headers=sent) as answer:
+        async with c.post(g.url + PATHS["messages"], data=body("messages", tools=[tool]), headers=sent) as answer:
             await answer.read()
     return str(next(iter(g.desk.router.sessions)))
 
@@ -129,7 +130,7 @@ def test_without_a_gateway_a_pin_goes_into_the_ledger_and_says_so(tmp_path: Path
     )  # fmt: skip
     assert not done.live and "no gateway is running" in done.said and done.event is not None
     assert only(events(tmp_path / "ledger.db", Pinned)).cwd == str(tmp_path)
-    with pytest.raises(SettingsError, match="no session"):
+    with pytest.raises(SettingsError, match="no turn 1"):
         control.perform("mark", {"session": "s", "turn": 1, "mark": "bad"}, Settings(), 5.0, folder=tmp_path)
 
 

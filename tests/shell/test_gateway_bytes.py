@@ -6,10 +6,19 @@ import asyncio
 import gzip
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+
+from pointsman.core.events import Finished, Passed, Routed
+from pointsman.engine import Route
+from pointsman.errors import WireError
+from pointsman.sandbox import Clock, Provider, faults
+from pointsman.shell.bodies import Decoder, plain, readable, zstd
+from pointsman.shell.upstream import join, vendor_of
 from shell.support import (
     PATHS,
     StandIn,
@@ -24,12 +33,6 @@ from shell.support import (
     serving,
     talking,
 )
-
-from pointsman.core.events import Finished, Passed, Routed
-from pointsman.errors import WireError
-from pointsman.sandbox import Clock, Provider, faults
-from pointsman.shell.bodies import Decoder, plain, readable, zstd
-from pointsman.shell.upstream import join, vendor_of
 
 CHEAPER = (b'"claude-sonnet-4-5"', b'"claude-haiku-4-5"')
 
@@ -194,7 +197,8 @@ async def test_fifty_megabytes_and_long_headers_go_through(tmp_path: Path) -> No
 
     router = StandIn(lambda clear: clear)
     async with serving(handler) as upstream, gateway(tmp_path, upstream, router) as g, client() as c:
-        async with c.post(g.url + PATHS["messages"], data=pieces(sent), headers={**headers("messages"), "x-long": long}) as answer:
+        given = {**headers("messages"), "x-long": long}
+        async with c.post(g.url + PATHS["messages"], data=pieces(sent), headers=given) as answer:
             assert answer.headers["x-long"] == long and len(await answer.read()) > 3_000_000
     assert seen == [(len(sent), long)]
     assert len(events(tmp_path / "ledger.db", Routed)) == 1
@@ -256,6 +260,22 @@ async def test_decoding_has_limits_and_says_what_is_wrong() -> None:
             await plain(packed, coding, 1 << 20)
     decoder = Decoder("gzip")
     assert b"".join(decoder.feed(bytes([byte])) for byte in twice) == b"one two" and decoder.done
+
+
+async def test_headers_that_the_engine_edits_are_edited_in_place(tmp_path: Path) -> None:
+    class Editing(StandIn):
+        def route(self, **given: Any) -> Route:
+            routed = super().route(**given)
+            kept = {name: value for name, value in given["headers"].items() if name != "x-drop"}
+            return replace(routed, headers={**kept, "anthropic-beta": "b", "x-new": "n"})
+
+    router = Editing(lambda sent: sent.replace(*CHEAPER))
+    sent = {**headers("messages"), "anthropic-beta": "a,b", "x-drop": "1", "x-keep": "2"}
+    async with Provider() as provider, gateway(tmp_path, provider.url, router) as g, client() as c:
+        async with c.post(g.url + PATHS["messages"], data=body("messages"), headers=sent) as answer:
+            assert answer.status == 200
+        seen = provider.log[0].headers
+    assert (seen["anthropic-beta"], seen["x-new"], seen["x-keep"]) == ("b", "n", "2") and "x-drop" not in seen
 
 
 def test_base_urls_and_paths_meet_once() -> None:

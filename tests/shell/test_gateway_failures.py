@@ -11,6 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+
+from pointsman.core.events import Finished, Noted, Passed, Routed
+from pointsman.sandbox import Provider, faults
+from pointsman.shell.ledger import Ledger
+from pointsman.shell.ports import free_port
 from shell.support import (
     PATHS,
     StandIn,
@@ -26,11 +31,6 @@ from shell.support import (
     talking,
     until,
 )
-
-from pointsman.core.events import Finished, Noted, Passed, Routed
-from pointsman.sandbox import Provider, faults
-from pointsman.shell.ledger import Ledger
-from pointsman.shell.ports import free_port
 
 MESSAGES = PATHS["messages"]
 LOST = (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
@@ -187,6 +187,46 @@ async def test_a_client_that_hangs_up_cancels_the_providers_request_at_once(tmp_
         assert only(done).stop == "hangup"
         assert not g.health()["in_flight"]
     assert (done[0].usage is None) == (part == "headers")
+
+
+async def test_an_answer_that_cannot_be_passed_on_is_a_502_and_recorded(tmp_path: Path) -> None:
+    class Odd(StandIn):
+        def refuse(self, id: str, status: int, now: float) -> Any:
+            raise LookupError
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"HTTP/1.1 9999 What\r\n\r\n")
+        await writer.drain()
+
+    async with talking(script) as upstream, gateway(tmp_path, upstream) as g, client() as c:
+        assert (await ask(c, g.url))[0] == 502
+    async with Provider() as provider, gateway(tmp_path, provider.url, Odd(cheaper)) as g, client() as c:
+        provider.fault(faults.status(400))
+        assert (await ask(c, g.url))[0] == 200
+        assert [record.model for record in provider.requests] == ["claude-haiku-4-5", "claude-sonnet-4-5"]
+    assert [done.status for done in events(tmp_path / "ledger.db", Finished)] == [502, 200]
+
+
+async def test_a_hang_up_on_something_undecided_is_counted_too(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            gone.set()
+        return web.Response()
+
+    async with serving(handler) as upstream, gateway(tmp_path, upstream) as g, client() as c:
+        request = asyncio.ensure_future(c.get(g.url + "/v1/models"))
+        await until(lambda: g.health()["in_flight"])
+        await asyncio.sleep(0.05)
+        request.cancel()
+        await asyncio.wait_for(gone.wait(), 5)
+        await until(lambda: g.health()["passed"])
+    passed = only(events(tmp_path / "ledger.db", Passed))
+    assert passed.status == 499 and passed.why.endswith("the client hung up")
 
 
 async def test_our_own_error_never_stops_the_agent(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from shell.support import PATHS, StandIn, body, client, events, gateway, headers, only, serving, until
 
 from pointsman.core.events import Finished, Passed, Routed, RunStarted
 from pointsman.errors import SettingsError
@@ -23,6 +22,20 @@ from pointsman.sandbox import Provider, faults
 from pointsman.shell import control, ports
 from pointsman.shell.gateway import Gateway, split_run
 from pointsman.shell.upstream import Upstreams
+from shell.support import (
+    PATHS,
+    StandIn,
+    body,
+    client,
+    events,
+    gateway,
+    headers,
+    only,
+    request_head,
+    serving,
+    talking,
+    until,
+)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.4", "::"])
@@ -172,6 +185,35 @@ async def test_an_endless_upload_and_a_general_proxy_are_no_business_of_ours(tmp
             writer.close()
 
 
+async def test_the_environments_proxy_is_used_but_never_for_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head, _ = await request_head(reader)
+        asked.append(head.partition(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+
+    async with talking(script) as proxy, Provider() as provider, client() as c:
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        for upstream in ("http://provider.invalid", provider.url):
+            async with gateway(tmp_path, upstream) as g, c.get(g.url + "/v1/models") as answer:
+                assert answer.status == 200
+                await answer.read()
+    assert asked == [b"GET http://provider.invalid/v1/models HTTP/1.1"]
+    assert len(provider.log) == 1
+
+
+async def test_no_clock_of_ours_cuts_a_long_answer(tmp_path: Path) -> None:
+    async with gateway(tmp_path, "http://127.0.0.1:1") as g:
+        limits = g.out._session.timeout
+        assert (limits.total, limits.sock_read, limits.sock_connect) == (None, None, 30.0)
+
+
 async def test_expect_100_continue_is_answered_here(tmp_path: Path) -> None:
     seen: list[dict[str, str]] = []
 
@@ -258,3 +300,23 @@ async def test_serve_announces_itself_and_stops_on_a_signal(tmp_path: Path) -> N
             process.wait()
     assert not (tmp_path / "home" / control.GATEWAY_FILE).exists()
     assert control.find_gateway(tmp_path / "home") is None
+
+
+async def test_a_second_signal_does_not_wait_for_requests_under_way(tmp_path: Path) -> None:
+    async with Provider() as provider, client() as c:
+        process = served(tmp_path, provider.url)
+        try:
+            url = f"http://127.0.0.1:{await port_of(process)}"
+            provider.fault(faults.hang("text"))
+            async with c.post(url + PATHS["messages"], data=body("messages"), headers=headers("messages")) as answer:
+                await answer.content.readany()
+                process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(0.2)
+                assert process.poll() is None
+                process.send_signal(signal.SIGTERM)
+                out, _ = await asyncio.to_thread(process.communicate, timeout=5)
+                assert (out, process.returncode) == ("stopped\n", 0)
+        finally:
+            process.kill()
+            process.wait()
+    assert only(events(tmp_path / "ledger.db", Finished)).stop == "cut"

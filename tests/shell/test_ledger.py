@@ -312,6 +312,17 @@ def test_many_writers_of_one_file_lose_nothing(tmp_path: Path) -> None:
         assert [event.ts for event in events if event.code == str(who)] == list(range(100))
 
 
+def test_a_ledger_moved_away_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with Ledger(path) as ledger:
+        ledger.append([Noted(1, "old", "")]).result(5)
+        path.rename(tmp_path / "archive.db")
+        (tmp_path / "ledger.db-wal").rename(tmp_path / "archive.db-wal")
+        ledger.append([Noted(2, "new", "")]).result(5)
+    assert [event.code for _, event in read_events(path)] == ["new"]
+    assert [event.code for _, event in read_events(tmp_path / "archive.db")] == ["old"]
+
+
 def test_the_newest_session_of_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:

@@ -25,7 +25,8 @@ def write(folder: Path, text: str) -> Path:
 def test_the_installed_map_is_read_without_importing_litellm() -> None:
     code = (
         "import sys; from pointsman.shell.prices import load_book; book = load_book();"
-        "assert book.has('claude-opus-5-5'); print([m for m in ('litellm', 'pydantic', 'aiohttp', 'tiktoken') if m in sys.modules])"
+        "assert book.has('claude-opus-5-5');"
+        "print([m for m in ('litellm', 'pydantic', 'aiohttp', 'tiktoken') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -125,7 +126,12 @@ def test_a_wrong_price_names_the_file_the_key_and_the_mend(table: object, said: 
 def test_every_row_of_the_tables_names_its_source() -> None:
     assert set(tables()) == set(TABLES)
     found = tables()
-    rows = [*found["cache_rules"]["rules"], *found["targets"]["targets"], *found["targets"]["tokenizers"], *found["abilities"]["speeds"]]
+    rows = [
+        *found["cache_rules"]["rules"],
+        *found["targets"]["targets"],
+        *found["targets"]["tokenizers"],
+        *found["abilities"]["speeds"],
+    ]
     assert all(row["source"] and row["models"] for row in rows)
     assert all(vendor["source"] for vendor in found["ladders"].values())
     assert {row["from"] for row in found["abilities"]["abilities"]} <= set(found["abilities"]["sources"])

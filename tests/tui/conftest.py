@@ -1,4 +1,4 @@
-"""One time zone for every test of the screens: which day is today depends on it."""
+"""One time zone and one kind of terminal for every test of the screens: today's date and the colours depend on them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "TEXTUAL_THEME", "TEXTUAL_ANIMATIONS", "TEXTUAL_FILTERS", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from samples import HAIKU, LADDER, OPUS, SONNET, Story, afternoon, api_fix
 
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline
@@ -21,6 +20,7 @@ from pointsman.tui import view
 from pointsman.tui.figures import Line, plain, width_of
 from pointsman.tui.lanes import labels, lanes_of
 from pointsman.tui.reasons import because, fail_interval, failure
+from samples import HAIKU, LADDER, OPUS, SONNET, Story, afternoon, api_fix
 
 GOLDENS = Path(__file__).parent / "goldens"
 LIVE = view.Status(True, ":4141", "auto", "quality")
@@ -92,7 +92,7 @@ def test_a_narrow_header_keeps_today_and_net() -> None:
 
 
 def test_a_negative_session_shows_a_minus_and_a_positive_one_a_plus() -> None:
-    dear, cheap = (Timeline(Story("s").turn().turn(config).events).totals for config in (OPUS, HAIKU))
+    dear, cheap = (Timeline(Story("s").turn(config).events).totals for config in (OPUS, HAIKU))
     assert view.net(dear) == (f"≈−${abs(dear.net):.3f}", "bad")
     assert view.net(cheap)[0].startswith("≈+$")
     assert view.net(Timeline(Story("s").turn().events).totals) == ("$0.00", "")
@@ -167,7 +167,9 @@ def test_escalation_goes_one_rung_up_or_says_why_not() -> None:
     assert view.escalation(Timeline(Story("s").turn().events).sessions["s"])[0] == OPUS
     top = Timeline(Story("s", asked=OPUS).turn().events).sessions["s"]
     assert view.escalation(top) == (None, "opus-4-5·high is already the strongest model offered here")
-    strange = Timeline(Story("s").turn(Config("llama")).events[:1]).sessions["s"]
+    strange = Timeline(Story("s").turn().events).sessions["s"]
+    assert strange.newest is not None
+    strange.newest.served = Config("llama")
     assert "no ladder" in view.escalation(strange)[1]
 
 
@@ -204,7 +206,8 @@ def test_a_session_without_a_finished_request_claims_nothing() -> None:
 def test_the_line_needs_the_standard_library_only() -> None:
     code = (
         "import sys; import pointsman.tui, pointsman.tui.view, pointsman.tui.reasons, pointsman.tui.guide; "
-        "heavy = {'textual', 'rich', 'pydantic', 'msgspec', 'aiohttp', 'networkx', 'litellm'} & set(sys.modules); print(sorted(heavy))"
+        "heavy = {'textual', 'rich', 'pydantic', 'msgspec', 'aiohttp', 'networkx', 'litellm'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

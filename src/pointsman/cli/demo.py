@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pointsman.sandbox.recorded import RecordedSession
 
 RECORDED = ("claude_code-sonnet-4-5-subagent.jsonl", "codex-gpt-5-5-plain.jsonl")
-"""Sessions of real clients that the demo plays after its own."""
+"""Sessions of real clients that the demo plays before its own."""
 
 PAUSE_S = 0.35
 """Real seconds between two requests when somebody watches."""
@@ -68,7 +68,7 @@ def _home(keep: bool) -> Iterator[Path]:
 
 
 async def _play(clock: Clock, seed: int, pause: float, over: threading.Event) -> None:
-    """Start provider and gateway, play the demo's session and the recorded ones; then keep serving until ``over``."""
+    """Start provider and gateway, play the recorded sessions and the demo's own; then keep serving until ``over``."""
     from pointsman.cli import demo_session
     from pointsman.sandbox.incoming import Incoming
     from pointsman.sandbox.provider import Provider
@@ -90,10 +90,10 @@ async def _play(clock: Clock, seed: int, pause: float, over: threading.Event) ->
         Provider(clock=clock, script=script, seed=seed, speed=1.0) as provider,
         Gateway(Settings(), upstream=provider.url, clock=clock, dice=dice.random, announced=True) as gateway,
     ):
-        await _own_session(gateway.url, clock, seed, pause, over)
         for session in recorded:
-            clock.advance(600)
             await _requests(session, gateway.url, clock, pause, over)
+            clock.advance(600)
+        await _own_session(gateway.url, clock, seed, pause, over)
         while pause and not over.is_set():
             await asyncio.sleep(0.1)
 
@@ -140,18 +140,28 @@ async def _requests(session: RecordedSession, url: str, clock: Clock, pause: flo
 
 
 def _watch(clock: Clock, seed: int) -> None:
-    """The screens in front, everything else in a thread behind them."""
+    """The screens in front, everything else in a thread behind them; what fails there is raised here."""
     from pointsman.cli import screens
     from pointsman.settings import Settings
 
     over = threading.Event()
-    behind = threading.Thread(target=lambda: asyncio.run(_play(clock, seed, PAUSE_S, over)), name="demo", daemon=True)
-    behind.start()
+    failed: list[BaseException] = []
+
+    def behind() -> None:
+        try:
+            asyncio.run(_play(clock, seed, PAUSE_S, over))
+        except BaseException as error:  # shown in front once the screens are closed
+            failed.append(error)
+
+    thread = threading.Thread(target=behind, name="demo", daemon=True)
+    thread.start()
     try:
         screens.live(clock=clock, settings=Settings()).run()
     finally:
         over.set()
-        behind.join(20)
+        thread.join(20)
+    if failed:
+        raise failed[0]
 
 
 def _print(now: float) -> None:

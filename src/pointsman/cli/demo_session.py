@@ -152,7 +152,10 @@ def _marked(talk: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _played(n: int, body: dict[str, Any], t: float) -> Played:
     raw = json.dumps(body, separators=(",", ":")).encode()
-    return Played(n, t, "POST", "/v1/messages?beta=true", HEADERS, raw, body, None, None, t + 6.0, (), "", "end")
+    return Played(
+        n=n, t=t, method="POST", path="/v1/messages?beta=true", headers=HEADERS, body=raw, value=body, status=None, t_first=None,
+        t_end=t + 6.0, answer_headers={}, events=(), text="", stop="end",
+    )  # fmt: skip
 
 
 def _filler(dice: random.Random, size: int) -> str:

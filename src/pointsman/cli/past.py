@@ -36,9 +36,13 @@ def events_in(path: Path) -> Iterator[Event]:
 
         yield from (event for _, event in read_events(path))
     else:
-        book = _book()
-        for _, events in _sessions(path, book, []):
+        from pointsman.shell import history
+
+        troubles: list[str] = []
+        for events in history.sessions([path], _book(), troubles):
             yield from events
+        for trouble in troubles:
+            print(f"pointsman: {trouble}", file=sys.stderr)
 
 
 def _book() -> Book:
@@ -46,15 +50,6 @@ def _book() -> Book:
     from pointsman.shell.prices import load_book
 
     return load_book(load().prices)
-
-
-def _sessions(path: Path, book: Book, troubles: list[str]) -> Iterator[tuple[str, list[Event]]]:
-    """(session id, its events) for every session in a file that is no ledger."""
-    from pointsman.shell import history
-
-    for found in history.read_all([path]):
-        troubles += found.troubles
-        yield found.session, list(history.events(found, book))
 
 
 def _replay_arguments(parser: ArgumentParser) -> None:
@@ -69,7 +64,8 @@ def _replay(args: Namespace) -> int:
     from pointsman.bench.replay import as_json
     from pointsman.cli.replaying import lines_of, total_lines
 
-    book, reports, troubles = _book(), [], []
+    book, reports = _book(), []
+    troubles: list[str] = []
     for report in _reports(args.files, book, troubles, args.session):
         reports.append(report)
         if args.json:
@@ -96,10 +92,10 @@ def _reports(files: list[Path], book: Book, troubles: list[str], wanted: str | N
     for path in ledgers:
         for events in _by_session(path, wanted):
             yield report(events, book)
-    for found in history.read_all([path for path in files if path not in ledgers]):
-        troubles += found.troubles
-        if found.calls and (wanted is None or found.session.startswith(wanted)):
-            yield report(history.events(found, book), book)
+    for events in history.sessions([path for path in files if path not in ledgers], book, troubles):
+        found = report(events, book)
+        if wanted is None or found.session.startswith(wanted):
+            yield found
 
 
 def _by_session(path: Path, wanted: str | None) -> Iterator[list[Event]]:

@@ -2,69 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pointsman.cli import OK
-from pointsman.core.events import Mark, PinScope
-from pointsman.core.types import Config
+from pointsman.cli.sessions import choose
 from pointsman.errors import SettingsError
-from pointsman.shell import control
-from pointsman.shell.reading import ledger_path
+from pointsman.shell.reading import home, ledger_path
 
 if TYPE_CHECKING:
     from pointsman.settings import Settings
     from pointsman.tui.app import Screens
-    from pointsman.tui.view import Status
 
 
-class Wheel:
-    """Pins and marks from the screens, by the same way as the commands: the gateway, else the ledger."""
-
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self._settings, self._clock = settings, clock
-
-    def _do(self, action: str, **arguments: object) -> control.Done:
-        return control.perform(action, {**arguments, "origin": "tui"}, self._settings, self._clock())
-
-    def pin(self, config: Config, scope: PinScope, session: str) -> str:
-        """Pin ``config``; raises SettingsError when it cannot run here."""
-        done = self._do("pin", model=str(config), scope=scope, session=session)
-        return f"pinned {config} for this {scope}; {done.said}" if scope != "always" else f"pinned {config}; {done.said}"
-
-    def unpin(self, session: str) -> str:
-        """End the session's pin."""
-        done = self._do("unpin", session=session)
-        return f"unpinned; {done.said}" if done.event else "there was no pin"
-
-    def mark(self, session: str, turn: int, mark: Mark, undo: bool) -> str:
-        """Judge a turn, or take that back."""
-        done = self._do("mark", session=session, turn=turn, mark=mark, undo=undo)
-        return f"{'took back' if undo else 'marked'} turn {turn}: {mark}; {done.said}"
+def show(source: Path | None, session: str | None, picture: Path | None, size: str) -> int:
+    """Run the screens on ``source`` (None: this home's ledger, live) until the user leaves, or write one picture."""
+    app = live(session) if source is None else past(source, session)
+    if picture is None:
+        app.run()
+        return OK
+    draw(app, picture, _size(size))
+    print(f"wrote {picture}")
+    return OK
 
 
 def live(session: str | None = None, clock: Callable[[], float] = time.time, settings: Settings | None = None) -> Screens:
-    """The screens on the ledger of this home, following it."""
+    """The screens on the ledger of this home, following it, with pins and marks."""
     from pointsman.settings import load
+    from pointsman.tui.actions import Wheel, gateway_status
     from pointsman.tui.app import Screens
     from pointsman.tui.feed import LedgerSource
 
-    chosen = settings or load()
-    return Screens(LedgerSource(ledger_path()), Wheel(chosen, clock), session=session, status=_status(chosen), clock=clock)
-
-
-def _status(settings: Settings) -> Callable[[], Status]:
-    """What the header says of the gateway; asked about once a second, in milliseconds."""
-    from pointsman.tui.view import Status
-
-    def status() -> Status:
-        found = control.find_gateway(timeout=0.2)
-        where = f":{found.port}" if found else "no gateway"
-        return Status(live=found is not None, where=where, mode=settings.mode, profile=settings.profile)
-
-    return status
+    chosen, path = settings or load(), ledger_path()
+    session = choose(session).id if session is not None else None
+    status = gateway_status(home(), chosen)
+    return Screens(LedgerSource(path), Wheel(path, chosen, clock), session=session, status=status, clock=clock)
 
 
 def past(source: Path, session: str | None) -> Screens:
@@ -80,15 +55,11 @@ def past(source: Path, session: str | None) -> Screens:
     return Screens(EventSource(events, source.name), session=session, follow=False, clock=lambda: last)
 
 
-def show(source: Path | None, session: str | None, screenshot: Path | None, size: str) -> int:
-    """Run the screens until the user leaves, or take one picture."""
-    app = live(session) if source is None else past(source, session)
-    if screenshot is not None:
-        picture(app, screenshot, _size(size))
-        print(f"wrote {screenshot}")
-        return OK
-    app.run()
-    return OK
+def draw(app: Screens, path: Path, size: tuple[int, int], keys: tuple[str, ...] = ()) -> None:
+    """Write the screens as an SVG, drawn without a terminal; ``keys`` are pressed first."""
+    from pointsman.tui.run import picture
+
+    path.write_text(asyncio.run(picture(app, size, keys)), encoding="utf-8")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -96,19 +67,3 @@ def _size(text: str) -> tuple[int, int]:
     if not (columns.isdigit() and rows.isdigit()):
         raise SettingsError(f"--size is {text!r}; it is COLSxROWS such as 140x40")
     return int(columns), int(rows)
-
-
-def picture(app: Screens, path: Path, size: tuple[int, int], keys: Sequence[str] = ()) -> None:
-    """Draw the screens without a terminal, press ``keys``, and write an SVG."""
-    import asyncio
-
-    async def draw() -> str:
-        async with app.run_test(size=size) as pilot:
-            await pilot.pause()
-            await app.workers.wait_for_complete()
-            await pilot.press(*keys)
-            await pilot.pause()
-            svg: Any = app.export_screenshot()
-            return str(svg)
-
-    path.write_text(asyncio.run(draw()), encoding="utf-8")

@@ -9,7 +9,7 @@ from pointsman.core import cache, pricing
 from pointsman.core.book import Book, Speed
 from pointsman.core.capability import p_success
 from pointsman.core.guardrails import veto
-from pointsman.core.policy import REQUESTS_PER_TURN, Odds, Policy, cost_to_go
+from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, REQUESTS_PER_TURN, Odds, Policy, cost_to_go
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Place, Request
 
@@ -150,6 +150,12 @@ def odds_of(policy: Policy) -> Odds:
     if not policy.check:
         return Odds(REQUESTS_PER_TURN, policy.failure_usd)
     return Odds(REQUESTS_PER_TURN, policy.failure_usd, policy.check_recall, policy.check_false_alarm)
+
+
+def check_odds(policy: Policy) -> Odds:
+    """The stakes after a check has run, whether or not the settings announced one: its stated rates, or the priors."""
+    recall, alarm = policy.check_recall or CHECK_RECALL, policy.check_false_alarm or CHECK_FALSE_ALARM
+    return Odds(REQUESTS_PER_TURN, policy.failure_usd, recall, alarm)
 
 
 def total(row: Candidate, strongest: Candidate | None, odds: Odds) -> float | None:

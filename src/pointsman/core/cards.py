@@ -100,20 +100,20 @@ def read_card(
     schedules = {name: _schedule(name, prices, writes) for name in sorted({service for service, _ in prices})}
     schedules.update(_multiplied(row, schedules[""]))
     base = schedules.pop("")
-    quiet = _off_peak_schedule(off_peak, prices, writes) if hours and off_peak else None
+    off_hours = _off_peak_schedule(off_peak, prices, writes) if hours and off_peak else None
     return PriceCard(
         model=model,
         provider=str(mine.get("provider") or row.get("litellm_provider") or ""),
         base=base.base,
         steps=base.steps,
         services=schedules,
-        off_peak=(hours, quiet) if quiet else None,
+        off_peak=(hours, off_hours) if off_hours else None,
         window=count(mine.get("window")) or count(row.get("max_input_tokens")) or count(row.get("max_tokens")),
         max_output=count(mine.get("max_output")) or count(row.get("max_output_tokens")),
         min_cache_tokens=count(row.get("prompt_cache_min_tokens")),
         version=f"{map_name} {digest(row)}" + (f"+{digest(mine)}" if mine else ""),
         source=f"{map_name}, row {model!r}" + (f", with {origin}" if mine else "") if row else origin,
-        sources=_sources(standard, writes, mine, f"{map_name}, row {model!r}", origin),
+        sources=_sources(standard, writes, mine, f"{map_name}, row {model!r}" if row else origin, origin),
         deprecated=day(row.get("deprecation_date")),
     )
 
@@ -212,7 +212,9 @@ def _rates(kinds: Mapping[str, float], writes: Sequence[tuple[int, float]]) -> R
     fresh, output = kinds["input"], kinds["output"]
     write = kinds.get("cache_write", 0.0)
     costs_more = write > fresh * 1.001
-    terms = writes or (((FIVE_MINUTES, 1.0), (HOUR, 1.0)) if kinds.get("cache_write_1h") else ((FIVE_MINUTES, 1.0),))
+    terms = [*(writes or ((FIVE_MINUTES, 1.0),))]
+    if kinds.get("cache_write_1h") and all(ttl_s != HOUR for ttl_s, _ in terms):
+        terms.append((HOUR, 1.0))
     pairs = []
     for place, (ttl_s, multiple) in enumerate(terms):
         listed = kinds.get("cache_write_1h", 0.0) if ttl_s == HOUR else write if place == 0 else 0.0
@@ -247,11 +249,11 @@ def _times(rates: Rates, x: float) -> Rates:
 
 def _off_peak_schedule(off_peak: Mapping[str, float], prices: Prices, writes: Sequence[tuple[int, float]]) -> Schedule:
     standard = prices[("", 0)]
-    quiet: Prices = {("", 0): _scaled(standard, off_peak)}
+    lower: Prices = {("", 0): _scaled(standard, off_peak)}
     for (service, above), kinds in prices.items():
         if not service and above:
-            quiet[("", above)] = {kind: price * _ratio(quiet[("", 0)], standard, kind) for kind, price in kinds.items()}
-    return _schedule("", quiet, writes)
+            lower[("", above)] = {kind: price * _ratio(lower[("", 0)], standard, kind) for kind, price in kinds.items()}
+    return _schedule("", lower, writes)
 
 
 def _read_off_peak(block: Any) -> tuple[dict[str, float], tuple[Hours, ...]]:
@@ -303,6 +305,8 @@ def _sources(
             out.append((kind, row))
         elif kind in ("cache_read", "cache_write"):
             out.append((kind, f"{row}: none given, so the fresh price"))
+    if "discount_factor" in mine:
+        out.append(("discount_factor", f"{origin}.discount_factor"))
     for ttl_s, multiple in writes[1:]:
         if multiple > 1.0 and not (ttl_s == HOUR and standard.get("cache_write_1h")):
             out.append((f"cache_write_{ttl_s // HOUR}h", f"data/cache_rules.toml: {multiple:g} x the fresh price"))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pointsman.core import difficulty, features, lineage
+from pointsman.core import difficulty, features, lineage, outcomes
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, compare, rungs, setting, with_effort
+from pointsman.core.candidates import Setting, check_odds, compare, rungs, setting, with_effort
 from pointsman.core.explain import breakevens, sentence
 from pointsman.core.policy import Policy, admitted, choose
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import (
     Action,
+    Belief,
     Candidate,
     Config,
     Decision,
@@ -53,6 +54,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     worker = lane.current.model if lane and lane.requests else asked.model
     before = lane.belief if lane else difficulty.PRIOR
     belief = difficulty.update(before, features.observe(request, place), book.ability(worker)[0], place)
+    belief = _after_checks(belief, session, lane, book, policy)
     at = setting(request, session, place, book, policy, asked, now, belief)
     rows = compare(_configs(at), at)
     free = _free_point(at, rows)
@@ -64,6 +66,17 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
         free_point=free, would=answer.would, propensity=1.0, policy_version=policy.version, card_version=book.version,
         notices=answer.notices,
     )  # fmt: skip
+
+
+def _after_checks(belief: Belief, session: Session, lane: Lane | None, book: Book, policy: Policy) -> Belief:
+    """The belief after the checks that ran since the lane's last request began: each judged the config that worked then."""
+    if lane is None or lane.kind != "main" or not lane.requests:
+        return belief
+    theta, theta_sd, _ = book.ability(lane.current.model)
+    for ts, kind in session.signals:
+        if ts >= lane.last_start and kind in ("check_failed", "check_passed"):
+            belief = outcomes.after_check(belief, theta, theta_sd, kind == "check_passed", check_odds(policy))
+    return belief
 
 
 def _replayed(request: Request, lane: Lane | None, place: Place, asked: Config) -> Decision | None:
@@ -111,7 +124,7 @@ def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) ->
     gates: list[Gate] = []
     for name, rule in (
         ("mode", _observe), ("pin", _by_pin), ("side", _by_side), ("compaction", _by_compaction), ("lane", _by_lane),
-        ("known", _by_knowledge), ("sticky", _by_sticky), ("free_point", _by_free_point),
+        ("known", _by_knowledge), ("check", _by_check), ("sticky", _by_sticky), ("free_point", _by_free_point),
     ):  # fmt: skip
         answer, said = rule(at, rows, free)
         gates.append(Gate(name, True, said))
@@ -120,7 +133,7 @@ def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) ->
     return Answer(at.asked, "stay", "asked"), tuple(gates)
 
 
-_NAMES = ("mode", "pin", "side", "compaction", "lane", "known", "sticky", "free_point")
+_NAMES = ("mode", "pin", "side", "compaction", "lane", "known", "check", "sticky", "free_point")
 
 
 def _skipped(done: int) -> list[Gate]:
@@ -190,6 +203,23 @@ def _by_knowledge(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | No
     if len(rows) < 2:
         return Answer(at.asked, "stay", "no_ladder"), f"{at.asked.model}: nothing to compare with"
     return None, f"{len(rows)} candidates"
+
+
+def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    """After a failed check the next try goes where uplift pays: up to the asked model freely, further only by consent."""
+    lane = at.lane
+    if lane is None or at.place.kind != "main" or not at.session.failed:
+        return None, "no failed check in this task"
+    if not any(ts >= lane.last_start and kind == "check_failed" for ts, kind in at.session.signals):
+        return None, "the failed check was acted on"
+    p = {r.config: outcomes.REPEAT if r.config in at.session.failed else 1.0 - (r.fail or 0.0) for r in rows}
+    here = at.current
+    best, said = outcomes.next_try(rows, here, p, _allowed(at, rows) | {at.asked: True}, check_odds(at.policy))
+    if best == here:
+        return None, said
+    order = [row.config for row in rows]
+    down = here in order and order.index(best) < order.index(here)
+    return Answer(best, "switch" if down else "escalate", "hand_down" if down else "escalate"), said
 
 
 def _by_sticky(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:

@@ -61,6 +61,7 @@ _SAID = {
     "retry_asked": _asked,
     "subagent": lambda at, chosen, free: f"Sub-agent on {short(chosen.model)}, as its client chose",
     "sticky": lambda at, chosen, free: f"Stay on {short(chosen.model)}: escalated until the task ends",
+    "hand_down": lambda at, chosen, free: f"The next try goes to {short(chosen.model)}: the stronger model failed the check too",
     "escalate": lambda at, chosen, free: f"Escalate to {short(chosen.model)} for the rest of the task",
     "free_point": lambda at, chosen, free: (
         f"{short(chosen.model)}" + (f" from this free point ({free})" if free else ", moved earlier")

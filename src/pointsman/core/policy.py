@@ -18,6 +18,9 @@ Mode = Literal["auto", "observe"]
 FAILURE_USD = 5.0
 """USD that a visible failure costs the user by default: five minutes at $60 an hour (DECISION.md 1)."""
 
+CHECK_RECALL, CHECK_FALSE_ALARM = 0.8, 0.1
+"""What a check at "done" is taken to catch, and to blame wrongly, until its own record says otherwise (DECISION.md 1)."""
+
 REQUESTS_PER_TURN = 10.0
 """Requests still to come, on average, at the start of a turn: 17,453 requests in 1,727 real turns (DECISION.md 1)."""
 

@@ -231,7 +231,7 @@ class SessionRow:
     """One conversation of a client: its turns, lanes and totals. ``pin``: in force, also one that holds everywhere here.
 
     ``prices``: every model that was a candidate, with its output price (USD per token, inf: unknown), for a cheap-to-strong
-    order; ``ran``: main-lane requests per model.
+    order; ``ran``: main-lane requests per model; ``notices``: what must be said before the next main request.
     """
 
     id: str

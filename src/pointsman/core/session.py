@@ -78,7 +78,10 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One conversation of a client: its lanes, its pin, its requests under way."""
+    """One conversation of a client: its lanes, its pin, its requests under way.
+
+    ``signals``: the latest (time, kind) pairs; ``failed``: the configs whose work a check refused in this task.
+    """
 
     id: str
     client: str = "unknown"
@@ -94,6 +97,7 @@ class Session:
     lanes: Mapping[str, Lane] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)
     signals: tuple[tuple[float, str], ...] = ()
+    failed: tuple[Config, ...] = ()
     marks: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -117,8 +121,17 @@ def evolve(session: Session | None, event: Event) -> Session | None:
         marks = {turn: mark for turn, mark in session.marks.items() if turn != event.turn}
         return replace(session, marks=marks if event.undo else {**marks, event.turn: event.mark})
     if isinstance(event, Signalled):
-        return replace(session, signals=(*session.signals, (event.ts, event.kind))[-SIGNALS_KEPT:])
+        return _signalled(session, event)
     return session
+
+
+def _signalled(session: Session, event: Signalled) -> Session:
+    """A check that failed speaks against the config that did the work: the main lane's current one."""
+    failed = session.failed
+    main = session.lanes.get("main")
+    if event.kind == "check_failed" and main is not None and main.requests:
+        failed = (*failed, main.current)
+    return replace(session, signals=(*session.signals, (event.ts, event.kind))[-SIGNALS_KEPT:], failed=failed)
 
 
 def fold(events: Iterable[Event], session: Session | None = None) -> Session | None:
@@ -146,7 +159,8 @@ def _routed(session: Session | None, event: Routed) -> Session:
         session, seen=event.ts, turn=place.turn, task=place.task, pin=pin, run=request.run or session.run,
         cwd=request.cwd or session.cwd, client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,
-        title=session.title or request.title, lanes={**session.lanes, place.lane: _lane_after(old, event, full)},
+        title=session.title or request.title, failed=() if place.new_task else session.failed,
+        lanes={**session.lanes, place.lane: _lane_after(old, event, full)},
         pending={**session.pending, event.id: pending},
     )  # fmt: skip
 
@@ -156,7 +170,7 @@ def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
     asked = lane.asked if place.client_move and lane.requests else decision.asked
     turn_purpose = request.purpose == "turn"
     sticky = None if place.new_task else lane.sticky
-    if decision.reason == "escalate":
+    if decision.reason in ("escalate", "hand_down"):
         sticky = decision.chosen
     return replace(
         lane, messages=request.messages, tools=request.tools, system=request.system, turn=place.turn, task=place.task,

@@ -45,9 +45,10 @@ class Target:
     """The forms one model takes; ``source`` says where the facts are from. Lengths in tokens.
 
     ``thinking`` holds ``adaptive``, ``enabled`` (with a budget), ``between_tools``, ``none`` (may be off) or
-    ``always_on`` (cannot be off). ``efforts``: names it takes, weakest first (empty: it takes none). ``system_messages``:
-    role ``system`` inside the history; ``effort_messages``: an effort change there. ``known`` False: nothing is
-    documented about this model, so it is never offered. ``output_in_window``: the answer counts against ``window``.
+    ``always_on`` (cannot be off); ``thinking_off_up_to``: the highest effort at which it may be off or between tools.
+    ``efforts``: names it takes, weakest first (empty: it takes none). ``system_messages``: role ``system`` inside the
+    history; ``effort_messages``: an effort change there. ``known`` False: nothing is documented about this model, so it is
+    never offered. ``output_in_window``: the answer counts against ``window``.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Target:
     thinking: tuple[str, ...] = ()
     efforts: tuple[str, ...] = ()
     default_effort: str | None = None
+    thinking_off_up_to: str | None = None
     sampling: bool = True
     forced_tool: bool = True
     prefill: bool = True
@@ -119,24 +121,31 @@ class Target:
         weaker = [name for name in self.efforts if name in EFFORTS and EFFORTS.index(name) < rank]
         return weaker[-1] if weaker else self.efforts[0]
 
-    def thinking_for(self, wanted: str) -> str:
-        """The form of thinking to send for ``adaptive``, ``enabled`` or ``none``; "" where the field must go."""
-        if wanted in self.thinking:
-            return wanted
-        if wanted == "none":
-            return "between_tools" if "between_tools" in self.thinking else "adaptive" if "adaptive" in self.thinking else ""
-        other = "adaptive" if wanted == "enabled" else "enabled"
-        return other if other in self.thinking else ""
+    def thinking_for(self, wanted: str, effort: str | None = None) -> str:
+        """The form of thinking to send for ``adaptive``, ``enabled`` or ``none``; "" where the field must go.
+
+        ``effort``: the one that will be sent; above ``thinking_off_up_to`` thinking cannot be off.
+        """
+        if wanted != "none":
+            other = "adaptive" if wanted == "enabled" else "enabled"
+            return next((form for form in (wanted, other) if form in self.thinking), "")
+        forms = ("none", "between_tools", "adaptive") if self._may_be_off(effort or self.default_effort) else ("adaptive",)
+        return next((form for form in forms if form in self.thinking), "")
+
+    def _may_be_off(self, effort: str | None) -> bool:
+        if self.thinking_off_up_to is None or effort not in EFFORTS:
+            return True
+        return EFFORTS.index(effort) <= EFFORTS.index(self.thinking_off_up_to)
 
     def conversions(self, request: Request, effort: str | None) -> tuple[str, ...]:
         """What must change in ``request`` so that this model takes it at ``effort``; empty when nothing must."""
         needs, out = request.needs, []
-        for need, wanted in THINKING_NEEDS.items():
-            form = self.thinking_for(wanted) if need in needs else wanted
-            if form != wanted:
-                out.append(f"thinking {wanted} becomes {form}" if form else f"thinking {wanted} is dropped")
         wanted_effort = effort if effort is not None else request.effort
         taken = self.nearest_effort(wanted_effort)
+        for need, wanted in THINKING_NEEDS.items():
+            form = self.thinking_for(wanted, taken) if need in needs else wanted
+            if form != wanted:
+                out.append(f"thinking {wanted} becomes {form}" if form else f"thinking {wanted} is dropped")
         if wanted_effort is not None and taken != wanted_effort:
             out.append(f"effort {wanted_effort} becomes {taken}" if taken else f"effort {wanted_effort} is dropped")
         if "sampling" in needs and not self.sampling:
@@ -166,7 +175,7 @@ def read_target(
     known: dict[str, Any] = {
         name: facts[name]
         for name in ("sampling", "forced_tool", "prefill", "system_messages", "effort_messages", "tool_reference",
-                     "fast", "output_in_window", "default_effort")
+                     "fast", "output_in_window", "default_effort", "thinking_off_up_to")
         if name in facts
     }  # fmt: skip
     known.setdefault("prefill", False)

@@ -35,8 +35,6 @@ SIGNAL_OUTCOMES: Mapping[str, Outcome] = {
 }  # fmt: skip
 """Downstream signals that label a turn (DECISION.md 7). A correction is a noisy sensor and labels nothing."""
 
-NOTES_KEPT = 50
-
 
 def billed_usd(usage: Usage, rates: Rates, others: Mapping[str, Rates]) -> tuple[float, bool]:
     """USD of ``usage``, and whether that is only a lower bound (a cut stream, or a sub-request without a known price).
@@ -138,6 +136,8 @@ class Timeline:
                 self._give_up(session, lane)
             lane.open[event.id] = row
             self._place(session, row, decision)
+            if row.kind == "main":
+                session.notices.clear()
         else:  # the upstream refused our change and the request was decided again
             self._refused(session, row, decision.chosen)
             row.chosen, row.action, row.reason = decision.chosen, decision.action, decision.reason
@@ -193,7 +193,7 @@ class Timeline:
         candidate = decision.row(decision.chosen)
         row.predicted = (candidate.prompt, candidate.cache_read, candidate.cache_write) if candidate else None
         row.decision = decision
-        session.notices.extend(notice for notice in decision.notices if notice not in session.notices[-3:])
+        session.notices.extend(notice for notice in decision.notices if notice not in session.notices)
         lane, turn = session.lanes[row.lane], session.by_turn.get(row.turn)
         before, lane.newest = lane.newest, row
         _remember_prices(session, decision)
@@ -318,7 +318,7 @@ class Timeline:
         (self._marked.add if known else self._marked.discard)((turn.session, turn.n))
 
     def _noted(self, event: Noted) -> SessionRow | None:
-        self.notes = [*self.notes, event][-NOTES_KEPT:]
+        self.notes.append(event)
         session = self.sessions.get(event.session) if event.session else None
         if session is not None:
             session.notices.append(event.text)

@@ -329,6 +329,7 @@ Reason = Literal[
     "subagent",  # a sub-agent keeps the model its client chose
     "sticky",  # escalated earlier in this task
     "escalate",  # evidence of failure and uplift that pays
+    "hand_down",  # the strong model failed too, and a weaker one is the better next try
     "free_point",  # cold anyway: follow the advice
     "schedule",  # serve --schedule
     "count",  # a token count answers for the model that will run

@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from pointsman.sandbox import faults
-from pointsman.sandbox.answers import ended, model_of, usage_of
+from pointsman.sandbox.answers import ended, events, model_of, usage_of
 from pointsman.sandbox.clock import Clock
 from pointsman.sandbox.incoming import Incoming
 from pointsman.sandbox.provider import Provider
@@ -101,25 +101,22 @@ async def play(
 
 def _cue(provider: Provider, played: Played) -> None:
     """Have the provider fail as it did when this request was recorded."""
+    protocol = played.protocol
+    if protocol is None:
+        return
+    recorded = Incoming(protocol, played.path, "", False, dict(played.headers), played.value or {})
 
     def same(request: Incoming) -> bool:
-        return (
-            request.body == played.value
-            or request.session
-            == Incoming(played.protocol or "chat", played.path, "", False, dict(played.headers), played.value or {}).session
-        )
+        return request.body == recorded.body or request.session == recorded.session
 
-    if played.protocol is None:
-        return
     if played.stop == "hangup":
         provider.fault(faults.hang("text" if played.events else "headers"), when=same)
     elif played.stop == "cut":
         provider.fault(faults.cut("text" if played.events else "headers"), when=same)
     elif played.status is not None and played.status >= 400:
-        retry = played.headers.get("retry-after")
-        provider.fault(
-            faults.status(played.status, retry_after=float(retry) if retry else None, body=played.text or None), when=same
-        )
+        retry = played.answer_headers.get("retry-after")
+        body = next(events(played.text), None)
+        provider.fault(faults.status(played.status, retry_after=float(retry) if retry else None, body=body), when=same)
 
 
 async def _send(client: aiohttp.ClientSession, base_url: str, played: Played) -> Heard:
@@ -139,7 +136,9 @@ async def _send(client: aiohttp.ClientSession, base_url: str, played: Played) ->
 async def _exchange(client: aiohttp.ClientSession, played: Played, url: URL, headers: Mapping[str, str]) -> Heard:
     """One request and its answer; hangs up after the first events where the recorded client did."""
     data, error, hung_up = bytearray(), None, False
-    async with client.request(played.method, url, data=io.BytesIO(played.body) if played.body else None, headers=headers, allow_redirects=False) as answer:
+    async with client.request(
+        played.method, url, data=io.BytesIO(played.body) if played.body else None, headers=headers, allow_redirects=False
+    ) as answer:
         try:
             async for chunk in answer.content.iter_any():
                 data += chunk

@@ -10,7 +10,7 @@ from pointsman.sandbox import speak_chat, speak_gemini, speak_messages, speak_re
 from pointsman.sandbox.incoming import Incoming, Protocol
 from pointsman.sandbox.models import Model
 from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Reply, Text, Thinking
-from pointsman.sandbox.thinking import last_link, prefix_name
+from pointsman.sandbox.thinking import last_link, prefix_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def answer_for(
     echo: dict[str, Any] = {}
     if request.protocol == "messages":
         full = reply is not given and (limit is None or room < limit)
-        echo = {"prefix": prefix_name(request, len(request.messages)), "link": last_link(request), "stop": "window" if full else ""}
+        echo = {"prefix": prefix_names(request)[-1], "link": last_link(request), "stop": "window" if full else ""}
     elif request.protocol == "responses":
         echo = {name: request.body.get(name) for name in speak_responses.ECHOED} | {"organisation": request.credential}
     return Answer(

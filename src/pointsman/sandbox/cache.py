@@ -30,7 +30,7 @@ REPORT_STEP = 128
 """OpenAI's automatic caches report whole steps of so many tokens."""
 
 SWEEP = 4_096
-"""Entries between two sweeps of the expired."""
+"""Entries at which the expired are swept for the first time."""
 
 
 @dataclass(slots=True)
@@ -55,6 +55,7 @@ class Cache:
     """All prefixes a provider holds, over all models and credentials (both are part of the hash)."""
 
     entries: dict[bytes, Entry] = field(default_factory=dict)
+    _full: int = SWEEP
 
     def plan(self, request: Incoming, row: Model, pieces: list[Piece], now: float) -> Plan:
         """Read the prompt against the cache; nothing is held until ``hold``."""
@@ -77,8 +78,9 @@ class Cache:
                 self.entries[key] = Entry(ttl_s, plan.started + ttl_s)
             else:
                 old.until = max(old.until, plan.started + old.ttl_s)
-        if len(self.entries) % SWEEP == SWEEP - 1:
+        if len(self.entries) >= self._full:
             self.sweep(plan.started)
+            self._full = 2 * len(self.entries) + SWEEP
 
     def sweep(self, now: float) -> None:
         """Forget what has lapsed."""

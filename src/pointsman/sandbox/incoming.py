@@ -14,18 +14,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from pointsman.sandbox.reply import compact
-
 Protocol = Literal["messages", "chat", "responses", "gemini"]
 Purpose = Literal["main", "subagent", "title", "compaction", "side", "prewarm"]
 
 COMPACTION = (
+    "critical: respond with text only",
     "your task is to create a detailed summary",
-    "create a detailed summary of the conversation",
-    "respond with text only. do not call any tools",
     "context checkpoint compaction",
     "provide a detailed prompt for continuing our conversation",
-    "provide a detailed summary for continuing",
     "create a new anchored summary",
     "update the anchored summary",
 )
@@ -54,7 +50,6 @@ class Incoming:
     headers: Mapping[str, str]
     body: dict[str, Any]
     credential: str = ""
-    received: float = 0.0
     nth: int = 0
     """How many main requests this session has made, this one included; equal bodies count once."""
 
@@ -118,12 +113,6 @@ class Incoming:
         return rounds
 
     @cached_property
-    def results(self) -> list[str]:
-        """The texts of the newest tool results."""
-        start = self.users[-1][0] if self.users else -1
-        return [compact(row) for row in self.messages[start + 1 :] if is_result(row)]
-
-    @cached_property
     def client(self) -> str:
         """Which client speaks, by its own headers: claude, codex, opencode, qwen, gemini, cline, aider or other."""
         agent = self.headers.get("user-agent", "").lower()
@@ -140,8 +129,11 @@ class Incoming:
         for name in ("x-claude-code-session-id", "session-id", "session_id", "x-session-id"):
             if name in self.headers:
                 return self.headers[name]
+        named = re.search(r'"session_id":\s*"([^"]+)"', str((self.body.get("metadata") or {}).get("user_id", "")))
+        if named:
+            return named.group(1)
         first = self.users[0][1] if self.users else ""
-        return hashlib.blake2b((self.system[:500] + first).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b((self.system[:500] + first).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     @cached_property
     def agent(self) -> str | None:
@@ -193,18 +185,15 @@ class Incoming:
     def folder(self) -> str | None:
         """The working folder the client names in its prompt, or None."""
         head = self.system + "\n" + "\n".join("\n".join(text_blocks(row)) for row in self.messages[:4])
-        found = re.search(
-            r"(?:(?:[Ww]orking|[Cc]urrent) directory:|<cwd>|working in the directory:)\s*(/[^\s<\"'`]+)",
-            head,
-        )
+        found = re.search(r"(?:(?:[Ww]orking|[Cc]urrent) directory:|<cwd>|working in the directory:)\s*(/[^\s<\"'`]+)", head)
         return found.group(1).rstrip(".") if found else None
 
     @cached_property
     def digest(self) -> str:
         """Equal for retries: key order, ``stream``, output limits and cache marks ignored."""
         kept = {k: v for k, v in self.body.items() if k not in ("stream", "max_tokens", "max_output_tokens", "stream_options")}
-        plain = json.dumps(unmarked(kept), sort_keys=True, ensure_ascii=False)
-        return hashlib.blake2b((self.path + plain).encode(), digest_size=12).hexdigest()
+        plain = re.sub(r'"cache_control": \{[^{}]*\}(, )?', "", json.dumps(kept, sort_keys=True, ensure_ascii=False))
+        return hashlib.blake2b((self.path + plain).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def unmarked(value: Any) -> Any:

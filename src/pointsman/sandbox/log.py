@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from multidict import CIMultiDictProxy
@@ -61,11 +61,19 @@ class Record:
         return self.json
 
 
-@dataclass(slots=True)
 class Log(list[Record]):
-    """The records in the order in which the requests came."""
+    """The records in the order in which the requests came; only the newest ``bodies`` of them keep their bodies."""
 
-    marks: dict[str, int] = field(default_factory=dict)
+    def __init__(self, bodies: int) -> None:
+        super().__init__()
+        self._bodies = bodies
+
+    def add(self, record: Record) -> None:
+        """Append a record; the one that falls out of the window loses its body, so that long runs stay small."""
+        self.append(record)
+        if len(self) > self._bodies:
+            old = self[-1 - self._bodies]
+            old.raw, old.json = b"", None
 
     def at(self, ending: str) -> list[Record]:
         """The records whose path (query left out) ends in ``ending``."""

@@ -42,6 +42,7 @@ class Model:
     reads: tuple[str, ...] = ()
     binds: bool = False
     signed_calls: bool = False
+    vision: bool = True
 
     def tokens(self, chars: int) -> int:
         """Tokens of ``chars`` characters: a quarter of them times the tokenizer's factor, rounded up."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pointsman.sandbox.incoming import Incoming, unmarked
+from pointsman.sandbox.incoming import Incoming
 from pointsman.sandbox.models import Model
 from pointsman.sandbox.reply import compact
 
@@ -69,9 +69,12 @@ def _mix(chain: bytes, text: str) -> bytes:
 
 
 def messages_pieces(request: Incoming, skip: frozenset[tuple[int, int]] = frozenset()) -> list[Piece]:
-    """The pieces of a Messages request: tools, system blocks, content blocks; ``skip`` names (message, block) left out."""
+    """The pieces of a Messages request: tools, system blocks, content blocks; ``skip`` names (message, block) left out.
+
+    Deferred tools are no part of the prefix: adding or dropping one loses nothing (prompt-caching guide, August 2026).
+    """
     body = request.body
-    found = [_piece("tools", tool, "tool") for tool in body.get("tools") or []]
+    found = [_piece("tools", tool, "tool") for tool in body.get("tools") or [] if not tool.get("defer_loading")]
     found += [_piece("system", block, "system") for block in as_blocks(body.get("system"))]
     for n, message in enumerate(request.messages):
         rows = [(k, block) for k, block in enumerate(as_blocks(message.get("content"))) if (n, k) not in skip]
@@ -102,12 +105,20 @@ def mark_s(block: dict[str, Any]) -> int | None:
     return 3_600 if mark.get("ttl") == "1h" else 300
 
 
+def plain(block: dict[str, Any]) -> dict[str, Any]:
+    """A block without cache marks, its own and those of the blocks inside a tool result."""
+    bare = {name: value for name, value in block.items() if name != "cache_control"}
+    if isinstance(bare.get("content"), list):
+        bare["content"] = [plain(inner) if isinstance(inner, dict) else inner for inner in bare["content"]]
+    return bare
+
+
 def _piece(level: Level, block: dict[str, Any], kind: str, head: str = "", end: bool = True) -> Piece:
     """A text block counts its text, any other its compact JSON; both without marks."""
-    plain = unmarked(block)
+    bare = plain(block)
     is_text = kind in ("text", "system") and isinstance(block.get("text"), str)
-    key = head + json.dumps(plain, sort_keys=True, ensure_ascii=False)
-    return Piece(level, key, block["text"] if is_text else compact(plain), mark_s(block), kind, end)
+    key = head + json.dumps(bare, sort_keys=True, ensure_ascii=False)
+    return Piece(level, key, block["text"] if is_text else compact(bare), mark_s(block), kind, end)
 
 
 def openai_pieces(request: Incoming) -> list[Piece]:

@@ -13,19 +13,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
 from pointsman.sandbox import catalog, reading, rules
 from pointsman.sandbox.answering import answer_for, seals_of, speaker
-from pointsman.sandbox.cache import Cache
+from pointsman.sandbox.cache import Cache, Plan
 from pointsman.sandbox.clock import as_clock
 from pointsman.sandbox.errors import Refused, error_body
 from pointsman.sandbox.faults import Fault, Faults
 from pointsman.sandbox.incoming import Incoming
 from pointsman.sandbox.log import Log, Record, headers_of
-from pointsman.sandbox.models import find, find_or_default
+from pointsman.sandbox.models import Model, find, find_or_default
 from pointsman.sandbox.reply import Reply, token
 from pointsman.sandbox.script import Script
 from pointsman.sandbox.sending import Sender
@@ -43,7 +43,8 @@ class Provider:
 
     ``clock``: epoch seconds (default: real time). ``script``: what it answers (default: the three-request tool task).
     ``seed``: ids and signatures follow from it. ``strict``: unknown models are a 404 and each model's own rules a 400.
-    ``speed``: factor on all latencies, 0 for none. Requests may come under any path prefix.
+    ``speed``: factor on all latencies, 0 for none. ``bodies``: how many of the newest records keep the request's body.
+    Requests may come under any path prefix.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class Provider:
         speed: float = 0.0,
         host: str = "127.0.0.1",
         port: int = 0,
+        bodies: int = 5_000,
     ) -> None:
         self.clock = as_clock(clock)
         self.script: Script = script or tool_task()
         self.seed, self.strict, self.speed = seed, strict, speed
-        self.cache, self.faults, self.log = Cache(), Faults(), Log()
+        self.cache, self.faults, self.log = Cache(), Faults(), Log(bodies)
         self.cancelled = 0
         self.prefix_read: Counter[str] = Counter()
         self._host, self._port = host, port
@@ -94,9 +96,7 @@ class Provider:
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
-        server = site._server
-        assert isinstance(server, asyncio.Server)
-        self._port = server.sockets[0].getsockname()[1]
+        self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Stop listening and drop open connections: what follows is refused, as by a dead upstream."""
@@ -135,7 +135,7 @@ class Provider:
         record = Record(
             n=len(self.log) + 1, method=http.method, path=http.raw_path, headers=headers_of(http.headers), started=self.clock()
         )
-        self.log.append(record)
+        self.log.add(record)
         try:
             response = await self._serve(http, record)
         except asyncio.CancelledError:
@@ -155,7 +155,7 @@ class Provider:
         record.protocol, record.counting = protocol, counting
         if protocol is None:
             return catalog.serve(http, record)
-        request = reading.read(http, protocol, record.raw, BODY_LIMIT, self.clock())
+        request = reading.read(http, protocol, record.raw, BODY_LIMIT)
         request = self._numbered(request)
         record.take(request)
         if counting:
@@ -176,9 +176,7 @@ class Provider:
         plan = self.cache.plan(request, row, reading.pieces(request, skipped), record.started)
         rules.fits(request, row, plan.bill.prompt)
         reply: Reply = self.script(request)
-        answer = answer_for(
-            request, row, reply, plan.bill, seed=f"{self.seed}/{record.n}", now=self.clock(), skipped=skipped
-        )
+        answer = answer_for(request, row, reply, plan.bill, seed=f"{self.seed}/{record.n}", now=self.clock(), skipped=skipped)
         self._issued.update(seals_of(request.protocol, answer))
         record.bill, record.model = answer.bill, answer.model
         record.usage = speaker(request.protocol).used(answer)
@@ -187,13 +185,14 @@ class Provider:
         )
         return await sender.send()
 
-    def _begun(self, plan: Any, record: Record) -> None:
+    def _begun(self, plan: Plan, record: Record) -> None:
         """The first byte goes out: the cache holds what was planned, the counters move."""
         record.first_byte = self.clock()
         self.cache.hold(plan)
         self.prefix_read[record.model or ""] += plan.bill.read
 
-    def _row(self, request: Incoming) -> Any:
+    def _row(self, request: Incoming) -> Model:
+        """The model's row; an unknown name is refused, or served as a permissive one when not strict."""
         row = find(request.model)
         if row is None and self.strict:
             raise rules.unknown_model(request)

@@ -42,7 +42,7 @@ def route(method: str, path: str) -> tuple[Protocol | None, bool]:
     return None, False
 
 
-def read(http: web.Request, protocol: Protocol, raw: bytes, limit: int, now: float) -> Incoming:
+def read(http: web.Request, protocol: Protocol, raw: bytes, limit: int) -> Incoming:
     """The request, decoded; raises ``Refused`` (400, 413) for what is not a JSON object."""
     headers = {name.lower(): value for name, value in http.headers.items()}
     try:
@@ -64,7 +64,6 @@ def read(http: web.Request, protocol: Protocol, raw: bytes, limit: int, now: flo
         headers,
         body,
         credential(headers, http.query),
-        now,
         extra={"alt": http.query.get("alt", "")},
     )
 

@@ -46,6 +46,7 @@ class Played:
     events: tuple[str, ...]
     text: str
     stop: str
+    answer_headers: Mapping[str, str]
 
     @property
     def protocol(self) -> Protocol | None:
@@ -125,6 +126,7 @@ def _played(row: dict[str, Any], value: Any, answer: dict[str, Any] | None) -> P
         events,
         text,
         answer.get("stop", "end"),
+        answer.get("headers", {}),
     )
 
 

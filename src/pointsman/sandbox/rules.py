@@ -15,7 +15,7 @@ from pointsman.sandbox.errors import Refused
 from pointsman.sandbox.incoming import Incoming, is_result
 from pointsman.sandbox.models import Model
 from pointsman.sandbox.prompt import as_blocks, mark_s
-from pointsman.sandbox.thinking import prefix_name, seal, thinking_blocks
+from pointsman.sandbox.thinking import prefix_names, seal, thinking_blocks
 
 MARKS = 4
 """Cache marks a request may carry (Anthropic prompt-caching guide)."""
@@ -195,14 +195,10 @@ def _tool_pairs(request: Incoming, row: Model) -> None:
         got = {b.get("tool_use_id") for b in as_blocks(message.get("content")) if b.get("type") == "tool_result"}
         if wanted - got:
             raise Refused(
-                400,
-                f"messages.{n}: `tool_use` ids were found without `tool_result` blocks immediately after: {_names(wanted - got)}.",
+                400, f"messages.{n}: `tool_use` ids were found without `tool_result` blocks right after: {_names(wanted - got)}."
             )
         if got - wanted:
-            raise Refused(
-                400,
-                f"messages.{n}: unexpected `tool_use_id` found in `tool_result` blocks: {_names(got - wanted)}.",
-            )
+            raise Refused(400, f"messages.{n}: unexpected `tool_use_id` found in `tool_result` blocks: {_names(got - wanted)}.")
 
 
 def _signatures(request: Incoming, row: Model, issued: Container[str]) -> None:
@@ -214,12 +210,9 @@ def _signatures(request: Incoming, row: Model, issued: Container[str]) -> None:
         if found is None:
             raise Refused(400, f"messages.{n}.content.{k}: Invalid `signature` in `thinking` block")
         bound = row.binds and row.reads_blocks_of(found.model, request.model) and not drop and found.name in issued
-        moved = found.prefix != prefix_name(request, n) or (before is not None and found.link != before)
+        moved = found.prefix != prefix_names(request)[n] or (before is not None and found.link != before)
         if bound and moved:
-            raise Refused(
-                400,
-                f"messages.{n}.content.{k}: Invalid `signature` in `thinking` block. {BOUND}",
-            )
+            raise Refused(400, f"messages.{n}.content.{k}: Invalid `signature` in `thinking` block. {BOUND}")
         before = found.name
 
 
@@ -344,7 +337,16 @@ def _configuration(request: Incoming, row: Model) -> None:
             raise Refused(400, "Invalid value: 'configuration_update'.", param="input", code="invalid_value")
 
 
-OPENAI: tuple[Check, ...] = (_openai_effort, _openai_sampling, _openai_limit, _openai_pairs, _configuration)
+def _vision(request: Incoming, row: Model) -> None:
+    """A text-only model refuses images."""
+    if row.vision:
+        return
+    for n, item in enumerate(request.messages):
+        if any(block.get("type") in ("image_url", "input_image") for block in as_blocks(item.get("content"))):
+            raise Refused(400, f"messages[{n}]: unknown variant `image_url`, expected `text`", param="messages")
+
+
+OPENAI: tuple[Check, ...] = (_vision, _openai_effort, _openai_sampling, _openai_limit, _openai_pairs, _configuration)
 
 
 # ---- Google

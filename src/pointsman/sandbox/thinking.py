@@ -14,8 +14,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pointsman.sandbox.incoming import Incoming, unmarked
-from pointsman.sandbox.prompt import as_blocks
+from pointsman.sandbox.incoming import Incoming
+from pointsman.sandbox.prompt import as_blocks, plain
 from pointsman.sandbox.speak_messages import signature_id
 
 
@@ -49,12 +49,24 @@ def thinking_blocks(request: Incoming) -> Iterator[tuple[int, int, dict[str, obj
                 yield n, k, block
 
 
-def prefix_name(request: Incoming, count: int) -> str:
-    """A short name of tools, system and the first ``count`` messages, thinking left out."""
+def prefix_names(request: Incoming) -> list[str]:
+    """A short name for tools, system and the first n messages, thinking left out, for every n from 0 on."""
+    known: list[str] | None = request.extra.get("prefix_names")
+    if known is not None:
+        return known
     body = request.body
-    rows = [[message.get("role"), *filter(_spoken, as_blocks(message.get("content")))] for message in request.messages[:count]]
-    plain = json.dumps(unmarked([body.get("tools"), as_blocks(body.get("system")), rows]), sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    chain = _chained(b"", [[plain(tool) for tool in body.get("tools") or []], [plain(b) for b in as_blocks(body.get("system"))]])
+    names = [chain.hex()]
+    for message in request.messages:
+        chain = _chained(chain, [message.get("role"), *(plain(b) for b in as_blocks(message.get("content")) if _spoken(b))])
+        names.append(chain.hex())
+    request.extra["prefix_names"] = names
+    return names
+
+
+def _chained(before: bytes, value: object) -> bytes:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _spoken(block: dict[str, object]) -> bool:

@@ -92,7 +92,7 @@ class World:
         self._notes = [prose(self._dice, 2_000) for _ in range(2)]
         self.chores = [chore(self._dice, n, kind=self._kind(n)) for n in range(1, self.turns + 1)]
         self._errand = chore(self._dice, 0, kind="question")
-        self._by_prompt = {c.prompt: c for c in (*self.chores, self._errand)}
+        self._by_prompt = {c.prompt: (n, c) for n, c in enumerate((self._errand, *self.chores))}
         self._messages: list[dict[str, Any]] = []
 
     def _kind(self, n: int) -> str:
@@ -108,15 +108,14 @@ class World:
     def _answer(self, request: Incoming) -> Reply:
         """The reply that is due in the turn of the newest prompt."""
         lines = request.prompt.splitlines()
-        found = self._by_prompt.get(lines[-1]) if lines else None
+        turn, found = self._by_prompt.get(lines[-1] if lines else "", (0, None))
         if found is None:
             return say("I am ready.")
-        rounds = list(found.rounds)
-        number = self.chores.index(found) + 1 if found in self.chores else 0
-        if number in self.plot.subagent:
+        calls = [Call(planned.name, planned.arguments) for planned in found.rounds]
+        if turn in self.plot.subagent:
             arguments = {"description": "Look around", "prompt": self._errand.prompt, "subagent_type": "general-purpose"}
-            return _round(request, found, [Call("Agent", arguments), *(Call(r.name, r.arguments) for r in rounds)])
-        return _round(request, found, [Call(r.name, r.arguments) for r in rounds])
+            calls.insert(0, Call("Agent", arguments))
+        return _round(request, found, calls)
 
     # ---- the agent's side
     async def play(
@@ -126,13 +125,11 @@ class World:
 
         Pauses pass on ``clock`` (virtual) and take no real time. Interrupts need ``provider``, to hold the answer back.
         """
-        self._messages = []
+        self._messages, self._dice = [], random.Random(f"pauses {self.seed}")
         async with http() as client:
-            n = 0
             for turn, work in enumerate(self.chores, 1):
                 self._wait(clock, turn)
                 async for sent, heard in self._turn(client, base_url, clock, provider, turn, work):
-                    n += 1
                     yield sent, heard
 
     def _wait(self, clock: Clock | None, turn: int) -> None:
@@ -152,23 +149,25 @@ class World:
             sent = self._summarise(turn)
             heard = await _post(client, url, sent)
             yield sent, heard
-            summary = "".join(b.get("text", "") for b in content_of(heard.data.decode()))
-            self._messages = [
-                _user(CONTINUED + summary),
-                {"role": "assistant", "content": [{"type": "text", "text": "I will go on from there."}]},
-            ]
+            self._continue(heard)
         self._prompt(work.prompt)
-        hang_up = turn in self.plot.interrupt and provider is not None
+        if turn in self.plot.interrupt and provider is not None:
+            provider.fault(faults.hang("text"), when=lambda request: request.session == self.session)
+            sent = self._main(turn, hang_up=True)
+            yield sent, await _post(client, url, sent)
+            self._messages += [_assistant("I began with"), _user(INTERRUPTED)]
+            return
+        async for sent, heard in self._loop(client, url, clock, turn, work):
+            yield sent, heard
+
+    async def _loop(
+        self, client: aiohttp.ClientSession, url: str, clock: Clock | None, turn: int, work: Chore
+    ) -> AsyncIterator[tuple[Sent, Heard]]:
+        """Ask, run the tools that the answer calls, ask again, until there are none; a refusal ends the turn too."""
         while True:
-            sent = self._main(turn, hang_up=hang_up)
-            if hang_up and provider is not None:
-                provider.fault(faults.hang("text"), when=lambda request: request.session == self.session)
+            sent = self._main(turn)
             heard = await _post(client, url, sent)
             yield sent, heard
-            if hang_up:
-                self._messages.append({"role": "assistant", "content": [{"type": "text", "text": "I began with"}]})
-                self._messages.append(_user(INTERRUPTED))
-                return
             answer = content_of(heard.data.decode("utf-8", "replace")) if heard.whole else []
             if not answer:
                 return
@@ -199,6 +198,14 @@ class World:
                 return
             history.append({"role": "assistant", "content": answer})
             history.append({"role": "user", "content": [self._result(self._errand, call) for call in calls]})
+
+    def _continue(self, heard: Heard) -> None:
+        """The history is replaced by its summary; without one the agent keeps what it has."""
+        summary = (
+            "".join(block.get("text", "") for block in content_of(heard.data.decode("utf-8", "replace"))) if heard.whole else ""
+        )
+        if summary:
+            self._messages = [_user(CONTINUED + summary), _assistant("I will go on from there.")]
 
     def _prompt(self, text: str) -> None:
         """The user's words; after an interrupt they stand in the same message as its notice."""
@@ -262,7 +269,7 @@ class World:
             body["output_config"] = {"effort": self.effort or "medium"}
         return body
 
-    def _main(self, turn: int, *, hang_up: bool) -> Sent:
+    def _main(self, turn: int, *, hang_up: bool = False) -> Sent:
         return Sent("turn", turn, self._headers(), self._body(turn, self._messages), hang_up)
 
     def _subagent(self, turn: int, history: list[dict[str, Any]]) -> Sent:
@@ -302,6 +309,10 @@ def _round(request: Incoming, work: Chore, calls: list[Call]) -> Reply:
 
 def _user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+
+def _assistant(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
 
 
 def _marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

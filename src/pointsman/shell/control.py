@@ -163,8 +163,8 @@ def perform(
     return Done(described(event), live=False)
 
 
-REMEMBERED_S = 14 * 86_400.0
-"""How far back sessions are rebuilt at start, in seconds: a session resumed after two weeks begins anew."""
+REMEMBERED_S = 7 * 86_400.0
+"""How far back sessions are rebuilt at start, in seconds: one resumed after a week begins anew (26 us per event)."""
 
 
 def _announced(path: Path) -> Found | None:

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 TEXT_AT_MOST = 300
 """Characters of a sentence that goes into the ledger: enough to act on, too short for anybody's prompt."""
 
+CONSEQUENCE: Mapping[str, str] = {
+    "fail_open": "the request goes to the model the agent asked for, unchanged",
+    "answer_unread": "the answer is relayed unread, its usage is not known",
+    "gateway_error": "the agent is told to ask again",
+}
+"""What each kind of our own errors means for the agent; anything else means the same as ``fail_open``."""
+
 
 class Desk:
     """Router, ledger, clock and dice, used together. ``closing``: the gateway is going down."""
@@ -72,7 +79,8 @@ class Desk:
         now = self.clock()
         error = error and error[:TEXT_AT_MOST]
         if done.route is None:
-            self.count(done.request.method, done.target, status, error or done.why)
+            why = error or (f"{done.why}; the client hung up" if stop == "hangup" else done.why)
+            self.count(done.request.method, done.target, status, why)
         else:
             self._finish(done, done.route, stop, status, error, now)
         written = self.flush()
@@ -115,7 +123,7 @@ class Desk:
         else:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             why = f"{code}: {type(error).__name__} at {frame.filename.rpartition('/')[2]}:{frame.lineno}"
-        self.note(code, f"{why}; the request goes to the model the agent asked for, unchanged")
+        self.note(code, f"{why}; {CONSEQUENCE.get(code, CONSEQUENCE['fail_open'])}")
         return why[:TEXT_AT_MOST]
 
     def flush(self) -> Future[None]:

@@ -11,6 +11,7 @@ The rules of WIRE.md section 1, in the order in which they matter here:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,8 +24,8 @@ from pointsman.core.types import Protocol
 from pointsman.errors import UpstreamError
 from pointsman.shell.bodies import Upload
 from pointsman.shell.desk import error_body, header
-from pointsman.shell.streams import Listener, Through, listener
-from pointsman.shell.upstream import Headers, Outbound, forwardable, join, received, replaced
+from pointsman.shell.streams import Guarded, Listener, Through, listener
+from pointsman.shell.upstream import Headers, Outbound, edited, forwardable, join, received, replaced
 from pointsman.wire import response_headers
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Exchange:
     """A request with everything needed to send it, twice if need be.
 
     ``target``: raw path and query under the upstream ``base``. ``body``: the client's own bytes. ``headers``: ready to
-    be forwarded with those bytes. ``desk``: decides and records. ``route`` None: it goes through undecided, and ``why``
-    says so in the ledger.
+    be forwarded with those bytes; ``given``: the same as the engine saw them. ``desk``: decides and records. ``route``
+    None: it goes through undecided, and ``why`` says so in the ledger.
     """
 
     request: web.BaseRequest
@@ -67,6 +68,7 @@ class Exchange:
     base: str
     target: str
     headers: Headers
+    given: Mapping[str, str]
     body: Upload
     protocol: Protocol | None = None
     route: Route | None = None
@@ -76,6 +78,7 @@ class Exchange:
     resent: bool = False
     status: int = 0
     heard: Listener = field(default_factory=Through)
+    _begun: bool = False
     _done: bool = False
 
     async def run(self) -> web.StreamResponse:
@@ -91,6 +94,11 @@ class Exchange:
         except ConnectionError:  # the client's side: a provider's own errors are UpstreamErrors
             self._finish("hangup", self.status or HUNG_UP)
             raise asyncio.CancelledError from None
+        except Exception as error:  # ours, or headers that aiohttp will not write
+            why = self.desk.contain("gateway_error", error)
+            if self._begun:
+                self._drop(why)
+            return await self._unreachable(why)
 
     async def _answered(self) -> web.StreamResponse:
         for attempt in (1, 2):
@@ -112,10 +120,11 @@ class Exchange:
     async def _sent(self) -> aiohttp.ClientResponse:
         """The provider's answer; where it refused our change, its answer to the original."""
         route = self.route
-        if route is None or not route.changed:
+        if route is None or not route.changed or self.resent:
             return await self._send(self.target, self.headers, self.body)
         path, mark, query = self.target.partition("?")
-        headers = replaced(replaced(self.headers, "content-encoding", None), "content-length", str(len(route.body)))
+        headers = edited(self.headers, self.given, route.headers)
+        headers = replaced(replaced(headers, "content-encoding", None), "content-length", str(len(route.body)))
         answer = await self._send(route.path + mark + query, headers, Upload(route.body))
         if answer.status not in REFUSALS:
             return answer
@@ -130,12 +139,13 @@ class Exchange:
     async def _relay(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         """Forward the answer as it arrives. Ours begins with its first byte: a loss before that can be repaired."""
         kind, encoding = answer.headers.get("Content-Type", ""), answer.headers.get("Content-Encoding", "")
-        self.heard = listener(self.protocol, answer.status, kind, encoding)
+        self.heard = Guarded(listener(self.protocol, answer.status, kind, encoding), self._contain)
         chunk = await received(answer)
         if chunk:
             self.first_byte = self.desk.clock()
         response = self._response(answer)
         await response.prepare(self.request)
+        self._begun = True
         while chunk:
             now, last = self.heard.feed(chunk)
             if now:
@@ -153,6 +163,9 @@ class Exchange:
         await response.write_eof()
         return response
 
+    def _contain(self, error: Exception) -> str:
+        return self.desk.contain("answer_unread", error)
+
     def _response(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         headers = forwardable(answer.raw_headers)
         if self.route is not None:
@@ -162,7 +175,7 @@ class Exchange:
         return Relayed(status=answer.status, reason=answer.reason, headers=CIMultiDict(headers))
 
     async def _unreachable(self, sentence: str) -> web.StreamResponse:
-        """502 in the protocol's own error form, which every client retries."""
+        """No answer can be given: 502 in the protocol's own error form, which every client retries."""
         self._finish("error", 502, sentence)
         body = error_body(self.protocol, sentence)
         response = web.Response(status=502, body=body, content_type="application/json")

@@ -27,7 +27,7 @@ from pointsman import __version__
 from pointsman.core.events import Event, RunEnded, RunStarted
 from pointsman.core.types import Protocol
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
-from pointsman.settings import Settings
+from pointsman.settings import Settings, verify
 from pointsman.shell import control
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
@@ -102,7 +102,12 @@ class Gateway:
         if self.port:
             self._refuse_loops(self.upstreams.every())
         self.ledger = self._opened_ledger()
-        self.desk = Desk(self._router or self._made_router(), self.ledger, self._clock, self._dice, self._say)
+        try:
+            router = self._router or self._made_router()
+        except PointsmanError:
+            self._close_ledger()
+            raise
+        self.desk = Desk(router, self.ledger, self._clock, self._dice, self._say)
         self.out = Outbound()
         server = web.Server(
             self._tracked, handler_cancellation=True, auto_decompress=False, max_line_size=HEADER_LIMIT,
@@ -144,9 +149,12 @@ class Gateway:
         await self._runner.cleanup()
         await self.out.close()
         self.desk.flush()
+        await asyncio.to_thread(self._close_ledger)
+
+    def _close_ledger(self) -> None:
         if self._own_ledger:
             try:
-                await asyncio.to_thread(self.ledger.close)
+                self.ledger.close()
             except LedgerError as error:
                 self._say(str(error))
 
@@ -177,7 +185,9 @@ class Gateway:
                 self.runs[event.run] = event
             elif isinstance(event, RunEnded):
                 self.runs.pop(event.run, None)
-        return Router(self.settings.policy(), load_book(self.settings.prices), past, titles=self.settings.titles)
+        book = load_book(self.settings.prices)
+        verify(self.settings, book)
+        return Router(self.settings.policy(), book, past, titles=self.settings.titles)
 
     def _refuse_loops(self, urls: list[str]) -> None:
         own = {f"http://{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
@@ -226,11 +236,11 @@ class Gateway:
         base = self.upstreams.base(vendor_of(path, headers), dict(known.upstreams) if known else None)
         body = await self._body(request, self._body_limit if ours else LARGE)
         exchange = Exchange(
-            request, self.out, self.desk, base, target, forwardable(request.raw_headers, ("host", "expect")), body,
+            request, self.out, self.desk, base, target, forwardable(request.raw_headers, ("host", "expect")), headers, body,
             protocol=protocol if ours else None, started=self._clock(),
         )  # fmt: skip
         if ours:
-            await self._decide(exchange, path, headers, run)
+            await self._decide(exchange, path, run)
         return exchange
 
     async def _body(self, request: web.BaseRequest, limit: int) -> Upload:
@@ -238,8 +248,9 @@ class Gateway:
             return Upload(b"")
         return await collect(request.content, request.content_length, limit)
 
-    async def _decide(self, exchange: Exchange, path: str, headers: Mapping[str, str], run: str | None) -> None:
+    async def _decide(self, exchange: Exchange, path: str, run: str | None) -> None:
         """Ask the desk; on any error the exchange stays as it is, and goes through undecided."""
+        headers = exchange.given
         if not exchange.body.whole:
             exchange.why = f"larger than {self._body_limit >> 20} MiB: streamed through undecided"
             return
@@ -336,7 +347,7 @@ def serve(
     clock: Callable[[], float] = time.time, dice: Callable[[], float] = random.random,
     say: Callable[[str], None] = say_on_stderr, ready: Callable[[Gateway], None] | None = None,
 ) -> None:  # fmt: skip
-    """Run a gateway until SIGINT or SIGTERM; a second signal does not wait. ``ready`` is told once it listens.
+    """Run a gateway until SIGINT, SIGTERM or SIGHUP; a second signal does not wait. ``ready`` is told once it listens.
 
     Raises PortInUse (its ``free`` is a port to offer) and SettingsError before anything is served.
     """
@@ -356,7 +367,7 @@ async def _until_signalled(gateway: Gateway, ready: Callable[[Gateway], None] | 
         (hurry if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked)
     await gateway.start()
     if ready is not None:

@@ -22,7 +22,7 @@ from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session, evolve
 from pointsman.core.types import Message, Request
-from pointsman.shell import history_claude, history_codex, history_traces
+from pointsman.shell import history_claude, history_codex, history_recording, history_traces
 from pointsman.shell.transcript import Call, Piece, Transcript, lines
 
 PATHS = {"messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions", "gemini": "/v1beta/models"}
@@ -30,8 +30,25 @@ OBSERVER = Policy(mode="observe")
 """What a transcript is judged under: nothing was moved, everything is priced."""
 
 
+def sessions(paths: Iterable[Path], book: Book, troubles: list[str]) -> Iterator[list[Event]]:
+    """The events of every session in transcripts and recordings, a session at a time; empty ones are left out.
+
+    ``troubles`` collects sentences about what was skipped. Raises ValueError as ``read_all`` does.
+    """
+    files = list(paths)
+    recordings = [path for path in files if kind_of(path) == "recording"]
+    for path in recordings:
+        found = list(history_recording.events(path, book, troubles))
+        for name in dict.fromkeys(event.session for event in found if isinstance(event, Routed)):
+            yield [event for event in found if getattr(event, "session", None) == name]
+    for transcript in read_all(path for path in files if path not in recordings):
+        troubles += transcript.troubles
+        if transcript.calls:
+            yield list(events(transcript, book))
+
+
 def read_all(paths: Iterable[Path]) -> Iterator[Transcript]:
-    """Every session in the files, in their order. A message seen in an earlier file (a resumed copy) counts once.
+    """Every transcript in the files, in their order. A message seen in an earlier file (a resumed copy) counts once.
 
     Raises ValueError for a file that is missing or of a kind we do not know; single bad lines are in ``troubles``.
     """
@@ -54,8 +71,10 @@ def read(path: Path) -> Iterator[Transcript]:
         yield from history_traces.read(path)
     elif kind == "codex":
         yield history_codex.read(path)
-    else:
+    elif kind == "claude":
         yield history_claude.read(path)
+    else:
+        raise ValueError(f"{path} is one of our recordings, not a transcript")
 
 
 def kind_of(path: Path) -> str:
@@ -81,7 +100,7 @@ def kind_of(path: Path) -> str:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
     raise ValueError(
-        f"{path} is none of: a Claude Code transcript, a Codex rollout, compact traces, one of our recordings (JSON Lines, or gzip'd)"
+        f"{path} is none of: a Claude Code transcript, a Codex rollout, compact traces, one of our recordings; plain or gzip'd"
     )
 
 

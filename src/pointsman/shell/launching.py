@@ -145,5 +145,5 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def own_command() -> list[str]:
-    """How another process starts this very Pointsman, whatever is first in its PATH."""
-    return [sys.executable, "-m", "pointsman"]
+    """How another process starts this very Pointsman, whatever is first in its PATH or in its working folder."""
+    return [sys.executable, "-P", "-m", "pointsman"]

@@ -68,6 +68,7 @@ class Ledger:
         self._stop = threading.Event()
         self._kept: list[tuple[list[Row], Future[None]]] = []
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
         self._closed = False
         self._gate = threading.Lock()  # nothing may be queued behind the end mark
         if not patient:
@@ -155,6 +156,8 @@ class Ledger:
 
     def _write(self) -> None:
         """One transaction with everything kept; on success resolve its futures."""
+        if self._connection is not None and self._file() != self._opened:
+            self._disconnect()  # somebody moved or removed the file: go on in a new one, not in the dark
         connection = self._connection = self._connection or self._connect()
         rows = [row for batch, _ in self._kept for row in batch]
         with connection:
@@ -192,7 +195,16 @@ class Ledger:
         except BaseException:
             connection.close()
             raise
+        self._opened = self._file()
         return connection
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file the path names now (device and inode), or None."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -145,7 +145,7 @@ def _check(where: str, key: str, value: Any) -> None:
         raise SettingsError(f"{where}: unknown key {key!r}{hint} (known: {', '.join(OVERRIDE_KEYS)})")
     if key == "provider":
         if not isinstance(value, str):
-            raise SettingsError(f"{where}.provider is {value!r}; it must be a name such as \"anthropic\"")
+            raise SettingsError(f'{where}.provider is {value!r}; it must be a name such as "anthropic"')
         return
     whole = key in ("window", "max_output")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:

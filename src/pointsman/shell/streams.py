@@ -6,12 +6,15 @@ the request's row is committed. Everything it gives back, plus ``rest()`` at the
     Events   a stream of server-sent events: forwarded event by event; the last event is held
     Packed   the same under a content coding: chunks are forwarded untouched while a decoded copy is read
     Whole    an answer that is not a stream: each chunk is held until the next one shows that it was not the last
+    Guarded  around any of them: an error of ours does not touch the stream
     Through  an answer that we do not or cannot read: forwarded as it is
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol as Shape
+from typing import TypeVar
 
 from pointsman.core.events import Stop
 from pointsman.core.types import Protocol, Usage
@@ -21,6 +24,9 @@ from pointsman.wire import Tap, read_json_response
 
 UNPACKED_LIMIT = 4096 * MIB
 """Bytes that one packed stream may unpack to; nothing of it is kept."""
+
+
+T = TypeVar("T")
 
 
 class Listener(Shape):
@@ -224,6 +230,61 @@ class Through:
     def rest(self) -> bytes:
         """Nothing is ever held."""
         return b""
+
+
+class Guarded:
+    """A listener around another one whose errors never reach the stream: from then on everything is forwarded as it is.
+
+    ``contain`` is told what went wrong. What the other one had been fed and had not given back is not lost.
+    """
+
+    def __init__(self, inner: Listener, contain: Callable[[Exception], str]) -> None:
+        self._inner = inner
+        self._contain = contain
+        self._owed = bytearray()
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """What the inner listener gives; after an error, everything owed at once."""
+        self._owed += chunk
+        now, last = self._try(lambda inner: inner.feed(chunk), lambda: (bytes(self._owed), b""))
+        del self._owed[: len(now) + len(last)]
+        return now, last
+
+    def rest(self) -> bytes:
+        """What is left."""
+        return self._try(lambda inner: inner.rest(), lambda: bytes(self._owed))
+
+    @property
+    def problem(self) -> str | None:
+        """Why the answer or its usage could not be read."""
+        return self._try(lambda inner: inner.problem, lambda: None)
+
+    @property
+    def cut(self) -> bool:
+        """True when the answer so far is a part of one."""
+        return self._try(lambda inner: inner.cut, lambda: False)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider billed, as far as it said."""
+        return self._try(lambda inner: inner.usage, lambda: None)
+
+    @property
+    def model(self) -> str | None:
+        """The model that the answer names."""
+        return self._try(lambda inner: inner.model, lambda: None)
+
+    @property
+    def stop(self) -> Stop | None:
+        """How the answer ended, None while it has not."""
+        return self._try(lambda inner: inner.stop, lambda: None)
+
+    def _try(self, ask: Callable[[Listener], T], instead: Callable[[], T]) -> T:
+        try:
+            return ask(self._inner)
+        except Exception as error:  # the answer is under way to the agent: it must arrive
+            self._inner = Through(self._contain(error))
+            return instead()
 
 
 def listener(protocol: Protocol | None, status: int, kind: str, encoding: str) -> Listener:

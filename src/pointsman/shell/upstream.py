@@ -116,6 +116,19 @@ def replaced(headers: Headers, name: str, value: str | None) -> Headers:
     return [(key, value if key.lower() == name else old) for key, old in headers]
 
 
+def edited(headers: Headers, before: Mapping[str, str], after: Mapping[str, str]) -> Headers:
+    """The headers with what differs between two mappings (lower-case keys) changed, left out, or added at the end."""
+    if after is before:
+        return headers
+    after = {name.lower(): value for name, value in after.items()}
+    for name in before.keys() | after.keys():
+        if name not in before:
+            headers = [*headers, (name, after[name])]
+        elif before[name] != after.get(name):
+            headers = replaced(headers, name, after.get(name))
+    return headers
+
+
 def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")

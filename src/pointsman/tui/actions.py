@@ -18,9 +18,6 @@ from pointsman.tui.view import Status
 if TYPE_CHECKING:
     from pointsman.settings import Settings
 
-LOOK_S = 5.0
-"""Seconds between two looks for a gateway."""
-
 ORIGIN = "pointsman tui"
 SCOPE_WORDS: Mapping[PinScope, str] = {
     "turn": "for this turn", "task": "for this task", "session": "for this session", "always": "always, in this folder",
@@ -90,15 +87,11 @@ class Wheel:
 
 
 def gateway_status(folder: Path, settings: Settings) -> Callable[[], Status]:
-    """A function that says what the header says of the gateway announced in ``folder``; it looks at most every 5 s."""
-    known: list[tuple[float, Status]] = []
+    """A function that says what the header tells of the gateway announced in ``folder``. It waits 0.2 s at most."""
 
     def status() -> Status:
-        now = time.monotonic()
-        if not known or now - known[0][0] > LOOK_S:
-            found = control.find_gateway(folder, timeout=0.2)
-            where = f":{found.port}" if found else "no gateway"
-            known[:] = [(now, Status(found is not None, where, settings.mode, settings.profile))]
-        return known[0][1]
+        found = control.find_gateway(folder, timeout=0.2)
+        where = f":{found.port}" if found else "no gateway"
+        return Status(found is not None, where, settings.mode, settings.profile)
 
     return status

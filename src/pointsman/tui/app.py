@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -29,7 +31,7 @@ from pointsman.tui.actions import Actions, Reading
 from pointsman.tui.dialogs import Choice, HelpDialog, PinDialog
 from pointsman.tui.feed import Feed, Source
 from pointsman.tui.figures import config_name
-from pointsman.tui.guide import empty_lines, trouble_lines
+from pointsman.tui.guide import PALETTE, empty_lines, trouble_lines, turns_title
 from pointsman.tui.lines import Text
 from pointsman.tui.sessions import Sessions
 from pointsman.tui.timeline import Turns
@@ -41,11 +43,17 @@ POLL_S = 0.1
 TICK_S = 1.0
 """Seconds between two redraws of what changes by itself: the time a cache stays warm, what is running."""
 
+LOOK_S = 2.0
+"""Seconds between two looks for the gateway."""
+
+QUIET_S = 60.0
+"""Seconds without a request after which a newer session may take the screen over while it follows."""
+
 DIALOG_WIDTH = 66
 
 
 class Screens(App[None]):
-    """Sessions, turns, why; pins and marks. ``status`` is asked once a second for what the header says of the gateway."""
+    """Sessions, turns, why; pins and marks. ``status`` says what the header tells of the gateway; it may block."""
 
     CSS_PATH = "live.tcss"
     TITLE = "pointsman"
@@ -81,7 +89,12 @@ class Screens(App[None]):
         self._current: str | None = session
         self._status = status
         self._clock = clock
+        self._known: view.Status | None = None
+        self._missed = False
+        self._notes = 0
+        self._opened = clock()
         self._trouble = ""
+        self._told: tuple[str, tuple[str, ...]] = ("", ())
 
     # -- drawing ---------------------------------------------------------------------------------------------------
 
@@ -100,6 +113,8 @@ class Screens(App[None]):
 
     def on_mount(self) -> None:
         """First frame from the newest events; the rest in a worker; then follow."""
+        if not self.is_headless and not (os.environ.get("COLORTERM") or "256color" in os.environ.get("TERM", "")):
+            self.theme = "ansi-dark"  # a terminal that claims no more than sixteen colours keeps its own
         for name, title in (("sessions", "Sessions"), ("turns", "Turns"), ("why", "Why"), ("trend", "Cost per turn")):
             panel = self.query_one(f"#{name}")
             panel.border_title = title
@@ -111,6 +126,13 @@ class Screens(App[None]):
             self._read_all()
         self.set_interval(POLL_S, self._poll)
         self.set_interval(TICK_S, self._tick)
+        if self._status is not None:
+            self._look(self._status)
+            self.set_interval(LOOK_S, lambda: self._look(self._status))
+
+    def on_unmount(self) -> None:
+        """Let go of the ledger."""
+        self._feed.source.close()
 
     def _guarded(self, step: Callable[[], object]) -> bool:
         """Run a step that reads the source; trouble becomes a screen with a sentence. Whether there is something new."""
@@ -129,6 +151,20 @@ class Screens(App[None]):
 
     def _tick(self) -> None:
         self._draw()
+
+    @work(thread=True, exclusive=True, group="look")
+    def _look(self, status: Callable[[], view.Status] | None) -> None:
+        """Ask for the gateway's status off the screen's thread: it may have to wait for an answer."""
+        if status is not None:
+            self.call_from_thread(self._looked, status())
+
+    def _looked(self, status: view.Status) -> None:
+        """One missed answer of a busy gateway is no news; two are."""
+        missed = not status.live and self._known is not None and self._known.live and not self._missed
+        self._missed = missed
+        if not missed:
+            self._known = status
+            self._draw()
 
     @work(thread=True, exclusive=True, group="read")
     def _read_all(self) -> None:
@@ -163,34 +199,41 @@ class Screens(App[None]):
         root.query_one("#header", Text).show([header])
         root.query_one("#sessions", Sessions).show(rows, self._current, now)
         turns = root.query_one("#turns", Turns)
-        turns.border_title = self._title(rows, session)
+        turns.border_title = turns_title(session, view.names(rows), turns.size.width)
         turns.show(session, timeline.outcomes)
         self._explain()
         self._draw_trend(session)
+        self._announce(session)
+
+    def _announce(self, session: SessionRow | None) -> None:
+        """What must be said before the next request (a pin that ended), and what went wrong: once, as it comes up."""
+        told = (session.id, tuple(session.notices)) if session else ("", ())
+        if told[0] == self._told[0]:
+            for notice in told[1]:
+                if notice not in self._told[1]:
+                    self.notify(notice, severity="warning", timeout=8)
+        self._told = told
+        for note in self._timeline.notes[self._notes :]:
+            if note.session is None and self._feed.complete and note.ts > self._opened:
+                self.notify(note.text, severity="warning", timeout=8)
+        self._notes = len(self._timeline.notes)
 
     def _state(self) -> view.Status:
         source = self._feed.source
-        status = self._status() if self._status else view.Status(live=source.live, where="" if source.live else source.name)
-        if not self._feed.complete and not self._trouble:
-            return view.Status(status.live, status.where, status.mode, status.profile, status.certificate, "reading …")
-        return status
+        status = self._known or view.Status(where="" if source.live else source.name, past=not source.live)
+        return status if self._feed.complete or self._trouble else replace(status, note="reading …")
 
     def _pick(self, rows: list[SessionRow], now: float) -> None:
         """Which session is shown: the one asked for, else the newest; a new one takes over when the old one is over."""
         if self._chosen and self._current in self._timeline.sessions or not rows:
             return
         if self._chosen and self._wanted:
-            return  # asked for by name and not read yet
+            self._current = next((row.id for row in rows if row.id.startswith(self._wanted)), self._wanted)
+            return
         session = self._session
-        quiet = session is None or session.ended or (not session.running and now - session.seen > 60)
+        quiet = session is None or session.ended or (view.light_of(session, now)[0] != "●" and now - session.seen > QUIET_S)
         if quiet and (session is None or self.query_one("#turns", Turns).following):
             self._current = rows[0].id
-
-    def _title(self, rows: list[SessionRow], session: SessionRow | None) -> str:
-        if session is None:
-            return "Turns"
-        pin = f" · ▣ {config_name(session.pin.config)} ({session.pin.scope})" if session.pin else ""
-        return f"Turns · {view.names(rows)[session.id]} · {session.client}{pin}"
 
     def _explain(self) -> None:
         root = self.screen_stack[0]
@@ -201,7 +244,8 @@ class Screens(App[None]):
             why.show(trouble_lines(self._trouble, width))
         elif self._session is None and self._feed.complete:
             why.border_title = "Start"
-            why.show(empty_lines(self._feed.source.name or "the ledger", width))
+            missing = self._wanted if self._timeline.sessions else None
+            why.show(empty_lines(self._feed.source.name or "the ledger", width, missing))
         else:
             why.explain(self._session, turns.turn, self._timeline.outcomes, self._clock())
 
@@ -347,41 +391,6 @@ class Screens(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action by name, then Textual's own."""
-        for title, text, action in (
-            ("Pin a model", "choose a model and how long it holds, with its price", self.action_pin),
-            ("Unpin", "end the pin of this session", self.action_unpin),
-            ("Escalate", "one model up for this task", self.action_escalate),
-            ("Undo mark", "take the mark of this turn back", self.action_unmark),
-            ("Follow", "follow the newest turn, or stop", self.action_follow),
-            ("Filter turns", "show only turns with these words", self.action_filter),
-        ):
-            yield SystemCommand(title, text, action)
+        for title, text, action in PALETTE:
+            yield SystemCommand(title, text, partial(self.run_action, action))
         yield from super().get_system_commands(screen)
-
-
-def run_app(
-    source: Source, actions: Actions | None = None, *, follow: bool = True, session: str | None = None,
-    status: Callable[[], view.Status] | None = None,
-) -> None:  # fmt: skip
-    """Show ``source`` until the user quits. Blocks; needs a terminal.
-
-    A terminal that does not claim more than sixteen colours gets its own ones. NO_COLOR is honoured by Textual itself.
-    """
-    app = Screens(source, actions, follow=follow, session=session, status=status)
-    if "256color" not in os.environ.get("TERM", "") and not os.environ.get("COLORTERM"):
-        app.theme = "ansi-dark"
-    app.run()
-
-
-async def screenshot(
-    source: Source, *, size: tuple[int, int] = (100, 30), session: str | None = None, clock: Callable[[], float] = time.time,
-    status: Callable[[], view.Status] | None = None, keys: tuple[str, ...] = (),
-) -> str:  # fmt: skip
-    """The app's screen over ``source`` as an SVG document, without a terminal; ``keys`` are pressed first."""
-    app = Screens(source, session=session, clock=clock, status=status)
-    async with app.run_test(size=size) as pilot:
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        await pilot.press(*keys)
-        await pilot.pause()
-        return app.export_screenshot(title="pointsman tui")

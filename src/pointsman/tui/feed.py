@@ -46,6 +46,9 @@ class Source(Protocol):
     def read(self, after: int) -> Iterator[tuple[int, Event]]:
         """Numbered events after number ``after``, oldest first; from any thread. Raises LedgerError."""
 
+    def close(self) -> None:
+        """Let go of whatever is open."""
+
 
 class EventSource:
     """Events that are all there: a recording, a replay, an export."""
@@ -66,6 +69,9 @@ class EventSource:
     def read(self, after: int) -> Iterator[tuple[int, Event]]:
         """The events after number ``after``, counted from 1."""
         return ((number, event) for number, event in enumerate(self._events[after:], after + 1))
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class LedgerSource:

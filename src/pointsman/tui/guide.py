@@ -1,8 +1,11 @@
-"""Words for the screens that have no data to show: help, the empty ledger, trouble. Pure, and needs no Textual."""
+"""Words around the data: panel titles, help, the palette, the empty ledger, trouble. Pure, and needs no Textual."""
 
 from __future__ import annotations
 
-from pointsman.tui.figures import Line, line_of, wrap
+from collections.abc import Mapping
+
+from pointsman.core.rows import SessionRow
+from pointsman.tui.figures import Line, cells, config_name, fit, line_of, wrap
 from pointsman.tui.lanes import LEGEND, OUTCOMES
 
 KEYS: tuple[tuple[str, str], ...] = (
@@ -17,6 +20,21 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("/", "show only turns with these words: cold, moved, bad, opus, #7 ..."),
     ("^p q", "palette with every action · quit"),
 )
+
+PALETTE: tuple[tuple[str, str, str], ...] = (
+    ("Pin a model", "choose a model and how long it holds, with its price", "pin"),
+    ("Unpin", "end the pin of this session", "unpin"),
+    ("Escalate", "one model up for this task, with its price", "escalate"),
+    ("Mark good", "this turn did what it should", "mark('good')"),
+    ("Mark bad", "this turn failed", "mark('bad')"),
+    ("Mark overkill", "a lesser model could have done this turn", "mark('overkill')"),
+    ("Undo mark", "take the mark of this turn back", "unmark"),
+    ("Follow", "follow the newest turn, or stop", "follow"),
+    ("Filter turns", "show only turns with these words", "filter"),
+    ("Next session", "the session below in the list", "session(1)"),
+    ("Previous session", "the session above in the list", "session(-1)"),
+)
+"""Title, help and action of every entry in the palette."""
 
 OUTCOME_WORDS = {"good": "good", "bad": "bad", "overkill": "overkill", "unknown": "unknown", "running": "running"}
 
@@ -42,8 +60,11 @@ def help_lines(width: int) -> list[Line]:
     return out
 
 
-def empty_lines(where: str, width: int) -> list[Line]:
-    """What to do when no request has been routed yet."""
+def empty_lines(where: str, width: int, missing: str | None = None) -> list[Line]:
+    """What to do when no request has been routed yet, or when the session asked for is not there (``missing``)."""
+    if missing:
+        text = f"There is no session {missing!r} in {where}. [ and ] go through the sessions there are."
+        return [line_of((part, "warn")) for part in wrap(text, width)]
     out = [line_of(("No request has been routed yet.", "bold")), ()]
     for command, text in (
         ("pointsman run -- claude", "work as always, in another pane (or codex, opencode, aider)"),
@@ -64,3 +85,14 @@ def trouble_lines(text: str, width: int) -> list[Line]:
     out.append(())
     out += [line_of((part, "dim")) for part in wrap("It is tried again every second. q quits.", width)]
     return out
+
+
+def turns_title(session: SessionRow | None, names: Mapping[str, str], width: int) -> str:
+    """The timeline's title for a panel ``width`` columns wide: session, client, and the pin in force."""
+    if session is None:
+        return "Turns"
+    pin = f" · ▣ {config_name(session.pin.config)} ({session.pin.scope})" if session.pin else ""
+    rest = f" · {session.client}{pin}"
+    name = names[session.id]
+    room = width - len("Turns · ") - cells(rest) - 6
+    return f"Turns · {fit(name, max(8, min(room, cells(name)))).rstrip()}{rest}"

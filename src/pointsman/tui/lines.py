@@ -13,7 +13,7 @@ from pointsman.tui.figures import ANSI, Line, crop, width_of
 STYLES = {f"lines--{name}" for name in (*ANSI, "cursor")}
 
 
-class Lines(ScrollView):
+class Lines(ScrollView, can_focus=False):
     """Lines of styled segments with an optional cursor row. Subclasses say how many rows there are and what each shows.
 
     ``head`` lines stay at the top while the rest scrolls.

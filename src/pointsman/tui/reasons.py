@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, log, pi, sqrt
 
-from pointsman.core.rows import RequestRow, TurnRow
+from pointsman.core.rows import RequestRow, Totals, TurnRow
 from pointsman.core.types import Belief, BreakEven, Candidate, Decision
 from pointsman.tui.figures import (
     UNKNOWN,
@@ -275,7 +275,8 @@ def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -
         hard = f"{fraction(belief.hard)}±{fraction(wings)} "
     else:
         hard = f"{UNKNOWN} (nothing observed yet) "
-    drawn = "".join(bar(t.hard, 1.0) if t.hard is not None else "·" for t in history[-14:])
+    seen = any(t.hard is not None for t in history)
+    drawn = "".join(bar(t.hard, 1.0) if t.hard is not None else "·" for t in history[-14:]) if seen else ""
     row = decision.row(decision.chosen)
     until = row.warm_until if row else None
     parts = [f"propensity {decision.propensity:.2f}".replace("0.", ".")]
@@ -283,7 +284,7 @@ def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -
         parts.append(f"warm {span(until - now)}" if until > now else "cold by now")
     if decision.free_point:
         parts.append(f"free point: {FREE_POINTS[decision.free_point]}")
-    return [line_of(("hard     ", "dim"), hard, (drawn, "accent"), (" · " if drawn.strip() else "· ") + " · ".join(parts))]
+    return [line_of(("hard     ", "dim"), hard, (drawn, "accent"), (" · " if drawn else "· ") + " · ".join(parts))]
 
 
 def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]:
@@ -293,10 +294,9 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
     known = totals.requests - totals.unknown - totals.errors
     paid = money(totals.spent if known else None, at_least=bool(totals.unknown or totals.bounded))
     gain = signed(totals.net if known > totals.unknown_asked else None, modelled=totals.modelled)
-    asked = money(totals.asked if known > totals.unknown_asked else None, modelled=totals.modelled)
     if known == 0 and any(row.running for row in turn.requests):
         return [line_of(("billed   ", "dim"), f"nothing yet: {_requests(turn)} under way")]
-    out = [line_of(("billed   ", "dim"), (paid, "bold"), f" · as asked {asked} · net {gain} · {_requests(turn)}")]
+    out = [line_of(("billed   ", "dim"), (paid, "bold"), f" · as asked {as_asked(totals)} · net {gain} · {_requests(turn)}")]
     if row is not None and row.usage is not None:
         usage = row.usage
         text = f"read {tokens(usage.cache_read)}"
@@ -312,6 +312,12 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
     if row is not None and row.error:
         out += [line_of((part, "bad")) for part in wrap(row.error, width)]
     return out
+
+
+def as_asked(totals: Totals) -> str:
+    """What the asked model would have cost: ``≈`` where a part is modelled, ``≥`` where the bill itself is a lower bound."""
+    known = totals.requests - totals.unknown - totals.errors > totals.unknown_asked
+    return money(totals.asked if known else None, modelled=totals.modelled, at_least=bool(totals.bounded))
 
 
 def _requests(turn: TurnRow) -> str:

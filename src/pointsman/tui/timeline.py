@@ -134,6 +134,8 @@ class Turns(Lines, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Move the cursor; moving ends following."""
+        if not self._shown:
+            return
         self.following = False
         self._goto(self._at + by)
         self._say()

@@ -35,7 +35,7 @@ from pointsman.tui.figures import (
     width_of,
 )
 from pointsman.tui.lanes import OUTCOMES, Lanes, lanes_of, marks
-from pointsman.tui.reasons import because, failure, why
+from pointsman.tui.reasons import as_asked, because, failure, why
 
 __all__ = ["Columns", "Status", "closing", "columns", "header", "line", "pin_rows", "sessions", "timeline", "trend", "why"]
 
@@ -45,7 +45,10 @@ NARROW, MEDIUM, WIDE = 72, 100, 140
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the header says besides money. ``where``: the gateway's port, or what is being read; ``note``: work under way."""
+    """What the header says besides money. ``where``: the gateway's port, or what is being read; ``note``: work under way.
+
+    ``past``: nothing more will come, so the sum of all is shown and not today's.
+    """
 
     live: bool = False
     where: str = ""
@@ -53,16 +56,17 @@ class Status:
     profile: str = ""
     certificate: str = "uncertified"
     note: str = ""
+    past: bool = False
 
 
 def header(timeline: Timeline, now: float, status: Status, width: int) -> Line:
     """One line: where we read, the mode, today's bill, the same as asked, and the signed net. Parts drop out when narrow."""
     today = timeline.today(now)
-    label, totals = ("today", today) if today.requests else ("total", timeline.totals)
+    label, totals = ("today", today) if today.requests and not status.past else ("total", timeline.totals)
     light: tuple[str, Style] = (" ● live", "good") if status.live else (" ○", "dim")
     mode = "·".join(part for part in (status.mode, status.profile) if part)
-    spent = f"{label} {money(totals.spent, at_least=bool(totals.bounded or totals.unknown))}"
-    asked = f"as asked {money(totals.asked if totals.requests else None, modelled=totals.modelled)}"
+    spent = f"{label} {money(totals.spent if totals.requests else None, at_least=bool(totals.bounded or totals.unknown))}"
+    asked = f"as asked {as_asked(totals)}"
     parts: list[tuple[int, tuple[str | tuple[str, Style], ...]]] = [
         (0, (light, f" {status.where or ('' if status.live else 'reading')}".rstrip())),
         (3, (mode,)),
@@ -278,7 +282,7 @@ def line(session: SessionRow, now: float) -> Line:
         ((model, "pinned" if session.pin else "ran"), f" {difficulty}"),
         (_warmth(session, now),),
         ((money(totals.spent, at_least=bool(totals.bounded or totals.unknown)), "bold"),),
-        (f"as asked {money(totals.asked, modelled=totals.modelled)}",),
+        (f"as asked {as_asked(totals)}",),
     ]
     if session.notices:
         parts.append(((session.notices[-1], "warn"),))
@@ -304,7 +308,7 @@ def closing(totals: Totals, interrupted: int = 0) -> Line:
     return line_of(
         f"{totals.requests} request{'s' if totals.requests != 1 else ''} · spent ",
         (money(totals.spent, at_least=bool(totals.bounded or totals.unknown)), "bold"),
-        f" · as asked {money(totals.asked, modelled=totals.modelled)} · net ",
+        f" · as asked {as_asked(totals)} · net ",
         net(totals),
         (f" ({', '.join(extra)})" if extra else "", "warn"),
     )

@@ -83,7 +83,7 @@ class Notes:
         if failed:
             self.fact("tool_error")
         report = sensors.test_report(ends)
-        if report:
+        if report == "tests_failed" or (report and not failed):  # a failed command's passing packages prove nothing
             self.fact(report)
 
     def image(self, data: Any) -> None:
@@ -239,15 +239,14 @@ def _gemini(dialect: Dialect, item: dict[str, Any]) -> Notes:
     role = item.get("role", "user")
     notes = Notes(dialect, "assistant" if role == "model" else str(role))
     notes.fixed = "assistant" if role == "model" else None
-    for part in item.get("parts") or ():
-        if not isinstance(part, dict):
-            raise ValueError("holds a part that is not an object")
+    for part in _parts(item):
         if part.get("thought") or part.get("thoughtSignature"):
             notes.fact("thinking")
         if "text" in part and not part.get("thought"):
             _text(notes, part["text"])
-        if isinstance(part.get("inlineData"), dict) or "fileData" in part:
-            notes.image((part.get("inlineData") or {}).get("data"))
+        inline = part.get("inlineData")
+        if isinstance(inline, dict) or "fileData" in part:
+            notes.image(inline.get("data") if isinstance(inline, dict) else None)
             notes.words = notes.words or (notes.fixed is None and not notes.result)
         response = part.get("functionResponse")
         if isinstance(response, dict):
@@ -255,6 +254,17 @@ def _gemini(dialect: Dialect, item: dict[str, Any]) -> Notes:
             answer = answer if isinstance(answer, dict) else {}
             notes.output(str(answer.get("output") or answer.get("error") or ""), True if answer.get("error") else None)
     return notes
+
+
+def _parts(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a Gemini content; null is none."""
+    parts = item.get("parts")
+    if not isinstance(parts, list | None):
+        raise ValueError(f"has parts that are {kind_of(parts)}")
+    for part in parts or ():
+        if not isinstance(part, dict):
+            raise ValueError(f"holds a part that is {kind_of(part)}, not an object")
+    return parts or []
 
 
 def _text(notes: Notes, text: Any) -> None:

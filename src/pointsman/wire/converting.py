@@ -15,6 +15,7 @@ from pointsman.core.targets import Target
 from pointsman.core.types import Request
 from pointsman.errors import WireError
 from pointsman.wire.digest import decode
+from pointsman.wire.heads import PLACEHOLDER
 from pointsman.wire.splice import Change, Opened, Span, elements
 
 BUDGETS = {"minimal": 1_024, "low": 4_096, "medium": 10_000}
@@ -29,17 +30,18 @@ SMALLEST_BUDGET = 1_024
 class _Peek(msgspec.Struct):
     role: str = ""
     type: str = ""
+    name: str = ""
 
 
 _PEEK = msgspec.json.Decoder(_Peek)
 
 
 def peek(raw: msgspec.Raw) -> _Peek:
-    """Role and type of a history element, without decoding the rest."""
+    """Role, type and name of an element, without decoding the rest."""
     try:
         return _PEEK.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"an element of the history cannot be read: {error}") from error
+        raise WireError(f"an element of the body cannot be read: {error}") from error
 
 
 def thinking(change: Change, request: Request, target: Target, effort: str | None, limit: int | None) -> None:
@@ -72,14 +74,16 @@ def thinking(change: Change, request: Request, target: Target, effort: str | Non
 def _budgeted(
     request: Request, effort: str | None, limit: int | None, asked: int | None, rest: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Thinking with a budget below the answer limit; None where this target would refuse it here.
+    """Thinking with a budget below the answer limit; None where it would be refused here.
 
-    It refuses thinking together with a forced tool, and inside a tool loop whose last answer began without thinking.
+    ``asked`` is the client's own budget, None when it asked for adaptive thinking. Where we turn thinking on, it is refused
+    together with a forced tool, and inside a tool loop whose last answer began without thinking.
     """
     room = (limit - 1) if limit is not None else LARGEST_BUDGET
     wanted = request.effort if effort is None else effort
     budget = min(asked if asked is not None else BUDGETS.get(wanted or "", LARGEST_BUDGET), room)
-    if budget < SMALLEST_BUDGET or "forced_tool" in request.needs or _unthinking_loop(request):
+    refused = asked is None and ("forced_tool" in request.needs or _unthinking_loop(request))
+    if budget < SMALLEST_BUDGET or refused:
         return None
     return {"type": "enabled", "budget_tokens": budget, **rest}
 
@@ -110,11 +114,16 @@ def _clears_thinking(edit: Any) -> bool:
     return isinstance(edit, dict) and str(edit.get("type", "")).startswith("clear_thinking")
 
 
-def history(opened: Opened, request: Request, target: Target) -> list[tuple[Span, bytes]]:
-    """Edits for system messages inside the history that ``target`` refuses: reminders in the user's name, or left out."""
-    refuses_text = "system_messages" in request.needs and not target.system_messages
-    refuses_effort = "effort_messages" in request.needs and not target.effort_messages
-    if not (refuses_text or refuses_effort):
+def history(
+    opened: Opened, request: Request, target: Target, effort: str | None, *, same_model: bool = False
+) -> list[tuple[Span, bytes]]:
+    """Edits for system messages inside the history: reminders in the user's name where ``target`` refuses them.
+
+    ``effort`` is a decided effort (None: the client's). An effort message overrules the top-level field, so each one is
+    set to the decided effort, or to the nearest that the target takes, or left out.
+    """
+    as_user = "system_messages" in request.needs and not target.system_messages and not same_model
+    if not as_user and "effort_messages" not in request.needs:
         return []
     items = elements(opened.data, opened.spans["messages"][0], opened.fields["messages"], "`messages`")
     spans, gone, edits = [span for _, span in items], [False] * len(items), []
@@ -122,7 +131,7 @@ def history(opened: Opened, request: Request, target: Target) -> list[tuple[Span
         if peek(raw).role != "system":
             continue
         message = decode(raw, f"messages[{index}]")
-        new = reminder(message, as_user=not target.system_messages, effort=target.effort_messages)
+        new = reminder(with_effort(message, target, effort, same_model), as_user=as_user)
         if new is None:
             gone[index] = True
         elif new != message:
@@ -130,24 +139,63 @@ def history(opened: Opened, request: Request, target: Target) -> list[tuple[Span
     return edits + without(spans, gone)
 
 
-def reminder(message: dict[str, Any], *, as_user: bool, effort: bool) -> dict[str, Any] | None:
+def updates(
+    opened: Opened, request: Request, target: Target, effort: str | None, *, same_model: bool = False
+) -> list[tuple[Span, bytes]]:
+    """The same for the ``configuration_update`` items of a Responses input, which overrule ``reasoning.effort``."""
+    if "effort_messages" not in request.needs or "input" not in opened.spans:
+        return []
+    items = elements(opened.data, opened.spans["input"][0], opened.fields["input"], "`input`")
+    spans, gone, edits = [span for _, span in items], [False] * len(items), []
+    for index, (raw, span) in enumerate(items):
+        if peek(raw).type != "configuration_update":
+            continue
+        item = decode(raw, f"input[{index}]")
+        reasoning = item.get("reasoning")
+        wanted = effort if effort is not None else reasoning.get("effort") if isinstance(reasoning, dict) else None
+        taken = target.nearest_effort(wanted) if isinstance(wanted, str) else None
+        if not target.effort_messages and not same_model:
+            gone[index] = True
+        elif taken and isinstance(reasoning, dict) and taken != reasoning.get("effort"):
+            edits.append((span, msgspec.json.encode({**item, "reasoning": {**reasoning, "effort": taken}})))
+    return edits + without(spans, gone)
+
+
+def with_effort(message: dict[str, Any], target: Target, effort: str | None, same_model: bool) -> dict[str, Any]:
+    """A system message with its effort as ``target`` takes it; without, where the target takes none inside the history."""
+    config = message.get("output_config")
+    if not isinstance(config, dict):
+        return message
+    if not target.effort_messages and not same_model:
+        return {name: value for name, value in message.items() if name != "output_config"}
+    wanted = effort if effort is not None else config.get("effort")
+    taken = target.nearest_effort(wanted) if isinstance(wanted, str) else None
+    return {**message, "output_config": {**config, "effort": taken}} if taken else message
+
+
+def reminder(message: dict[str, Any], *, as_user: bool) -> dict[str, Any] | None:
     """A system message in a form an older model takes; None when nothing of it is left.
 
-    ``as_user``: its text becomes ``<system-reminder>`` blocks of a user message, cache marks kept. ``effort``: an effort
-    change may stay. A pure function of the message: the same message gives the same bytes in every later request.
+    ``as_user``: its text becomes ``<system-reminder>`` blocks of a user message, cache marks kept. A pure function of the
+    message: the same message gives the same bytes in every later request.
     """
-    new = dict(message)
-    if not effort or as_user:
-        new.pop("output_config", None)
-    content = new.get("content")
+    content = message.get("content")
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
-    if not blocks and "output_config" not in new:
+    if not blocks and ("output_config" not in message or as_user):
         return None
     if not as_user:
-        return new
-    new["role"] = "user"
-    new["content"] = [_reminded(block) for block in blocks]
-    return new
+        return message
+    kept = {name: value for name, value in message.items() if name != "output_config"}
+    return {**kept, "role": "user", "content": [_reminded(block) for block in blocks]}
+
+
+def placeholder(opened: Opened, target: Target) -> list[tuple[Span, bytes]]:
+    """Edits that take Claude Code's empty deferred tool out for a target without tool search."""
+    raw = opened.fields.get("tools")
+    if target.tool_reference or raw is None or bytes(memoryview(raw)[:1]) != b"[":
+        return []
+    items = elements(opened.data, opened.spans["tools"][0], raw, "`tools`")
+    return without([span for _, span in items], [peek(item).name == PLACEHOLDER for item, _ in items])
 
 
 def _reminded(block: Any) -> Any:

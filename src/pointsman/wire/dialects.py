@@ -36,6 +36,7 @@ class Dialect:
     continued: tuple[str, ...] = ()
     summarise: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     exit_codes: bool = True
 
     def own(self, text: str) -> str:
@@ -75,6 +76,7 @@ DIALECTS: Mapping[str, Dialect] = {
             continued=("This session is being continued from",),
             summarise=("CRITICAL: Respond with TEXT ONLY", "Your task is to create a detailed summary of"),
             plan=("Plan mode is active", "Plan mode still active"),
+            folders=("Primary working directory: ",),
             exit_codes=False,  # its shell tool marks a failing command with is_error
         ),
         Dialect(
@@ -89,6 +91,7 @@ DIALECTS: Mapping[str, Dialect] = {
             continued=("Another language model started to solve this problem",),
             summarise=("CONTEXT CHECKPOINT COMPACTION",),
             plan=("# Plan Mode",),
+            folders=("<cwd>",),
         ),
         Dialect(
             "opencode",
@@ -104,6 +107,7 @@ DIALECTS: Mapping[str, Dialect] = {
             starts=("This is the Qwen Code. We are setting up the context", "Please continue."),
             continued=("<state_snapshot>",),
             summarise=("First, reason in your scratchpad. Then, generate the <state_snapshot>",),
+            folders=("working in the directory: ",),
             plan=("Plan mode is active",),
         ),
         Dialect(
@@ -112,6 +116,7 @@ DIALECTS: Mapping[str, Dialect] = {
             starts=("This is the Gemini CLI. We are setting up the context", "Please continue.", "System: Please continue"),
             continued=("<state_snapshot>",),
             summarise=("First, reason in your scratchpad. Then, generate the <state_snapshot>",),
+            folders=("working in the directory: ",),
             plan=("Plan Mode",),
         ),
         Dialect(

@@ -22,6 +22,9 @@ OPENING_CHARS = 120
 FOLDERS = ("Primary working directory: ", "Working directory: ", "working in the directory: ")
 """How system prompts name the working folder (Claude Code, OpenCode, Qwen and Gemini)."""
 
+PLACEHOLDER = "DeferredToolPlaceholder"
+"""A deferred tool that Claude Code 2.1.330 sends when it has nothing to defer; a model without tool search can do without."""
+
 
 def no_head() -> Head:
     """A request without tools, or without a system prompt."""
@@ -104,7 +107,7 @@ def _tools(value: Any, size: int) -> Head:
         mark_s=_mark(tools),
         server_tools=any(server),
         client_tools=not all(server),
-        tool_reference=any(tool.get("defer_loading") is True for tool in tools),
+        tool_reference=any(tool.get("defer_loading") is True and tool.get("name") != PLACEHOLDER for tool in tools),
     )
 
 

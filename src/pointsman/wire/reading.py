@@ -28,6 +28,9 @@ from pointsman.wire.splice import open_body
 
 TITLE_CHARS = 60
 
+FOLDER_ENDS = (b"\\", b'"', b"<")
+"""What can follow a path in raw JSON text: an escaped line feed, the end of the string, a closing tag."""
+
 
 def read(
     protocol: Protocol,
@@ -58,9 +61,9 @@ def read(
     who = identify(client, sight)
     purpose: Purpose = "count" if is_count(path) else who.purpose
     return Request(
-        protocol=protocol, path=path, model=layout.model, client=client, purpose=purpose, effort=layout.effort,
+        protocol=protocol, path=path, model=layout.model, client=client, purpose=purpose, effort=_effort(layout, messages, memo),
         stream=layout.stream, session=who.session, agent=who.agent, parent=who.parent, turn_id=who.turn_id, run=run,
-        interactive=who.interactive, cwd=_cwd(protocol, dialect, layout, who, memo), auth=auth_of(headers, path),
+        interactive=who.interactive, cwd=_cwd(dialect, layout, who, memo), auth=auth_of(headers, path),
         tools=tools.hash, system=system.hash, head_chars=tools.chars + system.chars, messages=messages,
         needs=_needs(protocol, layout, tools, messages), ttl_s=_ttl(layout, system, tools, messages),
         max_output=layout.max_output, speed=layout.speed, tier=layout.tier,
@@ -92,6 +95,24 @@ def _without_examples(layout: Layout, messages: list[Message]) -> list[Message]:
         if messages[index].kind == "reminder" and AIDER_EXAMPLES_END.encode() in bytes(memoryview(raw)[:120]):
             return [replace(message, kind="reminder") for message in messages[: index + 1]] + messages[index + 1 :]
     return messages
+
+
+def _effort(layout: Layout, messages: tuple[Message, ...], memo: Memo) -> str | None:
+    """The effort that holds: the last one set inside the history overrules the field (measured: design notes, cache.md 7)."""
+    for raw, message in zip(reversed(layout.history), reversed(messages), strict=True):
+        if "effort" not in message.facts:
+            continue
+        key = digest.raw_hash(raw, seed=2)
+        known = memo.notes.get(key)
+        if known is None:
+            item = digest.decode(raw, "an effort message")
+            config = item.get("output_config") or item.get("reasoning")
+            value = config.get("effort") if isinstance(config, dict) else None
+            known = value if isinstance(value, str) else ""
+            memo.notes.put(key, known)
+        if known:
+            return known
+    return layout.effort
 
 
 def _needs(protocol: Protocol, layout: Layout, tools: Head, messages: tuple[Message, ...]) -> frozenset[Need]:
@@ -145,17 +166,26 @@ def _title(protocol: Protocol, dialect: Dialect, layout: Layout, messages: tuple
     return known
 
 
-def _cwd(protocol: Protocol, dialect: Dialect, layout: Layout, who: Identity, memo: Memo) -> str | None:
-    """The working folder: named with the turn, in the system prompt, or in Codex's ``<cwd>`` near the start of the input."""
-    if who.cwd is not None or dialect.client != "codex":
+def _cwd(dialect: Dialect, layout: Layout, who: Identity, memo: Memo) -> str | None:
+    """The working folder: named with the turn or in the system prompt, else in the client's own text near the start."""
+    if who.cwd is not None or not dialect.folders:
         return who.cwd
-    for raw in layout.history[:6]:
+    for raw in layout.history[:4]:
         key = digest.raw_hash(raw, seed=1)
         known = memo.notes.get(key)
         if known is None:
-            _, found, rest = bytes(raw).partition(b"<cwd>")
-            known = rest.partition(b"</cwd>")[0].decode("utf-8", "replace") if found else ""
+            known = folder_in(bytes(raw), dialect.folders)
             memo.notes.put(key, known)
         if known:
             return known
     return None
+
+
+def folder_in(raw: bytes, markers: tuple[str, ...]) -> str:
+    """The absolute path that follows one of ``markers`` inside a raw JSON text, up to the end of its line; "" for none."""
+    for marker in markers:
+        _, found, rest = raw.partition(marker.encode())
+        if found and rest.startswith((b"/", b"~")):
+            ends = [end for end in (rest.find(mark, 0, 1_024) for mark in FOLDER_ENDS) if end >= 0]
+            return rest[: min(ends, default=0)].decode("utf-8", "replace").strip()
+    return ""

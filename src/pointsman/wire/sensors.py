@@ -18,6 +18,7 @@ _FAILED = re.compile(
     "|".join(
         (
             rf"^(?:=+ )?(?:{_COUNTS}, )*\d+ (?:failed|errors?)(?:, {_COUNTS})* in [\d.]+ ?s",  # pytest
+            r"^FAILED \S+(?: - |: )",  # pytest's short summary
             r"^FAILED \((?:failures|errors|unexpected successes)=\d+",  # unittest
             r"^FAIL\t\S+|^--- FAIL: \S+",  # go test
             r"^test result: FAILED\. |^ +Summary \[.*\b[1-9]\d* failed",  # cargo test, cargo nextest
@@ -40,6 +41,7 @@ _PASSED = re.compile(
     "|".join(
         (
             rf"^(?:=+ )?(?:{_COUNTS}, )*\d+ passed(?:, {_COUNTS})* in [\d.]+ ?s",
+            r"^[1-9]\d* passed$",
             r"^Ran [1-9]\d* tests? in [\d.]+s\s+^OK\b",
             r"^ok  ?\t?\S+\t(?:\(cached\)|[\d.]+s)",
             r"^test result: ok\. [1-9]\d* passed|^ +Summary \[.*\b[1-9]\d* passed",

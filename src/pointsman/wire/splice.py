@@ -24,6 +24,7 @@ Span = tuple[int, int]
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 COMPARED = 65_536
+"""Values up to this many bytes are compared whole with what stands at their address."""
 _SPACE = b" \t\n\r"
 
 

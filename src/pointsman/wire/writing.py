@@ -17,6 +17,7 @@ from pointsman.core.targets import Target
 from pointsman.core.types import Config, Protocol, Request
 from pointsman.errors import WireError
 from pointsman.wire import converting
+from pointsman.wire.digest import decode
 from pointsman.wire.protocols import gemini_span
 from pointsman.wire.splice import Change, Opened, drop, elements, open_body, open_object, put, splice
 
@@ -38,7 +39,10 @@ def write(protocol: Protocol, path: str, body: bytes, request: Request, chosen: 
     opened = open_body(body)
     change = Change(opened)
     if same_model:
-        _effort(protocol, change, target.nearest_effort(chosen.effort))
+        taken = target.nearest_effort(chosen.effort) if target.efforts else chosen.effort
+        _effort(protocol, change, taken)
+        rewrite = converting.history if protocol == "messages" else converting.updates
+        change.inner += rewrite(opened, request, target, chosen.effort, same_model=True)
     else:
         change.set("model", _json(chosen.model))
         _CONVERT[protocol](change, request, chosen, target)
@@ -54,35 +58,28 @@ def _gemini_path(path: str, chosen: Config) -> str:
 
 def _to_messages(change: Change, request: Request, chosen: Config, target: Target) -> None:
     """Anthropic Messages: effort, thinking, limits, sampling, and system messages inside the history."""
-    effort = _taken_effort(request, chosen, target)
-    if effort != request.effort:
-        _effort("messages", change, effort)
+    effort = _convert_effort("messages", change, request, chosen, target)
     limit = _limit(change, request, target, ("max_tokens",))
     if "fast" in request.needs and not target.fast:
         change.gone.append("speed")
     converting.thinking(change, request, target, effort, limit)
-    change.inner += converting.history(change.opened, request, target)
+    decided = chosen.effort if chosen.effort != request.effort else None
+    change.inner += converting.history(change.opened, request, target, decided)
+    change.inner += converting.placeholder(change.opened, target)
 
 
 def _to_chat(change: Change, request: Request, chosen: Config, target: Target) -> None:
     """OpenAI Chat Completions."""
-    effort = _taken_effort(request, chosen, target)
-    if effort != request.effort:
-        _effort("chat", change, effort)
+    _convert_effort("chat", change, request, chosen, target)
     _limit(change, request, target, ("max_completion_tokens", "max_tokens"))
 
 
 def _to_responses(change: Change, request: Request, chosen: Config, target: Target) -> None:
     """OpenAI Responses; effort changes inside the input go where the target does not take them."""
-    effort = _taken_effort(request, chosen, target)
-    if effort != request.effort:
-        _effort("responses", change, effort)
+    _convert_effort("responses", change, request, chosen, target)
     _limit(change, request, target, ("max_output_tokens",))
-    if "effort_messages" in request.needs and not target.effort_messages:
-        opened = change.opened
-        items = elements(opened.data, opened.spans["input"][0], opened.fields["input"], "`input`")
-        gone = [converting.peek(raw).type == "configuration_update" for raw, _ in items]
-        change.inner += converting.without([span for _, span in items], gone)
+    decided = chosen.effort if chosen.effort != request.effort else None
+    change.inner += converting.updates(change.opened, request, target, decided)
 
 
 _CONVERT: Mapping[Protocol, Callable[[Change, Request, Config, Target], None]] = {
@@ -95,9 +92,29 @@ _EFFORT_FIELD: Mapping[Protocol, str] = {"messages": "output_config", "responses
 """Objects that hold ``effort``; Chat Completions has ``reasoning_effort`` of its own (OpenRouter: ``reasoning``)."""
 
 
-def _taken_effort(request: Request, chosen: Config, target: Target) -> str | None:
-    """The effort to send: the decided one, else the client's, each as the nearest that the target takes."""
-    return target.nearest_effort(chosen.effort if chosen.effort is not None else request.effort)
+def _convert_effort(protocol: Protocol, change: Change, request: Request, chosen: Config, target: Target) -> str | None:
+    """Set the effort field to the decided effort, else to the client's, each as the nearest that the target takes.
+
+    The field may differ from ``request.effort``, which an effort message inside the history overrules. Returns the effort
+    that will hold.
+    """
+    field = _field_effort(protocol, change.opened)
+    decided = chosen.effort if chosen.effort != request.effort else None
+    taken = target.nearest_effort(decided if decided is not None else field)
+    if taken != field:
+        _effort(protocol, change, taken)
+    return target.nearest_effort(decided if decided is not None else request.effort)
+
+
+def _field_effort(protocol: Protocol, opened: Opened) -> str | None:
+    """The effort in the body's own field."""
+    if protocol == "chat" and "reasoning_effort" in opened.fields:
+        value = decode(opened.fields["reasoning_effort"], "`reasoning_effort`")
+        return value if isinstance(value, str) else None
+    name = _EFFORT_FIELD.get(protocol, "reasoning")
+    config = decode(opened.fields[name], f"`{name}`") if name in opened.fields else None
+    value = config.get("effort") if isinstance(config, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _effort(protocol: Protocol, change: Change, effort: str | None) -> None:

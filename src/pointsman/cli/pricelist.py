@@ -1,0 +1,76 @@
+"""The lines that ``prices`` prints: a model's card with the source of each figure, and the vendors' ladders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pointsman.core.book import Book
+from pointsman.core.pricing import PriceCard
+from pointsman.core.types import Rates
+from pointsman.errors import SettingsError
+
+MILLION = 1e6
+
+
+def card_of(name: str) -> tuple[Book, PriceCard]:
+    """The book and the card of a model or tier. Raises SettingsError with near names."""
+    from pointsman.settings import load
+    from pointsman.shell.prices import load_book
+
+    book = load_book(load().prices)
+    model = book.resolve(name)
+    if model is None:
+        near = book.near(name)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; add its price under [prices] in the settings"
+        raise SettingsError(f"no price is known for {name!r}{hint}")
+    return book, book.card(model)
+
+
+def card_lines(book: Book, card: PriceCard) -> Iterator[str]:
+    """Prices in USD per million tokens, then the cache rule, the limits and the ladder."""
+    rule, target = book.rule(card.model), book.target(card.model)
+    gone = f", deprecated from {card.deprecated}" if card.deprecated else ""
+    yield f"{card.model} · {book.vendor(card.model) or card.provider}{gone} · USD per million tokens"
+    yield _rates("up to any size" if not card.steps else f"up to {card.steps[0][0]:,} prompt tokens", card.base)
+    for above, rates in card.steps:
+        yield _rates(f"above {above:,}, the whole prompt", rates)
+    for name, service in card.services.items():
+        yield _rates(f"service {name}", service.base)
+    if card.off_peak is not None:
+        yield _rates("off-peak hours", card.off_peak[1].base)
+    kept = ", ".join(_span(ttl) for ttl in rule.ttls)
+    how = "by marks" if rule.explicit else "automatic"
+    yield f"  cache     {how}, from {rule.min_tokens:,} tokens, kept {kept}; {rule.source}"
+    window, answer = (f"{n:,}" if n else "not known" for n in (target.window, target.max_output))
+    yield f"  limits    window {window}, answer {answer} tokens; efforts {', '.join(target.efforts) or 'none'}"
+    theta, sd, source = book.ability(card.model)
+    yield f"  ability   {theta:+.2f} ± {sd:.2f} logits (prior); {source}"
+    yield f"  ladder    {' < '.join(book.ladder(card.model)) or 'none known'}"
+    yield f"  prices    {card.source}"
+
+
+def _rates(label: str, rates: Rates) -> str:
+    writes = ", ".join(f"write {_span(ttl)} {price * MILLION:g}" for ttl, price in rates.cache_write) or "write as input"
+    return (f"  {label:<34} input {rates.fresh * MILLION:g}, read {rates.cache_read * MILLION:g}, {writes}, "
+            f"output {rates.output * MILLION:g}")
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // 3600} h" if seconds >= 3600 else f"{seconds // 60} min"
+
+
+def ladders() -> list[str]:
+    """The ladders of the vendors we know, cheap to strong."""
+    from pointsman.settings import load
+    from pointsman.shell.prices import load_book, tables
+
+    book = load_book(load().prices)
+    found: dict[str, str] = {}
+    for vendor, table in tables()["ladders"].items():
+        offered = (name for tier in table["tiers"] for name in tier["members"] if book.ladder(name))
+        model = next((name for name in offered if not book.card(name).is_deprecated(book.today)), None)
+        if model is not None:
+            found[vendor] = " < ".join(book.ladder(model))
+    width = max(map(len, found), default=0)
+    lines = [f"{vendor:<{width}}  {rungs}" for vendor, rungs in found.items()]
+    return [*lines, f"(newest offered model per tier, list price ascending; {book.version})"]

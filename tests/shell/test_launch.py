@@ -1,0 +1,238 @@
+"""``pointsman run``: gateway found, started, restarted and stopped; signals, exit codes, and the closing line.
+
+The agent is a small program that sends real requests; how real clients are wrapped is shown in tests/clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import pointsman
+from pointsman.core.events import Finished, RunEnded, RunStarted
+from pointsman.sandbox.provider import Provider
+from pointsman.sandbox.reply import say
+from pointsman.shell import control, ports
+from pointsman.shell.launch import closing
+from pointsman.shell.launching import own_command
+from pointsman.shell.reading import read_events
+
+AGENT = '''
+import json, os, signal, sys, time, urllib.error, urllib.request as u
+requests, wait, code = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+head = {"x-api-key": "k", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+signal.signal(signal.SIGINT, lambda *_: (print("interrupted", flush=True), sys.exit(41)))
+signal.signal(signal.SIGTERM, lambda *_: (print("terminated", flush=True), sys.exit(42)))
+for n in range(requests):
+    body = {"model": "claude-sonnet-4-5", "max_tokens": 20, "messages": [{"role": "user", "content": f"word {n}"}]}
+    for attempt in range(200):
+        try:
+            url = os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages"
+            u.urlopen(u.Request(url, json.dumps(body).encode(), head), timeout=20).read()
+            break
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+    else:
+        sys.exit(9)
+    print("answered", n, flush=True)
+    while wait != "-" and n == 0 and not os.path.exists(wait):
+        time.sleep(0.02)
+sys.exit(code)
+'''
+
+
+@dataclass
+class Place:
+    """A home for Pointsman, a provider, and an agent to wrap."""
+
+    provider: Provider
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    async def run(self, requests: int = 1, wait: str = "-", code: int = 0, **options: object) -> asyncio.subprocess.Process:
+        """``pointsman run`` as a process."""
+        argv = [*own_command(), "run", "--port", "0", "--upstream", self.provider.url, "--client", "anthropic", "--",
+                sys.executable, str(self.root / "agent.py"), str(requests), wait, str(code)]
+        return await asyncio.create_subprocess_exec(
+            *argv, env=self.env, cwd=self.root, stdin=options.get("stdin", asyncio.subprocess.DEVNULL),  # type: ignore[arg-type]
+            stdout=options.get("stdout", asyncio.subprocess.PIPE), stderr=asyncio.subprocess.PIPE,  # type: ignore[arg-type]
+            start_new_session=True,
+        )
+
+    @property
+    def home(self) -> Path:
+        return self.root / "pointsman"
+
+    def gateway(self) -> control.Found | None:
+        return control.find_gateway(self.home)
+
+    def events(self) -> list[object]:
+        return [event for _, event in read_events(self.home / "ledger.db")]
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    (tmp_path / "agent.py").write_text(AGENT)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "POINTSMAN_HOME": str(tmp_path / "pointsman"),
+           "PYTHONPATH": str(Path(pointsman.__file__).parents[1]), "ANTHROPIC_BASE_URL": "https://elsewhere.example"}
+    async with Provider(script=lambda request: say("A word.")) as provider:
+        made = Place(provider, tmp_path, env)
+        yield made
+        if (left := made.gateway()) is not None:
+            os.kill(left.pid, signal.SIGTERM)
+
+
+async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until it is so."""
+    for _ in range(int(seconds / 0.02)):
+        if true():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come true")
+
+
+async def line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+
+
+async def test_the_agents_code_is_returned_and_one_line_says_what_was_spent(place: Place) -> None:
+    process = await place.run(3, code=7)
+    _, errors = await process.communicate()
+    assert process.returncode == 7
+    last = errors.decode().strip().splitlines()[-1]
+    assert last.startswith("pointsman: 3 requests, $0.") and "billed" in last and "as asked" in last
+    assert len(place.provider.requests) == 3, "an --upstream of this run wins over the user's own base URL"
+    started, ended = (next(e for e in place.events() if isinstance(e, kind)) for kind in (RunStarted, RunEnded))
+    assert (started.client, started.cwd, started.interactive) == ("anthropic", str(place.root), False)
+    assert (ended.run, ended.code) == (started.run, 7)
+    assert place.gateway() is None, "the gateway that the run started is stopped"
+
+
+async def test_two_runs_share_a_gateway_and_the_last_one_stops_it(place: Place) -> None:
+    first = await place.run(1, wait="go-one")
+    assert await line(first) == "answered 0"
+    found = place.gateway()
+    second = await place.run(1, wait="go-two")
+    assert await line(second) == "answered 0"
+    assert place.gateway() == found
+    (place.root / "go-one").touch()
+    await first.communicate()
+    assert place.gateway() == found, "another run still uses it"
+    (place.root / "go-two").touch()
+    await second.communicate()
+    assert place.gateway() is None
+
+
+async def test_a_gateway_that_a_person_serves_is_used_and_left_running(place: Place) -> None:
+    served = await asyncio.create_subprocess_exec(
+        *own_command(), "serve", "--port", str(ports.free_port()), env=place.env, stdout=asyncio.subprocess.DEVNULL,
+    )
+    await until(place.gateway)
+    process = await place.run(1)
+    _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert "keeps its own settings" in errors.decode()
+    assert place.gateway() is not None
+    served.terminate()
+    assert await served.wait() == 0
+
+
+async def test_a_gateway_that_dies_is_started_again_on_its_port_and_said_once(place: Place) -> None:
+    process = await place.run(3, wait="go")
+    assert await line(process) == "answered 0"
+    before = place.gateway()
+    assert before is not None
+    os.kill(before.pid, signal.SIGKILL)
+    await until(lambda: (now := place.gateway()) is not None and now.pid != before.pid)
+    after = place.gateway()
+    assert after is not None and after.port == before.port
+    (place.root / "go").touch()
+    _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert errors.decode().count("started again on port") == 1
+    assert "3 requests" in errors.decode()
+    assert len([e for e in place.events() if isinstance(e, Finished)]) == 3, "a killed gateway loses no finished request"
+    assert place.gateway() is None
+
+
+@pytest.mark.parametrize(("number", "said", "code"), [(signal.SIGINT, "interrupted", 41), (signal.SIGTERM, "terminated", 42)])
+async def test_a_signal_reaches_the_agent_and_the_run_ends_in_order(place: Place, number: int, said: str, code: int) -> None:
+    process = await place.run(2, wait="never")
+    assert await line(process) == "answered 0"
+    process.send_signal(number)
+    output, errors = await process.communicate()
+    assert said in output.decode()
+    assert process.returncode == code
+    assert "1 request," in errors.decode()
+    assert place.gateway() is None
+
+
+async def test_in_a_terminal_ctrl_c_reaches_the_agent_once(place: Place) -> None:
+    master, worker = pty.openpty()
+    argv = [*own_command(), "run", "--port", "0", "--upstream", place.provider.url, "--client", "anthropic", "--",
+            sys.executable, str(place.root / "agent.py"), "2", "never", "0"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import os, pty, sys\nos.setsid() if False else None\nos.login_tty(0) if hasattr(os, 'login_tty') "
+        "else (os.setsid(), __import__('fcntl').ioctl(0, __import__('termios').TIOCSCTTY, 0))\nos.execvp(sys.argv[1], sys.argv[1:])",
+        *argv, env=place.env, cwd=place.root, stdin=worker, stdout=worker, stderr=worker,
+    )
+    os.close(worker)
+    seen = bytearray()
+    loop = asyncio.get_running_loop()
+
+    def take() -> None:
+        with contextlib.suppress(OSError):
+            if piece := os.read(master, 65536):
+                seen.extend(piece)
+                return
+        loop.remove_reader(master)
+
+    loop.add_reader(master, take)
+    await until(lambda: b"answered 0" in seen)
+    os.write(master, b"\x03")
+    assert await asyncio.wait_for(process.wait(), 30) == 41
+    await until(lambda: b"pointsman: 1 request," in seen)
+    assert bytes(seen).count(b"interrupted") == 1
+    assert next(e for e in place.events() if isinstance(e, RunStarted)).interactive is True
+    loop.remove_reader(master)
+    os.close(master)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["vim"], "does not know how to wrap 'vim'"),
+    (["--client", "anthropic", "--", "no-such-agent-anywhere"], "is not in your PATH"),
+    (["--client", "cline", "--", sys.executable], "cline auth"),
+])
+async def test_what_cannot_be_started_is_a_sentence_and_code_2(place: Place, words: list[str], said: str) -> None:
+    argv = [*own_command(), "run", "--port", "0", *(words if "--" in words else ["--", *words])]
+    process = await asyncio.create_subprocess_exec(*argv, env=place.env, cwd=place.root, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert said in errors.decode() and "Traceback" not in errors.decode()
+    assert place.gateway() is None
+
+
+async def test_a_gateway_that_cannot_start_says_why(place: Place) -> None:
+    (place.root / "bad.toml").write_text('profle = "quality"\n')
+    argv = [*own_command(), "serve", "--port", "0", "--config", str(place.root / "bad.toml")]
+    process = await asyncio.create_subprocess_exec(*argv, env=place.env, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 2 and b"profle" in errors
+
+
+def test_a_run_without_requests_says_so(tmp_path: Path) -> None:
+    from pointsman.shell.ledger import Ledger
+
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.append([RunStarted(1.0, "r1", "claude", "/x", True)]).result(5)
+        assert closing("r1", tmp_path / "ledger.db") == "no model request came through in this run"

@@ -1,0 +1,280 @@
+"""The screens, driven by keys over real ledgers and the real control route; and three pictures of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from pointsman.core.events import Event
+from pointsman.core.rows import TurnRow
+from pointsman.errors import LedgerError
+from pointsman.settings import Settings
+from pointsman.shell.gateway import Gateway
+from pointsman.shell.ledger import Ledger
+from pointsman.tui.actions import Wheel, gateway_status
+from pointsman.tui.app import Screens
+from pointsman.tui.dialogs import HelpDialog, PinDialog
+from pointsman.tui.feed import EventSource, LedgerSource
+from pointsman.tui.run import picture
+from pointsman.tui.timeline import Turns
+from pointsman.tui.view import Status
+from pointsman.tui.why import Why
+from samples import OPUS, START, Story, afternoon, api_fix
+
+Snap = Callable[..., bool]
+LIVE = Status(True, ":4141", "auto", "quality")
+
+
+def app_over(events: list[Event], **more: Any) -> Screens:
+    now = events[-1].ts + 20 if events else START
+    return Screens(EventSource(events, "afternoon.jsonl"), clock=lambda: now, status=lambda: LIVE, **more)
+
+
+def turn_of(app: Screens) -> TurnRow:
+    turn = app.query_one("#turns", Turns).turn
+    assert turn is not None
+    return turn
+
+
+def toasts(app: Screens) -> str:
+    return "\n".join(note.message for note in app._notifications)
+
+
+def text_of(widget: Any) -> str:
+    return "\n".join(widget.render_line(y).text.rstrip() for y in range(widget.size.height))
+
+
+async def until(pilot: Pilot[Any], true: Callable[[], bool]) -> None:
+    """Let the app work until something holds; a test that waits in vain fails."""
+    for _ in range(200):
+        await pilot.pause(0.02)
+        if true():
+            return
+    raise AssertionError("it never came about")
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Wait for what workers look up: a picture shows the end of it."""
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+@pytest.mark.parametrize(("width", "height"), [(72, 20), (100, 30), (140, 40)])
+def test_pictures(snap_compare: Snap, width: int, height: int) -> None:
+    assert snap_compare(app_over(afternoon()), terminal_size=(width, height), run_before=settled)
+
+
+def test_picture_of_the_pin_dialog(snap_compare: Snap) -> None:
+    assert snap_compare(app_over(afternoon()), terminal_size=(100, 30), press=["p", "down", "right"], run_before=settled)
+
+
+async def test_keys_move_and_follow() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        turns = app.query_one("#turns", Turns)
+        assert turn_of(app).n == 14 and turns.following
+        await pilot.press("k", "k")
+        assert turn_of(app).n == 12 and not turns.following
+        assert "turn 12" in str(app.query_one("#why", Why).border_title)
+        await pilot.press("j")
+        assert turn_of(app).n == 13
+        await pilot.press("home")
+        assert turn_of(app).n == 1
+        assert "stay: asked model" in text_of(turns)
+        await pilot.press("f")
+        assert turn_of(app).n == 14 and turns.following
+        assert "Following" in toasts(app)
+
+
+async def test_tab_goes_through_the_panels_and_brackets_change_the_session() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        seen = [app.focused.id if app.focused else None]
+        for _ in range(2):
+            await pilot.press("tab")
+            seen.append(app.focused.id if app.focused else None)
+        assert set(seen) == {"turns", "why", "sessions"}
+        await pilot.press("right_square_bracket")
+        await pilot.pause()
+        assert "docs" in str(app.query_one("#turns").border_title)
+        await pilot.press("left_square_bracket")
+        await pilot.pause()
+        assert "api-fix" in str(app.query_one("#turns").border_title)
+
+
+async def test_the_filter_shows_matching_turns_and_escape_ends_it() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("slash", *"opus")
+        assert app.query_one("#turns", Turns).rows() == 4
+        await pilot.press("enter")
+        assert not app.query_one("#filter", Input).has_class("open")
+        assert "4 turns match" in toasts(app)
+        await pilot.press("escape")
+        assert app.query_one("#turns", Turns).rows() == 14
+
+
+async def test_what_cannot_be_done_says_why() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("u")
+        assert "Nothing is pinned" in toasts(app)
+        await pilot.press("z")
+        assert "no mark of yours" in toasts(app)
+        await pilot.press("g")
+        await until(pilot, lambda: "only read here" in toasts(app))
+
+
+async def test_a_session_is_found_by_the_start_of_its_id_or_missed_in_words() -> None:
+    app = app_over(afternoon(), session="c1b7")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        assert "docs" in str(app.query_one("#turns").border_title)
+    app = app_over(afternoon(), session="nobody")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        assert "There is no session 'nobody'" in text_of(app.query_one("#why", Why))
+        await pilot.press("right_square_bracket")
+        await pilot.pause()
+        assert "api-fix" in str(app.query_one("#turns").border_title)
+
+
+async def test_the_mouse_selects_turns_and_sessions() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.click("#turns", offset=(10, 3))
+        first = app.query_one("#turns", Turns)
+        assert turn_of(app).n == first.scroll_offset.y + 2
+        await pilot.click("#sessions", offset=(5, 3))
+        await pilot.pause()
+        assert "spike" in str(app.query_one("#turns").border_title)
+
+
+async def test_help_opens_and_closes() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, HelpDialog)
+        await pilot.press("escape")
+        assert not isinstance(app.screen, HelpDialog)
+
+
+async def test_the_pin_dialog_preselects_session_and_what_runs() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("p")
+        dialog = app.screen
+        assert isinstance(dialog, PinDialog)
+        assert "‹session›" in str(dialog.query_one("#scopes").render())
+        assert "▸ sonnet-4-5·med" in str(dialog.query_one("#rows").render())
+        await pilot.press("escape", "e")
+        dialog = app.screen
+        assert isinstance(dialog, PinDialog)
+        assert "‹this task›" in str(dialog.query_one("#scopes").render())
+        assert "▸ opus-4-5·high" in str(dialog.query_one("#rows").render())
+
+
+async def test_an_empty_ledger_says_how_to_start(tmp_path: Path) -> None:
+    app = Screens(LedgerSource(tmp_path / "ledger.db"), clock=lambda: START)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        text = text_of(app.query_one("#why", Why))
+        assert "pointsman run -- claude" in text and "pointsman demo" in text
+        await pilot.press("p", "e", "g")
+        assert "Nothing can be pinned yet" in toasts(app)
+        with Ledger(tmp_path / "ledger.db") as ledger:
+            ledger.append(Story("s", title="first").turn().events).result()
+            await until(pilot, lambda: "first" in str(app.query_one("#turns").border_title))
+
+
+async def test_trouble_is_a_screen_with_a_sentence_that_heals() -> None:
+    class Flaky(EventSource):
+        broken = True
+
+        def version(self) -> int:
+            if self.broken:
+                raise LedgerError("this ledger was written by a newer pointsman; upgrade to read it")
+            return 2
+
+    source = Flaky(afternoon(), "x")
+    app = Screens(source, clock=lambda: START)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        assert "newer pointsman" in text_of(app.query_one("#why", Why))
+        source.broken = False
+        await until(pilot, lambda: app.query_one("#turns", Turns).rows() == 14)
+
+
+async def test_narrow_terminals_hide_sessions_and_wide_ones_show_the_trend() -> None:
+    for width, sessions, trend in ((72, False, False), (100, True, False), (140, True, True)):
+        app = app_over(afternoon())
+        async with app.run_test(size=(width, 30)) as pilot:
+            await pilot.pause()
+            assert app.query_one("#left").display is sessions
+            assert app.query_one("#trend").display is trend
+
+
+async def test_a_new_decision_appears_and_a_new_session_takes_over_when_the_old_one_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    story = Story("s", title="old").turn()
+    with Ledger(path) as ledger:
+        ledger.append(story.events).result()
+        now = [story.now]
+        app = Screens(LedgerSource(path), clock=lambda: now[0])
+        async with app.run_test(size=(100, 30)) as pilot:
+            story.events.clear()
+            ledger.append(story.turn(finish=False).events).result()
+            await until(pilot, lambda: turn_of(app).n == 2)
+            now[0] += 4_000
+            ledger.append(Story("t", title="new", start=now[0]).turn().events).result()
+            await until(pilot, lambda: "new" in str(app.query_one("#turns").border_title))
+
+
+async def test_pins_and_marks_go_through_the_control_route(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    events = api_fix().events
+    with Ledger(path) as ledger:
+        ledger.append(events).result()
+
+    async def played(step: Callable[[Screens, Pilot[Any]], Awaitable[None]]) -> None:
+        settings = Settings()
+        status = gateway_status(tmp_path, settings)
+        app = Screens(LedgerSource(path), Wheel(path, settings, lambda: START), clock=lambda: START + 2_000, status=status)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await pilot.pause()
+            await step(app, pilot)
+
+    async def drive(app: Screens, pilot: Pilot[Any]) -> None:
+        await pilot.press("b")
+        await until(pilot, lambda: turn_of(app).outcome == "bad")
+        await pilot.press("z")
+        await until(pilot, lambda: turn_of(app).mark is None)
+        assert "marked bad" in toasts(app) and "taken back" in toasts(app)
+        await pilot.press("p", "down", "enter")
+        await until(pilot, lambda: "▣ opus-4-5·high (session)" in str(app.query_one("#turns").border_title))
+        await until(pilot, lambda: "Pinned opus-4-5·high for this session" in toasts(app))
+        await pilot.press("u")
+        await until(pilot, lambda: "▣" not in str(app.query_one("#turns").border_title))
+
+    os.environ["POINTSMAN_HOME"] = str(tmp_path)
+    try:
+        gateway = Gateway(Settings(), ledger=path, clock=lambda: START, announced=True, say=lambda text: None)
+        async with gateway:
+            assert await asyncio.to_thread(lambda: gateway_status(tmp_path, Settings())().live)
+            await played(drive)
+        await played(drive)  # nothing runs now: the same keys write into the ledger
+    finally:
+        del os.environ["POINTSMAN_HOME"]
+
+
+async def test_the_picture_for_the_readme() -> None:
+    svg = await picture(app_over(afternoon()), size=(100, 30), keys=("k",))
+    assert svg.startswith("<svg") and "api-fix" in svg.replace("&#160;", " ")
+    assert OPUS.model.removeprefix("claude-") in svg

@@ -1,0 +1,125 @@
+"""Bodies that cannot be read: one precise sentence each, and never anything but a WireError."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.core.types import Protocol
+from pointsman.errors import WireError
+from pointsman.wire import is_count, protocol_of, read
+
+GOOD = b'{"model":"claude-opus-5-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "words"),
+    [
+        ("messages", {"messages": []}, "no `model`"),
+        ("messages", {"model": "", "messages": []}, "`model` is empty"),
+        ("messages", {"model": 7, "messages": []}, "`model` is a number, not a string"),
+        ("messages", {"model": "m"}, "no `messages`"),
+        ("messages", {"model": "m", "messages": {}}, "`messages` is not an array"),
+        ("messages", {"model": "m", "messages": ["hi"]}, r"messages\[0\] is a string, not an object"),
+        ("messages", {"model": "m", "messages": [{"content": "x"}]}, r"messages\[0\] has no role"),
+        (
+            "messages",
+            {"model": "m", "messages": [{"role": "user", "content": 1}]},
+            r"messages\[0\] has a content that is a number",
+        ),
+        ("messages", {"model": "m", "messages": [{"role": "user", "content": [[]]}]}, "content block that is an array"),
+        ("messages", {"model": "m", "messages": [], "max_tokens": "9"}, "`max_tokens` is a string, not a whole number"),
+        ("messages", {"model": "m", "messages": [], "max_tokens": -1}, "`max_tokens` is -1"),
+        ("messages", {"model": "m", "messages": [], "stream": 1}, "`stream` is a number, not a boolean"),
+        ("messages", {"model": "m", "messages": [], "tools": {}}, "`tools` is an object, not an array"),
+        ("messages", {"model": "m", "messages": [], "system": 3}, "`system` is a number"),
+        ("messages", {"model": "m", "messages": [], "output_config": {"effort": 3}}, "`output_config.effort` is not a string"),
+        ("chat", {"model": "m", "messages": [{"role": "system", "content": "s"}, 4]}, r"messages\[1\] is a number"),
+        ("responses", {"model": "m"}, "no `input`"),
+        ("responses", {"model": "m", "input": 4}, "`input` is not an array"),
+        ("gemini", {"contents": [{"parts": [4]}]}, r"contents\[0\] holds a part that is a number, not an object"),
+    ],
+)
+def test_a_wrong_field_is_named(protocol: Protocol, body: dict[str, Any], words: str) -> None:
+    path = "/v1beta/models/gemini-2.5-pro:generateContent"
+    with pytest.raises(WireError, match=words):
+        read(protocol, path, {}, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("cut", range(0, len(GOOD)))
+def test_a_truncated_body_is_refused(cut: int) -> None:
+    with pytest.raises(WireError):
+        read("messages", "/v1/messages", {}, GOOD[:cut])
+
+
+def test_a_body_that_is_not_utf8_is_refused_wherever_it_matters() -> None:
+    for body in (GOOD.replace(b"hi", b"h\xff"), GOOD.replace(b"opus", b"\xe9"), b"\xff\xfe" + GOOD):
+        with pytest.raises(WireError, match="UTF-8|JSON"):
+            read("messages", "/v1/messages", {}, body)
+
+
+def test_a_body_nested_too_deep_is_refused() -> None:
+    deep = b"[" * 200_000 + b"]" * 200_000
+    with pytest.raises(WireError):
+        read("messages", "/v1/messages", {}, GOOD.replace(b'"hi"', deep))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    for protocol in ("messages", "chat", "responses", "gemini"):
+        with pytest.raises(WireError):
+            read(protocol, "/v1beta/models/m:generateContent", {}, body)  # type: ignore[arg-type]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "role", "content", "text", "source", "parts", "output"]), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.lists(VALUES, max_size=3), VALUES, st.sampled_from(["messages", "chat", "responses", "gemini"]))
+def test_any_json_is_read_or_refused(history: list[Any], other: Any, protocol: Protocol) -> None:
+    body = {"model": "m", "messages": history, "input": history, "contents": history, "system": other, "thinking": other,
+            "systemInstruction": other, "instructions": other, "metadata": other, "generationConfig": other}  # fmt: skip
+    try:
+        read(
+            protocol, "/v1beta/models/m:generateContent", {"x-codex-turn-metadata": json.dumps(other)}, json.dumps(body).encode()
+        )
+    except WireError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "protocol", "count"),
+    [
+        ("POST", "/v1/messages?beta=true", "messages", False),
+        ("POST", "/run/r7/v1/messages", "messages", False),
+        ("POST", "/v1/messages/count_tokens?beta=true", "messages", True),
+        ("POST", "/v1/messages/batches", None, False),
+        ("GET", "/v1/models?limit=1000", None, False),
+        ("HEAD", "/api/hello", None, False),
+        ("POST", "/v1/chat/completions", "chat", False),
+        ("POST", "/api/paas/v4/chat/completions", "chat", False),
+        ("POST", "/v1/completions", None, False),
+        ("POST", "/v1/embeddings", None, False),
+        ("POST", "/v1/responses", "responses", False),
+        ("GET", "/v1/responses", None, False),
+        ("POST", "/v1/responses/resp_1/cancel", None, False),
+        ("POST", "/v1/responses/input_tokens", "responses", True),
+        ("POST", "/backend-api/codex/responses", "responses", False),
+        ("POST", "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse", "gemini", False),
+        ("POST", "/v1beta/models/gemini-2.5-pro:countTokens", "gemini", True),
+        ("POST", "/v1beta/models/gemini-2.5-pro:embedContent", None, False),
+    ],
+)
+def test_the_protocol_is_told_by_the_path(method: str, path: str, protocol: str | None, count: bool) -> None:
+    assert protocol_of(method, path) == protocol
+    assert is_count(path) is count
