@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pointsman import Router, Settings
+
+from pointsman import Router, Settings, engine
 from pointsman.core.book import Book
 from pointsman.core.events import Finished, Pinned, Routed, Unpinned, decode, encode
 from pointsman.errors import SettingsError, WireError
@@ -33,7 +34,7 @@ def body(*texts: str, model: str = OPUS, **more: Any) -> bytes:
     value = {
         "messages": messages, "model": model, "max_tokens": 1000, "stream": True,
         "system": [{"type": "text", "text": "You help. " * 800, "cache_control": {"type": "ephemeral"}}],
-        "tools": [{"name": "Bash", "description": "runs", "input_schema": {"type": "object", "properties": {"model": {"type": "string"}}}}],
+        "tools": [{"name": "Bash", "input_schema": {"type": "object", "properties": {"model": {"type": "string"}}}}],
         **more,
     }  # fmt: skip
     return json.dumps(value, separators=(",", ":")).encode()
@@ -188,6 +189,24 @@ def test_a_new_router_fed_with_the_events_goes_on_where_the_old_one_stopped(talk
     assert replace(live.decision, id="") == replace(again.decision, id="")
 
 
+def test_a_session_from_long_ago_is_recalled_when_it_speaks_again(talk: Talk, book: Book) -> None:
+    talk.answer(talk.send("hello"))
+    talk.router.pin("sonnet", session="s1", now=talk.now)
+    past = talk.router.events()
+    asked_for: list[str] = []
+
+    def recall(session: str) -> list[Any]:
+        asked_for.append(session)
+        return past if session == "s1" else []
+
+    router = engine.Router(Settings().policy(), book, recall=recall)
+    args = {"path": "/v1/messages", "headers": HEADERS, "now": talk.now + 50, "dice": 0.5}
+    route = router.route(body=body("hello", "hi", "go on"), **args)  # type: ignore[arg-type]
+    router.route(body=body("hello", "hi", "go on", "ok", "more"), **args)  # type: ignore[arg-type]
+    assert route.model == SONNET and route.decision.place.turn == 2 and asked_for == ["s1"]
+    assert not [e for e in router.events() if isinstance(e, Pinned)], "what was recalled is in the ledger already"
+
+
 def test_contradictory_usage_is_unknown_and_noted_never_zero(talk: Talk) -> None:
     route = talk.send("hello")
     talk.router.finish(route.id, usage={"input_tokens": -5, "output_tokens": 1}, status=200, started=T0, ended=T0 + 1)
@@ -216,7 +235,7 @@ def test_a_body_that_cannot_be_read_is_said_to_be_so(talk: Talk, broken: bytes) 
         ),
         (
             "/v1/responses",
-            {"model": "gpt-6.1-sol", "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}]},
+            {"model": "gpt-6.1-sol", "input": [{"type": "message", "role": "user", "content": "hello"}]},
             {"input_tokens": 2000, "output_tokens": 9, "input_tokens_details": {"cached_tokens": 1024}},
         ),
     ],

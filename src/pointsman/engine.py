@@ -8,7 +8,7 @@ number or does I/O, so the gateway, a LiteLLM plugin, replay and a test run the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,14 +74,24 @@ class Router:
     """Decides model requests and keeps the sessions they belong to.
 
     ``policy``: what is allowed. ``book``: prices, ladders, cache rules. ``events``: a ledger's past events, oldest first,
-    from which sessions are rebuilt. ``titles``: keep the start of a session's first prompt for people to recognise it.
+    from which sessions are rebuilt; ``recall`` gives those of a session that spoke longer ago. ``titles``: keep the start
+    of a session's first prompt for people to recognise it.
     """
 
-    def __init__(self, policy: Policy, book: Book, events: Iterable[Event] = (), *, titles: bool = True) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        book: Book,
+        events: Iterable[Event] = (),
+        *,
+        titles: bool = True,
+        recall: Callable[[str], Iterable[Event]] | None = None,
+    ) -> None:
         self.policy = policy
         self.book = book
         self.sessions: dict[str, Session] = {}
         self._titles = titles
+        self._recall = recall
         self._always: dict[str | None, Pin] = {}
         self._runs: dict[str, RunStarted] = {}
         self._open: dict[str, _Open] = {}
@@ -208,7 +218,7 @@ class Router:
     def unpin(
         self, *, session: str | None = None, cwd: str | None = None, origin: str = "pointsman unpin", now: float
     ) -> Unpinned | None:
-        """End the pin of ``session`` (else of the newest in ``cwd``), or the one that always holds there; None: there was none."""
+        """End the pin of ``session`` (else of the newest in ``cwd``), or the one that always holds there; None: no pin."""
         target = self._target_session(session, cwd)
         if target is not None and target.pin is not None:
             return self._unpinned(target, target.pin, "unpinned by you", now, origin)
@@ -247,6 +257,9 @@ class Router:
     def _session_of(self, request: Request) -> Session:
         """The session of ``request``, with the pin that holds always in its folder laid under its own."""
         name = lineage.find(request, self._index, self.sessions)
+        if name not in self.sessions and self._recall is not None:
+            for event in self._recall(name):
+                self._apply(event)
         session = self.sessions.get(name) or Session(id=name, cwd=request.cwd)
         if session.pin is None and self._always:
             pin = self._always.get(session.cwd or request.cwd) or self._always.get(None)
@@ -276,14 +289,7 @@ class Router:
         gate = Gate("count", True, "a token count answers for the model that will run")
         self._count += 1
         decision = Decision(
-            f"count-{self._count:x}",
-            place,
-            asked,
-            chosen,
-            "stay",
-            "count",
-            f"Counted for {chosen.model}.",
-            gates=(gate,),
+            f"count-{self._count:x}", place, asked, chosen, "stay", "count", f"Counted for {chosen.model}.", gates=(gate,)
         )
         route = self._written(decision, request, path, headers, body, upstream)
         self._open[route.id] = _Open(route, request, body, path, session.seen)

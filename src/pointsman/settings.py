@@ -18,15 +18,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from pointsman.core.policy import FAILURE_USD, Mode, Policy, Profile
+from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, FAILURE_USD, Mode, Policy, Profile
 from pointsman.errors import SettingsError
 
 PROJECT_FILE = ".pointsman.toml"
 OWN_FILE_ONLY = frozenset({"upstream", "upstreams", "port", "prices", "consent_up"})
 PORT = 4141
-
-CHECK_RECALL, CHECK_FALSE_ALARM = 0.8, 0.1
-"""A check's share of failures caught, and of good work refused, until measured (the study's figures, DECISION.md 1)."""
 
 
 def _base_url(value: str) -> str:

@@ -152,11 +152,12 @@ def editing(request: Incoming) -> Reply:
     for words, edits in _EDITS.items():
         if words in request.prompt:
             blocks = "SEARCH/REPLACE" in request.system
-            return say("I change this.\n\n" + "\n".join(_edit(name, old, new, blocks) for name, old, new in edits))
+            return say("I change this.\n\n" + "\n".join(edit(name, old, new, blocks) for name, old, new in edits))
     return say("Nothing is left to do.")
 
 
-def _edit(name: str, old: str, new: str, blocks: bool) -> str:
+def edit(name: str, old: str, new: str, blocks: bool) -> str:
+    """One change in aider's form: a search/replace block, or the whole file."""
     if blocks:
         return f"{name}\n```python\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n```\n"
     return f"{name}\n```\n{new}```\n"

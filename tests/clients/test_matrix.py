@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from clients import real
+from clients import real, scenarios
 from pointsman.sandbox.clock import Clock
+from pointsman.sandbox.incoming import Incoming
 from pointsman.sandbox.log import Record
 from pointsman.sandbox.provider import Provider
-from pointsman.sandbox.reply import Bill
+from pointsman.sandbox.reply import Bill, Reply, say
 from pointsman.sandbox.tasks import tool_task
 from pointsman.shell import clients, ports
 from pointsman.shell.launching import own_command
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.clients
 
 MODELS = {
     "claude": ("claude-opus-5-5", "claude-sonnet-4-5"), "codex": ("gpt-5.5",),
-    "opencode": ("anthropic/claude-sonnet-4-5", "openai/gpt-5.5"), "aider": ("claude-sonnet-4-5",),
+    "opencode": ("anthropic/claude-sonnet-4-5", "openai/gpt-5.5"), "aider": ("claude-sonnet-4-5", "gpt-5.5"),
 }
 MATRIX = [(client, model) for client, models in MODELS.items() for model in models]
 TEXT = "the points are set\n"
@@ -40,6 +41,15 @@ class Outcome:
     code: int
     note: str
     prompts: list[tuple[str, int, int]]
+
+
+DRAFTS = ("the points\n", "the points are\n", TEXT)
+
+
+def by_test(request: Incoming) -> Reply:
+    """aider has no tools: its loop is edit, test, edit. Two drafts fail the test, the third passes."""
+    n = min(max(request.nth, 1), 3) - 1
+    return say(scenarios.edit("note.txt", DRAFTS[n - 1] if n else "", DRAFTS[n], "SEARCH/REPLACE" in request.system))
 
 
 def executable(client: str) -> Path:
@@ -57,7 +67,10 @@ async def outcome(client: str, model: str, folder: Path, through: bool, *, run: 
     work.mkdir(parents=True)
     env["POINTSMAN_HOME"] = str(folder / "pointsman")
     argv = real.headless(client, executable(client), model, PROMPT)
-    async with Provider(script=tool_task(text=TEXT), clock=Clock(0.0)) as provider:
+    if client == "aider":
+        argv += ["--auto-test", "--test-cmd", "cat note.txt; grep -q set note.txt"]
+    script = by_test if client == "aider" else tool_task(text=TEXT)
+    async with Provider(script=script, clock=Clock(0.0)) as provider:
         async with gateway(provider.url, env) if through and not run else bare(provider.url) as url:
             if run:
                 argv = [*own_command(), "run", "--port", "0", "--upstream", provider.url, "--", *argv]
@@ -111,6 +124,7 @@ async def test_same_result_and_same_prefix_tokens_through_serve(client: str, mod
     without = await outcome(client, model, tmp_path / "run", False)
     wrapped = await outcome(client, model, tmp_path / "run", True)
     assert without.note == wrapped.note == TEXT
+    assert len(without.prompts) == 3
     assert wrapped.prompts == without.prompts
     events = [event for _, event in read_events(tmp_path / "run" / "pointsman" / "ledger.db")]
     routed = [event for event in events if type(event).__name__ == "Routed"]

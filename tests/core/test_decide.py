@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+
 from pointsman.core import accounting
 from pointsman.core.book import Book
 from pointsman.core.decide import decide

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pointsman.core.capability import p_success
 from pointsman.core.difficulty import PRIOR, update
 from pointsman.core.features import SENSORS, Sensor, observe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from pointsman.core.lineage import Index, find, locate
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import Config, Message, Place, Request

@@ -22,7 +22,8 @@ from pointsman.shell.transcript import Transcript
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("POINTSMAN_DATA") or ROOT.parent / "shared" / "data")
-real = pytest.mark.skipif(not (DATA / "sessions").is_dir(), reason=f"real sessions are read from {DATA} (POINTSMAN_DATA), absent here")
+ABSENT = f"real sessions are read from {DATA} (POINTSMAN_DATA), absent here"
+real = pytest.mark.skipif(not (DATA / "sessions").is_dir(), reason=ABSENT)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,10 @@ def user(text: Any, second: int, uuid: str, parent: str | None = None, **more: A
 
 
 def said(own: str, second: int, uuid: str, block: dict[str, Any], usage: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
-    message = {"id": own, "model": "claude-opus-4-6", "role": "assistant", "content": [block], "usage": usage, "stop_reason": None}
+    message = {"id": own, "model": "claude-opus-4-6", "content": [block], "usage": usage, "stop_reason": None}
     message |= more.pop("message", {})
-    return {"type": "assistant", "sessionId": "s-1", "uuid": uuid, "timestamp": f"2026-02-11T02:00:{second:02d}Z", "message": message,
-            **more}
+    stamp = f"2026-02-11T02:00:{second:02d}Z"
+    return {"type": "assistant", "sessionId": "s-1", "uuid": uuid, "timestamp": stamp, "message": message, **more}
 
 
 def usage(fresh: int, read: int, written: int, output: int, hour: bool = False) -> dict[str, Any]:
@@ -60,7 +61,8 @@ RESULT = [{"type": "tool_result", "tool_use_id": "t1", "content": "files", "is_e
 
 def test_a_message_of_several_lines_counts_once(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", [
-        user("fix the test", 0, "u1"), said("m1", 3, "a1", TEXT, usage(3, 100, 900, 1)), said("m1", 4, "a2", TOOL, usage(3, 100, 900, 1)),
+        user("fix the test", 0, "u1"), said("m1", 3, "a1", TEXT, usage(3, 100, 900, 1)),
+        said("m1", 4, "a2", TOOL, usage(3, 100, 900, 1)),
         user(RESULT, 5, "u2"), said("m2", 8, "a3", TEXT, usage(1, 1000, 50, 77), message={"stop_reason": "end_turn"}),
     ])
     found = history_claude.read(path)
@@ -101,7 +103,8 @@ def test_a_cut_off_file_keeps_what_came_before(tmp_path: Path) -> None:
 def test_side_chains_are_lanes_of_their_own(tmp_path: Path, book: Book) -> None:
     path = write(tmp_path / "s.jsonl", [
         user("explore", 0, "u1"), said("m1", 2, "a1", TOOL, usage(3, 0, 9000, 1, hour=True)),
-        user("look at x", 3, "v1", isSidechain=True), said("n1", 4, "b1", TEXT, usage(3, 0, 4000, 5), parentUuid="v1", isSidechain=True),
+        user("look at x", 3, "v1", isSidechain=True),
+        said("n1", 4, "b1", TEXT, usage(3, 0, 4000, 5), parentUuid="v1", isSidechain=True),
         user("look at y", 3, "w1", isSidechain=True, agentId="agent-7"),
         said("k1", 5, "c1", TEXT, usage(3, 0, 3000, 5), isSidechain=True, agentId="agent-7"),
         user(RESULT, 6, "u2"), said("m2", 8, "a2", TEXT, usage(1, 9000, 50, 5, hour=True)),
@@ -139,7 +142,9 @@ def test_a_rewound_prompt_goes_on_from_where_it_stands(tmp_path: Path, book: Boo
 
 def count(second: int, last: tuple[int, int, int, int] | None, total: int) -> dict[str, Any]:
     names = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens")
-    info = None if last is None else {"last_token_usage": dict(zip(names, last, strict=True)), "total_token_usage": {"total_tokens": total}}
+    if last is None:
+        return item(second, "event_msg", type="token_count", info=None)
+    info = {"last_token_usage": dict(zip(names, last, strict=True)), "total_token_usage": {"total_tokens": total}}
     return item(second, "event_msg", type="token_count", info=info)
 
 
@@ -149,8 +154,10 @@ def item(second: int, kind: str, **payload: Any) -> dict[str, Any]:
 
 def test_codex_bills_are_token_counts_and_repeats_are_none(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", [
-        item(0, "session_meta", id="019-main", cwd="/project"), item(0, "turn_context", model="gpt-5.5", effort="high", turn_id="t1"),
-        item(1, "response_item", type="message", role="user", content=[{"type": "input_text", "text": "fix it"}]), count(1, None, 0),
+        item(0, "session_meta", id="019-main", cwd="/project"),
+        item(0, "turn_context", model="gpt-5.5", effort="high", turn_id="t1"),
+        item(1, "response_item", type="message", role="user", content=[{"type": "input_text", "text": "fix it"}]),
+        count(1, None, 0),
         item(3, "response_item", type="function_call", name="shell", arguments="{}", call_id="c1"),
         item(4, "response_item", type="function_call_output", call_id="c1", output="ok"), count(4, (10_000, 2_000, 300, 100), 1),
         count(5, (10_000, 2_000, 300, 100), 1),
@@ -161,7 +168,8 @@ def test_codex_bills_are_token_counts_and_repeats_are_none(tmp_path: Path) -> No
     assert not found.troubles and found.session == "019-main" and found.title == "fix it"
     assert [(c.usage.fresh, c.usage.cache_read, c.usage.output, c.usage.reasoning) for c in found.calls if c.usage] == [
         (8_000, 2_000, 200, 100), (400, 10_000, 50, 0)]
-    assert [(c.stop, c.effort, c.turn_id) for c in found.calls] == [("tool", "high", "t1"), ("final", "high", "t1"), ("cut", "high", "t1")]
+    assert [call.stop for call in found.calls] == ["tool", "final", "cut"]
+    assert {(call.effort, call.turn_id) for call in found.calls} == {("high", "t1")}
 
 
 def test_codex_without_counts_is_unknown_not_free(tmp_path: Path, book: Book) -> None:

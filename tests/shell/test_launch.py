@@ -30,8 +30,8 @@ AGENT = '''
 import json, os, signal, sys, time, urllib.error, urllib.request as u
 requests, wait, code = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 head = {"x-api-key": "k", "anthropic-version": "2023-06-01", "content-type": "application/json"}
-signal.signal(signal.SIGINT, lambda *_: (print("interrupted", flush=True), sys.exit(41)))
-signal.signal(signal.SIGTERM, lambda *_: (print("terminated", flush=True), sys.exit(42)))
+signal.signal(signal.SIGINT, lambda *_: (os.write(1, b"interrupted\\n"), os._exit(41)))
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"terminated\\n"), os._exit(42)))
 for n in range(requests):
     body = {"model": "claude-sonnet-4-5", "max_tokens": 20, "messages": [{"role": "user", "content": f"word {n}"}]}
     for attempt in range(200):
@@ -50,6 +50,10 @@ sys.exit(code)
 '''
 
 
+OWN_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+"""A program that makes its standard input its controlling terminal, as a terminal window does for a shell."""
+
+
 @dataclass
 class Place:
     """A home for Pointsman, a provider, and an agent to wrap."""
@@ -58,14 +62,17 @@ class Place:
     root: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    async def run(self, requests: int = 1, wait: str = "-", code: int = 0, **options: object) -> asyncio.subprocess.Process:
+    def argv(self, requests: int, *flags: str, wait: str = "-", code: int = 0) -> list[str]:
+        """The command line that wraps the agent."""
+        return [*own_command(), "run", "--port", "0", "--upstream", self.provider.url, "--client", "anthropic", *flags,
+                "--", sys.executable, str(self.root / "agent.py"), str(requests), wait, str(code)]
+
+    async def run(self, requests: int = 1, *flags: str, wait: str = "-", code: int = 0) -> asyncio.subprocess.Process:
         """``pointsman run`` as a process."""
-        argv = [*own_command(), "run", "--port", "0", "--upstream", self.provider.url, "--client", "anthropic", "--",
-                sys.executable, str(self.root / "agent.py"), str(requests), wait, str(code)]
+        argv = self.argv(requests, *flags, wait=wait, code=code)
         return await asyncio.create_subprocess_exec(
-            *argv, env=self.env, cwd=self.root, stdin=options.get("stdin", asyncio.subprocess.DEVNULL),  # type: ignore[arg-type]
-            stdout=options.get("stdout", asyncio.subprocess.PIPE), stderr=asyncio.subprocess.PIPE,  # type: ignore[arg-type]
-            start_new_session=True,
+            *argv, env=self.env, cwd=self.root, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )
 
     @property
@@ -138,10 +145,10 @@ async def test_a_gateway_that_a_person_serves_is_used_and_left_running(place: Pl
         *own_command(), "serve", "--port", str(ports.free_port()), env=place.env, stdout=asyncio.subprocess.DEVNULL,
     )
     await until(place.gateway)
-    process = await place.run(1)
+    process = await place.run(1, "--mode", "observe")
     _, errors = await process.communicate()
     assert process.returncode == 0
-    assert "keeps its own settings" in errors.decode()
+    assert "keeps its own settings: --mode observe has no effect" in errors.decode()
     assert place.gateway() is not None
     served.terminate()
     assert await served.wait() == 0
@@ -171,7 +178,7 @@ async def test_a_signal_reaches_the_agent_and_the_run_ends_in_order(place: Place
     assert await line(process) == "answered 0"
     process.send_signal(number)
     output, errors = await process.communicate()
-    assert said in output.decode()
+    assert said in output.decode(), errors.decode()
     assert process.returncode == code
     assert "1 request," in errors.decode()
     assert place.gateway() is None
@@ -179,12 +186,10 @@ async def test_a_signal_reaches_the_agent_and_the_run_ends_in_order(place: Place
 
 async def test_in_a_terminal_ctrl_c_reaches_the_agent_once(place: Place) -> None:
     master, worker = pty.openpty()
-    argv = [*own_command(), "run", "--port", "0", "--upstream", place.provider.url, "--client", "anthropic", "--",
-            sys.executable, str(place.root / "agent.py"), "2", "never", "0"]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "import os, pty, sys\nos.setsid() if False else None\nos.login_tty(0) if hasattr(os, 'login_tty') "
-        "else (os.setsid(), __import__('fcntl').ioctl(0, __import__('termios').TIOCSCTTY, 0))\nos.execvp(sys.argv[1], sys.argv[1:])",
-        *argv, env=place.env, cwd=place.root, stdin=worker, stdout=worker, stderr=worker,
+        sys.executable, "-c", OWN_TERMINAL, *place.argv(2, wait="never"), env=place.env, cwd=place.root, stdin=worker,
+        stdout=worker, stderr=worker,
+        start_new_session=True,
     )
     os.close(worker)
     seen = bytearray()

@@ -128,8 +128,7 @@ def test_headless_runs_are_told_by_the_entrypoint(claude: Any, entrypoint: str, 
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{"authorization": "Bearer sk-ant-oat01-x"}, {"anthropic-beta": "claude-code-20250219, oauth-2025-04-20"}],
+    "headers", [{"authorization": "Bearer sk-ant-oat01-x"}, {"anthropic-beta": "claude-code-20250219, oauth-2025-04-20"}]
 )
 def test_a_subscription_login_is_recognised(claude: Any, headers: dict[str, str]) -> None:
     claude.headers.pop("x-api-key")

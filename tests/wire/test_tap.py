@@ -249,11 +249,7 @@ def test_answers_that_are_no_stream() -> None:
 
 @pytest.mark.parametrize(
     ("body", "words"),
-    [
-        (b"<html>", "is not valid JSON"),
-        (b"[]", "is an array"),
-        (b'{"usage":{"input_tokens":-1}}', "cannot be negative"),
-    ],
+    [(b"<html>", "is not valid JSON"), (b"[]", "is an array"), (b'{"usage":{"input_tokens":-1}}', "cannot be negative")],
 )
 def test_a_broken_answer_is_one_sentence(body: bytes, words: str) -> None:
     with pytest.raises(WireError, match=words):

@@ -110,7 +110,9 @@ def _guarded(name: str, words: list[str]) -> int:
 
     try:
         command: Command = import_module(f"pointsman.cli.{COMMANDS[name].module}").COMMANDS[name]
-        return command.run(_parsed(name, command, words))
+        code = command.run(_parsed(name, command, words))
+        sys.stdout.flush()  # a closed pipe shows here, not in the interpreter's last words
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `pointsman replay ... | head`: the reader has seen enough

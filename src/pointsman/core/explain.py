@@ -139,7 +139,7 @@ def _repair(mine: Candidate, row: Candidate, odds: Odds) -> float:
 
 
 def _difficulty(mine: Candidate, row: Candidate, at: Setting, odds: Odds) -> BreakEven:
-    """The difficulty at which the cheaper one to go on with changes; both models' failure moves with it. None: at no difficulty."""
+    """The difficulty at which the cheaper one to go on with changes; both models' failure moves with it. None: at none."""
     fails_mine, fails_row = _fails(mine.model, at), _fails(row.model, at)
     repair = _repair(mine, row, odds)
 

@@ -17,7 +17,7 @@ import re
 import secrets
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from pointsman.shell import control
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
 from pointsman.shell.exchange import Exchange
-from pointsman.shell.ledger import Ledger, ledger_path, recent_events, say_on_stderr
+from pointsman.shell.ledger import Ledger, ledger_path, read_events, recent_events, say_on_stderr
 from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
 from pointsman.shell.upstream import (
     HEADER_LIMIT,
@@ -187,7 +187,16 @@ class Gateway:
                 self.runs.pop(event.run, None)
         book = load_book(self.settings.prices)
         verify(self.settings, book)
-        return Router(self.settings.policy(), book, past, titles=self.settings.titles)
+        return Router(self.settings.policy(), book, past, titles=self.settings.titles, recall=self._recalled)
+
+    def _recalled(self, session: str) -> Iterator[Event]:
+        """The past of a session that spoke before those kept in memory; nothing where the ledger cannot be read."""
+        if not self.ledger.path.is_file():
+            return
+        try:
+            yield from (event for _, event in read_events(self.ledger.path, session=session))
+        except LedgerError as error:
+            self._say(f"{error}; the past of session {session} is not known")
 
     def _refuse_loops(self, urls: list[str]) -> None:
         own = {f"http://{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}

@@ -75,10 +75,11 @@ class Keeper:
         self._over.set()
         if self._thread is not None:
             self._thread.join(START_S)
-        if self.found is None or self._registration is None:
+        if self.found is None:
             return
-        with suppress(PointsmanError):
-            control.call(self.found, "run", {"run": self._registration["run"], "code": code})
+        if self._registration is not None:
+            with suppress(PointsmanError):
+                control.call(self.found, "run", {"run": self._registration["run"], "code": code})
         self._stop_if_last(self.found)
 
     def _start(self, port: int) -> Found:

@@ -126,8 +126,8 @@ def _sessions(run: str, path: Path) -> list[str]:
 
 
 def _usd(amount: float) -> str:
-    """Dollars with cents, or with four figures behind the point below a dollar."""
-    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
+    """Dollars with cents; below a dollar with four figures behind the point, below a tenth of a cent with six."""
+    return f"${amount:.{2 if amount >= 1 else 4 if amount >= 0.001 or not amount else 6}f}"
 
 
 def _attended(argv: Sequence[str], env: Mapping[str, str]) -> int:

@@ -15,26 +15,28 @@ from functools import partial
 from typing import ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
-from pointsman.core.events import Mark, PinScope
 from pointsman.core.rows import SessionRow
 from pointsman.core.timeline import Timeline
-from pointsman.core.types import Config
 from pointsman.errors import LedgerError, PointsmanError
+from pointsman.settings import Settings
+from pointsman.shell.prices import load_book
 from pointsman.tui import view
 from pointsman.tui.actions import Actions, Reading
-from pointsman.tui.dialogs import Choice, HelpDialog, PinDialog
+from pointsman.tui.dialogs import HelpDialog
 from pointsman.tui.feed import Feed, Source
-from pointsman.tui.figures import config_name
 from pointsman.tui.guide import PALETTE, empty_lines, trouble_lines, turns_title
 from pointsman.tui.lines import Text
+from pointsman.tui.replayed import WhatIf, what_if
 from pointsman.tui.sessions import Sessions
+from pointsman.tui.steering import Steering
 from pointsman.tui.timeline import Turns
+from pointsman.tui.whatif import WhatIfPanel
 from pointsman.tui.why import Why
 
 POLL_S = 0.1
@@ -49,11 +51,15 @@ LOOK_S = 2.0
 QUIET_S = 60.0
 """Seconds without a request after which a newer session may take the screen over while it follows."""
 
-DIALOG_WIDTH = 66
+
+TITLES = (("sessions", "Sessions"), ("turns", "Turns"), ("why", "Why"), ("whatif", "What-if"), ("trend", "Cost per turn"))
 
 
-class Screens(App[None]):
-    """Sessions, turns, why; pins and marks. ``status`` says what the header tells of the gateway; it may block."""
+class Screens(Steering):
+    """Sessions, turns, why; pins and marks. ``status`` says what the header tells of the gateway; it may block.
+
+    ``settings``: prices and policy for the what-if (None: the defaults).
+    """
 
     CSS_PATH = "live.tcss"
     TITLE = "pointsman"
@@ -64,11 +70,12 @@ class Screens(App[None]):
         Binding("p", "pin", "Pin"),
         Binding("u", "unpin", "Unpin", show=False),
         Binding("e", "escalate", "Escalate"),
+        Binding("w", "whatif", "What-if"),
         Binding("g", "mark('good')", "Good"),
         Binding("b", "mark('bad')", "Bad"),
         Binding("o", "mark('overkill')", "Overkill"),
         Binding("z", "unmark", "Undo", show=False),
-        Binding("f", "follow", "Follow"),
+        Binding("f", "follow", "Follow", show=False),  # the panel's lower edge names it when it is off
         Binding("slash", "filter", "Filter", key_display="/", show=False),
         Binding("left_square_bracket", "session(-1)", "Previous session", show=False),
         Binding("right_square_bracket", "session(1)", "Next session", show=False),
@@ -79,16 +86,15 @@ class Screens(App[None]):
     def __init__(
         self, source: Source, actions: Actions | None = None, *, follow: bool = True, session: str | None = None,
         status: Callable[[], view.Status] | None = None, clock: Callable[[], float] = time.time,
+        settings: Settings | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
-        self._feed = Feed(source)
-        self._actions = actions if actions is not None else Reading(source.name or "this recording")
+        super().__init__(Feed(source), actions if actions is not None else Reading(source.name or "this recording"), clock)
         self._follow = follow
         self._wanted = session
         self._chosen = session is not None
         self._current: str | None = session
         self._status = status
-        self._clock = clock
+        self._settings = settings or Settings()
         self._known: view.Status | None = None
         self._missed = False
         self._notes = 0
@@ -107,6 +113,7 @@ class Screens(App[None]):
             with Vertical(id="right"):
                 yield Turns(follow=self._follow, id="turns")
                 yield Why(id="why")
+                yield WhatIfPanel(id="whatif")
         yield Text(id="trend")
         yield Input(placeholder="words: cold, moved, bad, opus, #7 …", id="filter", compact=True)
         yield Footer(compact=True)
@@ -115,7 +122,7 @@ class Screens(App[None]):
         """First frame from the newest events; the rest in a worker; then follow."""
         if not self.is_headless and not (os.environ.get("COLORTERM") or "256color" in os.environ.get("TERM", "")):
             self.theme = "ansi-dark"  # a terminal that claims no more than sixteen colours keeps its own
-        for name, title in (("sessions", "Sessions"), ("turns", "Turns"), ("why", "Why"), ("trend", "Cost per turn")):
+        for name, title in TITLES:
             panel = self.query_one(f"#{name}")
             panel.border_title = title
             panel.add_class("panel")
@@ -177,14 +184,6 @@ class Screens(App[None]):
     def _loaded(self, timeline: Timeline, seq: int) -> None:
         self._guarded(lambda: self._feed.take(timeline, seq))
         self._draw()
-
-    @property
-    def _timeline(self) -> Timeline:
-        return self._feed.timeline
-
-    @property
-    def _session(self) -> SessionRow | None:
-        return self._timeline.sessions.get(self._current) if self._current else None
 
     def _draw(self) -> None:
         """Hand every panel its lines."""
@@ -266,6 +265,8 @@ class Screens(App[None]):
     def on_sessions_chosen(self, message: Sessions.Chosen) -> None:
         """Another session."""
         self._current, self._chosen = message.session, True
+        if self.query_one("#whatif").display:
+            self._show_whatif(False)
         self._draw()
 
     def on_resize(self) -> None:
@@ -318,76 +319,47 @@ class Screens(App[None]):
         self.query_one("#filter", Input).remove_class("open")
         self.query_one("#turns", Turns).focus()
 
-    def action_pin(self) -> None:
-        """Choose a model, with the price of obeying."""
+    def action_whatif(self) -> None:
+        """Replay this session with every model admitted; the panel takes the place of why."""
         session = self._session
-        rows = view.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH) if session else []
-        if session is None or not rows:
-            self._say_no("Nothing can be pinned yet: no request of this session has been decided. `pointsman pin MODEL` works.")
+        if session is None or not session.turns:
+            self._say_no("There is no session to replay.")
             return
-        self._ask("Pin a model", session, rows, session.newest.ran if session.newest else None, "session")
+        self._show_whatif(True)
+        panel = self.query_one("#whatif", WhatIfPanel)
+        panel.border_title = f"What-if · replay of {view.names([session])[session.id]}"
+        panel.ask()
 
-    def action_escalate(self) -> None:
-        """One rung up for this task, priced first."""
+    def _show_whatif(self, on: bool) -> None:
+        self.query_one("#why").display = not on
+        self.query_one("#whatif").display = on
+        self.query_one("#whatif" if on else "#turns").focus()
+        if not on:
+            self.query_one("#turns", Turns).differ(frozenset())
+
+    def on_what_if_panel_closed(self) -> None:
+        """Back to why."""
+        self._show_whatif(False)
+
+    @work(thread=True, exclusive=True, group="whatif")
+    def on_what_if_panel_wanted(self, message: WhatIfPanel.Wanted) -> None:
+        """Replay off the screen's thread."""
         session = self._session
         if session is None:
-            self._say_no("There is no session to escalate.")
             return
-        target, reason = view.escalation(session)
-        if target is None:
-            self._say_no(f"Cannot escalate: {reason}.")
-            return
-        rows = view.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH)
-        self._ask(f"Escalate to {config_name(target)}", session, rows, target, "task")
-
-    def _ask(self, title: str, session: SessionRow, rows: list[view.PinRow], at: Config | None, scope: PinScope) -> None:
-        note = view.warm_note(session, self._clock(), DIALOG_WIDTH)
-
-        def chosen(choice: Choice | None) -> None:
-            if choice is None:
-                self.notify("Nothing was pinned.", timeout=2)
-                return
-            self._do(lambda: self._actions.pin(choice.config, choice.scope, session))
-
-        self.push_screen(PinDialog(title, rows, note, at=at, scope=scope), chosen)
-
-    def action_unpin(self) -> None:
-        """End the pin."""
-        session = self._session
-        if session is None or session.pin is None:
-            self._say_no("Nothing is pinned in this session; p pins a model.")
-            return
-        self._do(lambda: self._actions.unpin(session))
-
-    def action_mark(self, mark: Mark) -> None:
-        """Judge the turn under the cursor."""
-        session, turn = self._session, self.query_one("#turns", Turns).turn
-        if session is None or turn is None:
-            self._say_no("There is no turn to mark.")
-            return
-        self._do(lambda: self._actions.mark(session, turn.n, mark, False), " z takes it back.")
-
-    def action_unmark(self) -> None:
-        """Take the mark of this turn back."""
-        session, turn = self._session, self.query_one("#turns", Turns).turn
-        held = turn.mark if turn else None
-        if session is None or turn is None or held is None:
-            self._say_no("This turn has no mark of yours; g, b and o set one.")
-            return
-        self._do(lambda: self._actions.mark(session, turn.n, held, True))
-
-    def _say_no(self, text: str) -> None:
-        self.notify(text, severity="warning")
-
-    @work(thread=True, group="do")
-    def _do(self, step: Callable[[], str], hint: str = "") -> None:
-        """Carry out an action off the screen's thread; its answer, or its refusal, is a toast."""
         try:
-            said = step()
+            events = [event for _, event in self._feed.source.read(0, session.id)]
+            found = what_if(events, load_book(self._settings.prices), self._settings.policy(), message.failure_usd)
         except PointsmanError as error:
-            self.call_from_thread(self.notify, str(error), severity="error", timeout=8)
+            self.call_from_thread(self._say_no, f"This session cannot be replayed: {error}")
             return
-        self.call_from_thread(self.notify, said + hint)
+        self.call_from_thread(self._replayed, found)
+
+    def _replayed(self, found: WhatIf) -> None:
+        panel = self.query_one("#whatif", WhatIfPanel)
+        if panel.display:
+            panel.present(found)
+            self.query_one("#turns", Turns).differ(frozenset(found.differs))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action by name, then Textual's own."""

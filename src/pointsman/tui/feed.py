@@ -43,8 +43,8 @@ class Source(Protocol):
     def newest(self) -> int:
         """The number of the newest event, 0 when there is none. Raises LedgerError."""
 
-    def read(self, after: int) -> Iterator[tuple[int, Event]]:
-        """Numbered events after number ``after``, oldest first; from any thread. Raises LedgerError."""
+    def read(self, after: int, session: str | None = None) -> Iterator[tuple[int, Event]]:
+        """Numbered events after number ``after``, of one session or all; from any thread. Raises LedgerError."""
 
     def close(self) -> None:
         """Let go of whatever is open."""
@@ -66,9 +66,10 @@ class EventSource:
         """How many events there are."""
         return len(self._events)
 
-    def read(self, after: int) -> Iterator[tuple[int, Event]]:
+    def read(self, after: int, session: str | None = None) -> Iterator[tuple[int, Event]]:
         """The events after number ``after``, counted from 1."""
-        return ((number, event) for number, event in enumerate(self._events[after:], after + 1))
+        numbered = enumerate(self._events[after:], after + 1)
+        return ((n, event) for n, event in numbered if session is None or getattr(event, "session", None) == session)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -106,9 +107,9 @@ class LedgerSource:
             return 0  # created, but its first migration has not run yet
         return int(row[0] or 0)
 
-    def read(self, after: int) -> Iterator[tuple[int, Event]]:
+    def read(self, after: int, session: str | None = None) -> Iterator[tuple[int, Event]]:
         """Events after sequence number ``after``; nothing while there is no file."""
-        return read_events(self.path, after=after) if self.path.is_file() else iter(())
+        return read_events(self.path, session=session, after=after) if self.path.is_file() else iter(())
 
     def close(self) -> None:
         """Let go of the file."""

@@ -25,6 +25,7 @@ LEGEND: tuple[tuple[str, str], ...] = (
     (VETOED, "could not be used"),
     (BESIDE, "also ran: sub-agent, side traffic"),
     (f"‹s› {ASKED_TRACK}", "the model you asked for"),
+    ("≠", "the what-if runs something else"),
 )
 
 

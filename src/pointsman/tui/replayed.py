@@ -18,6 +18,7 @@ from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost
 from pointsman.core.session import Session, evolve
 from pointsman.core.types import Decision, Usage
+from pointsman.tui.figures import UNKNOWN, Line, Style, line_of, money, signed, wrap
 from pointsman.tui.reasons import fail_interval
 
 STOPS = (0.0, 0.6, 2.0, 5.0, 10.0, 20.0)
@@ -26,7 +27,7 @@ STOPS = (0.0, 0.6, 2.0, 5.0, 10.0, 20.0)
 
 @dataclass(slots=True)
 class Way:
-    """One way through the same requests: USD spent and spent on refills, expected failures (low, high), by turn."""
+    """A way through the same requests: USD spent and spent on refills, expected failures (low, high), by turn."""
 
     spent: float = 0.0
     refills: float = 0.0
@@ -124,3 +125,41 @@ class _Replay:
         found.instead.add(now, cost(usage, rates))
         if differs:
             found.differs.add(turn)
+
+
+def slider(stop: int, width: int) -> str:
+    """``cheaper ───●─── safer``: where the price of a failure stands among the stops."""
+    room = max(len(STOPS), min(40, width - 46))
+    at = round(stop * (room - 1) / (len(STOPS) - 1))
+    return f"cheaper {'─' * at}●{'─' * (room - 1 - at)} safer"
+
+
+def lines_of(found: WhatIf, stop: int, width: int) -> list[Line]:
+    """The what-if panel: the slider, both ways side by side, what differs, and how far to trust it."""
+    run, instead = found.run, found.instead
+    saved = signed(run.spent - instead.spent, modelled=True)
+    style: Style = "good" if run.spent - instead.spent > 0.0005 else "bad" if instead.spent - run.spent > 0.0005 else ""
+    out = [
+        line_of((slider(stop, width), "accent"), "  a failure costs you ", (f"${found.failure_usd:.2f}", "bold")),
+        line_of((f"{'main lane':<11}{'spent':>10}{'refills':>11}{'failures':>11}", "dim")),
+        line_of(f"{'as run':<11}{money(run.spent):>10}{money(run.refills, modelled=True):>11}{_failures(run):>11}"),
+        line_of(f"{'what if':<11}{money(instead.spent, modelled=True):>10}", f"{money(instead.refills, modelled=True):>11}",
+                f"{_failures(instead):>11}"),
+        line_of(f"{'saved':<11}", (f"{saved:>10}", style), f"{signed(run.refills - instead.refills, modelled=True):>11}"),
+    ]  # fmt: skip
+    differs = sorted(found.differs)
+    named = " ".join(str(turn) for turn in differs[:12]) + (" …" if len(differs) > 12 else "")
+    said = f"Runs something else on turns {named} (marked ≠)." if differs else "Runs the same on every turn."
+    same = len(found.turns) - len(differs)
+    hint = (
+        f"Every model admitted, pins left out; the recorded requests and output, with the caches that way would have had. "
+        f"Failures are modelled, not observed: effective sample {same} of {len(found.turns)} turns, so treat it as a hint."
+    )
+    out += [line_of(part) for part in wrap(said, width)]
+    return out + [line_of((part, "dim")) for part in wrap(hint, width)]
+
+
+def _failures(way: Way) -> str:
+    """Expected failures as an interval; ``–`` where no turn has an estimate."""
+    low, high = way.failures
+    return f"{low:.1f}–{high:.1f}" if way.fails else UNKNOWN

@@ -48,6 +48,7 @@ class Turns(Lines, can_focus=True):
         self._at = 0
         self._outcomes = 0
         self._columns: tuple[int, Columns] | None = None
+        self._differs: frozenset[int] = frozenset()
 
     @property
     def turn(self) -> TurnRow | None:
@@ -92,6 +93,12 @@ class Turns(Lines, can_focus=True):
             self._shown = self._shown + matching(turns[self._seen :], self.words)
         self._seen = len(turns)
 
+    def differ(self, turns: frozenset[int]) -> None:
+        """Mark these turns with ``≠``: the what-if runs something else on them."""
+        if turns != self._differs:
+            self._differs, self._columns = turns, None
+            self.refresh()
+
     def follow(self, on: bool) -> None:
         """Follow the newest turn, or stay where the cursor is."""
         self.following = on
@@ -108,7 +115,7 @@ class Turns(Lines, can_focus=True):
         if self._session is None:
             return ()
         if self._columns is None or self._columns[0] != width:
-            self._columns = (width, columns(self._session, width, self._outcomes))
+            self._columns = (width, columns(self._session, width, self._outcomes, self._differs))
         cols = self._columns[1]
         return timeline_head(cols) if index < 0 else timeline_row(self._shown[index], cols)
 
@@ -119,7 +126,7 @@ class Turns(Lines, can_focus=True):
     def _say(self) -> None:
         """What the panel's lower edge says: filter, and whether we follow."""
         parts = [f"/{self.words}: {len(self._shown)} turns"] if self.words else []
-        parts.append("following" if self.following else f"turn {self.turn.n}" if self.turn else "")
+        parts.append("following" if self.following else f"turn {self.turn.n} · f follows" if self.turn else "")
         self.border_subtitle = " · ".join(part for part in parts if part)
 
     def _goto(self, index: int) -> None:

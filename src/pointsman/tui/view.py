@@ -152,18 +152,22 @@ class Columns:
     lanes: Lanes
     widths: tuple[tuple[Column, int], ...]
     outcomes: int = 0
+    differs: frozenset[int] = frozenset()
 
 
-def columns(session: SessionRow, width: int, outcomes: int = 0) -> Columns:
-    """Columns of the timeline for ``width`` cells; ``outcomes``: known ones, under 30 failure shows an interval."""
+def columns(session: SessionRow, width: int, outcomes: int = 0, differs: frozenset[int] = frozenset()) -> Columns:
+    """Columns of the timeline for ``width`` cells. ``outcomes``: known ones, under 30 failure shows an interval.
+
+    ``differs``: turns on which the what-if runs something else, marked ``≠``.
+    """
     lanes = lanes_of(session, 3 if width < 74 else 4 if width < 100 else 6)
-    digits = max(3, len(str(session.turns[-1].n))) if session.turns else 3
+    digits = max(3, len(str(session.turns[-1].n)) + bool(differs)) if session.turns else 3
     fixed: list[tuple[Column, int]] = [("#", digits + 1), ("hard", 7), ("lanes", lanes.width + 1), ("$", 8), ("cache", 6)]
     fixed.append(("ok", 4))
     if width >= 100:
         fixed += [("wait", 7), ("fail", 8), ("saved", 9)]
     rest = width - sum(size for _, size in fixed)
-    return Columns(lanes, (*fixed, ("why", max(0, rest))), outcomes)
+    return Columns(lanes, (*fixed, ("why", max(0, rest))), outcomes, differs)
 
 
 _HEADS = {"#": "#", "hard": "hard", "$": "$", "cache": "cache", "ok": "ok", "wait": "wait", "fail": "fail", "saved": "saved"}
@@ -204,7 +208,7 @@ def timeline_row(turn: TurnRow, cols: Columns) -> Line:
 def _value(name: Column, turn: TurnRow, cols: Columns) -> tuple[str, Style]:
     running = turn.outcome == "running"
     if name == "#":
-        return str(turn.n), "dim"
+        return (f"≠{turn.n}", "warn") if turn.n in cols.differs else (str(turn.n), "dim")
     if name == "hard":
         hard = turn.hard
         return (f"{bar(hard, 1.0)} {fraction(hard)}", "") if hard is not None else (f"  {UNKNOWN}", "dim")

@@ -180,13 +180,13 @@ class ResponsesAnswer(Answer):
             self._refused = self._refused or kind.startswith("response.refusal")
             if kind.startswith("response.output_item."):
                 item = _object(_object(msgspec.json.decode(data)).get("item"))
-                self._tools = self._tools or item.get("type") in self.CLIENT_TOOLS
+                self._tools = self._tools or str(item.get("type")) in self.CLIENT_TOOLS
 
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
         for item in _list(payload.get("output")):
-            kind = _object(item).get("type")
+            kind = str(_object(item).get("type"))
             self._tools = self._tools or kind in self.CLIENT_TOOLS
             parts = _object(item).get("content") if kind == "message" else None
             self._refused = self._refused or any(_object(part).get("type") == "refusal" for part in _list(parts))

@@ -185,7 +185,9 @@ def _chat(dialect: Dialect, item: dict[str, Any]) -> Notes:
 
 
 def _responses(dialect: Dialect, item: dict[str, Any]) -> Notes:
-    kind = item.get("type", "message")
+    kind = item.get("type") or "message"
+    if not isinstance(kind, str):
+        raise ValueError(f"has a type that is {kind_of(kind)}, not a string")
     if kind == "message":
         return _responses_message(dialect, item)
     notes = Notes(dialect, "assistant")
@@ -200,10 +202,10 @@ def _responses(dialect: Dialect, item: dict[str, Any]) -> Notes:
     elif kind == "configuration_update":
         notes.role, notes.fixed = "system", "system"
         notes.fact("effort")
-    elif isinstance(kind, str) and kind.endswith("_output"):
+    elif kind.endswith("_output"):
         notes.role, notes.fixed = "tool", "tool_result"
         _responses_output(notes, item)
-    elif isinstance(kind, str) and kind not in RESPONSES_CALLS and kind.endswith(("_response", "_trigger", "_reference")):
+    elif kind not in RESPONSES_CALLS and kind.endswith(("_response", "_trigger", "_reference")):
         notes.role, notes.fixed = "user", "reminder"
     return notes
 

@@ -43,7 +43,7 @@ def _messages(payload: Mapping[str, Any]) -> Usage:
     extra = []
     if isinstance(iterations, list):
         for item in iterations:
-            if isinstance(item, Mapping) and item.get("type") in EXTRA_KINDS:
+            if isinstance(item, Mapping) and str(item.get("type")) in EXTRA_KINDS:
                 extra.append((str(item.get("model") or ""), _anthropic_buckets(item)))
     main = _anthropic_buckets(payload)
     return Usage(main.fresh, main.cache_read, main.cache_write, main.output, main.reasoning, True, tuple(extra))
@@ -84,12 +84,7 @@ def _responses(payload: Mapping[str, Any]) -> Usage:
 
 
 def _inclusive(
-    payload: Mapping[str, Any],
-    prompt_name: str,
-    output_name: str,
-    details: Mapping[str, Any],
-    cached: int,
-    output_details: str,
+    payload: Mapping[str, Any], prompt_name: str, output_name: str, details: Mapping[str, Any], cached: int, output_details: str
 ) -> Usage:
     """Buckets from totals that include their parts."""
     prompt, output = _count(payload, prompt_name), _count(payload, output_name)

@@ -19,7 +19,7 @@ from pointsman.errors import WireError
 from pointsman.wire import converting
 from pointsman.wire.digest import decode
 from pointsman.wire.protocols import gemini_span
-from pointsman.wire.splice import Change, Opened, drop, elements, open_body, open_object, put, splice
+from pointsman.wire.splice import Change, Opened, drop, open_body, open_object, put, splice
 
 SAMPLING = ("temperature", "top_p", "top_k")
 
@@ -36,10 +36,12 @@ def write(protocol: Protocol, path: str, body: bytes, request: Request, chosen: 
         return body, path
     if protocol == "gemini":
         return body, _gemini_path(path, chosen)
+    taken = target.nearest_effort(chosen.effort) if target.efforts else chosen.effort
+    if same_model and taken in (None, request.effort):
+        return body, path  # the nearest effort that this model takes is the one it has
     opened = open_body(body)
     change = Change(opened)
     if same_model:
-        taken = target.nearest_effort(chosen.effort) if target.efforts else chosen.effort
         _effort(protocol, change, taken)
         rewrite = converting.history if protocol == "messages" else converting.updates
         change.inner += rewrite(opened, request, target, chosen.effort, same_model=True)

@@ -1,0 +1,128 @@
+"""Whole conversations against the real engine and price book (``playbook`` is the language they are written in)."""
+
+from __future__ import annotations
+
+import pytest
+
+from playbook import (
+    Play,
+    again,
+    check,
+    clear,
+    client_asks,
+    compaction,
+    correction,
+    escalate,
+    harder,
+    pin,
+    says,
+    stay,
+    subagent,
+    switch,
+    tests_green,
+    tests_red,
+    title,
+    turn,
+    turns,
+    unmoved,
+    unpin,
+    upstream_says,
+)
+from pointsman import Settings
+from pointsman.core.book import Book
+from pointsman.shell.prices import load_book
+
+
+@pytest.fixture(scope="module")
+def book() -> Book:
+    return load_book()
+
+
+@pytest.fixture
+def play(book: Book) -> Play:
+    return Play(book)
+
+
+def test_uncertified_means_the_asked_model(play: Play) -> None:
+    play >> turn("fix the flaky test", context=12_000) << stay("sonnet", because="asked", free="session_start") << unmoved()
+    play >> tests_red() << stay("sonnet") << harder() << unmoved()
+    play >> correction() << stay("sonnet") >> tests_green() << stay("sonnet") << turns(2)
+
+
+def test_a_pin_holds_until_it_is_taken_back(play: Play) -> None:
+    play >> turn() << stay("sonnet") >> pin("opus") >> turn() << switch("opus", because="pin")
+    play >> tests_red() << stay("opus", because="pin") >> turn() << stay("opus", because="pin")
+    play >> unpin() >> turn() << stay("sonnet", because="asked")
+
+
+def test_a_turns_pin_ends_with_its_turn_and_says_so(play: Play) -> None:
+    play >> turn() >> pin("opus", "turn") >> turn() << switch("opus", because="pin")
+    play >> turn() << stay("sonnet") << turns(3)
+    assert play.router.sessions[play.session].pin is None
+
+
+def test_a_model_changed_in_the_client_is_a_pin(play: Play) -> None:
+    play >> turn() << stay("sonnet") >> client_asks("opus") >> turn()
+    assert play.decision.chosen.model == play.named("opus") and play.decision.reason == "pin"
+    play << unmoved()
+
+
+def test_housekeeping_goes_to_the_cheapest_and_counts_as_nothing(play: Play) -> None:
+    play >> title() << switch("haiku", because="side") >> turn() << stay("sonnet", because="asked") << turns(1)
+
+
+def test_housekeeping_stays_when_the_user_says_so(book: Book) -> None:
+    Play(book, Settings(side=False)) >> title() << stay("sonnet") << unmoved()
+
+
+def test_a_pin_does_not_touch_housekeeping_or_sub_agents(play: Play) -> None:
+    play >> turn() >> pin("opus") >> title() << switch("haiku", because="side")
+    play >> subagent() << stay("sonnet", because="subagent")
+
+
+def test_compaction_runs_where_the_cache_is_and_frees_the_way(play: Play) -> None:
+    play >> turn(context=20_000) >> tests_green() >> compaction() << stay("sonnet", because="compaction")
+    play >> turn("Go on from there.") << stay("sonnet", free="compaction")
+
+
+def test_clearing_and_long_pauses_are_free_points(play: Play) -> None:
+    play >> turn() >> turn() << stay("sonnet") >> turn(pause=900) << stay("sonnet", free="idle")
+    play >> clear() >> turn("something else") << stay("sonnet", free="clear")
+
+
+def test_saver_follows_the_advice_at_a_free_point_and_comes_back_for_nothing_less(book: Book) -> None:
+    play = Play(book, Settings(profile="saver", failure_usd=0), model="opus")
+    play >> turn(context=40_000) << switch("sonnet", because="free_point", free="session_start")
+    play >> tests_green() << stay("sonnet") >> turn() << stay("sonnet")
+
+
+def test_failures_that_cost_the_user_keep_even_saver_where_it_is(book: Book) -> None:
+    play = Play(book, Settings(profile="saver", failure_usd=500), model="opus")
+    play >> turn() << stay("opus") >> tests_red() << stay("opus")
+
+
+def test_observing_changes_nothing_and_prices_everything(book: Book) -> None:
+    play = Play(book, Settings(mode="observe"))
+    play >> title() << stay("sonnet") << unmoved() >> turn() << unmoved()
+    assert len(play.decision.candidates) == 3
+
+
+def test_a_retry_gets_the_same_decision_and_is_no_new_turn(play: Play) -> None:
+    play >> turn() >> upstream_says(529) >> turn("again") << stay("sonnet")
+    play >> again() << stay("sonnet", because="retry") << turns(2)
+
+
+def test_a_retry_after_a_refused_pin_goes_to_the_asked_model(play: Play) -> None:
+    play >> turn() >> pin("opus") >> upstream_says(529) >> turn() << switch("opus", because="pin")
+    play >> again() << stay("sonnet", because="retry_asked") << says("refused")
+
+
+def test_a_failed_check_escalates_by_consent_and_stays_there(book: Book) -> None:
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=3))
+    play >> turn("fix it") << stay("sonnet") >> tests_green() >> check(passed=False)
+    play >> turn("still broken") << escalate("opus", because="escalate") >> tests_green() << stay("opus", because="sticky")
+
+
+def test_a_failed_check_spends_nothing_without_consent(book: Book) -> None:
+    play = Play(book, Settings(check=True, failure_usd=20))
+    play >> turn("fix it") >> check(passed=False) >> turn("still broken") << stay("sonnet") << unmoved()

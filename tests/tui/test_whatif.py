@@ -1,0 +1,89 @@
+"""The what-if: the recorded requests decided anew with everything admitted; nothing differs where nothing would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from pointsman.cli.past import events_in
+from pointsman.core.events import Event
+from pointsman.core.policy import Policy
+from pointsman.core.timeline import Timeline
+from pointsman.shell.prices import load_book
+from pointsman.shell.resources import folder
+from pointsman.tui.app import Screens
+from pointsman.tui.feed import EventSource
+from pointsman.tui.figures import plain, width_of
+from pointsman.tui.replayed import STOPS, lines_of, slider, what_if
+from pointsman.tui.timeline import Turns
+from pointsman.tui.whatif import WhatIfPanel
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list[Event]:
+    return list(events_in(Path(folder("sessions")) / "claude_code-sonnet-4-5-plain.jsonl"))
+
+
+def test_the_same_requests_are_compared_and_the_bill_is_the_bill(recorded: list[Event]) -> None:
+    found = what_if(recorded, load_book({}), Policy(), 5.0)
+    lanes = next(iter(Timeline(recorded).sessions.values())).lanes
+    assert found.requests == lanes["main"].totals.requests
+    assert found.run.spent == pytest.approx(lanes["main"].totals.spent)
+
+
+def test_a_free_failure_never_costs_more_and_expects_no_fewer_failures_than_a_dear_one(recorded: list[Event]) -> None:
+    book = load_book({})
+    free, dear = (what_if(recorded, book, Policy(), usd) for usd in (STOPS[0], STOPS[-1]))
+    assert free.instead.spent <= dear.instead.spent
+    assert free.instead.failures >= dear.instead.failures
+    assert free.differs <= free.turns
+
+
+def test_where_only_the_asked_model_is_allowed_nothing_differs(recorded: list[Event]) -> None:
+    asked = next(iter(Timeline(recorded).sessions.values())).turns[0].asked
+    assert asked is not None
+    found = what_if(recorded, load_book({}), Policy(allow=(asked.model,)), 0.0)
+    assert not found.differs
+    assert found.instead.spent == pytest.approx(found.run.spent)
+    assert "Runs the same on every turn." in plain(lines_of(found, 0, 74))
+
+
+@pytest.mark.parametrize("width", [50, 70, 108])
+def test_the_panel_fits_and_says_how_far_to_trust_it(recorded: list[Event], width: int) -> None:
+    found = what_if(recorded, load_book({}), Policy(), 0.0)
+    lines = lines_of(found, 0, width)
+    text = " ".join(plain(lines).split())
+    assert all(width_of(line) <= max(width, 56) for line in lines)
+    assert "not observed" in text and "effective sample" in text
+    assert slider(0, width).index("●") < slider(5, width).index("●")
+
+
+async def test_the_key_opens_moves_and_closes_it(recorded: list[Event]) -> None:
+    app = Screens(EventSource(recorded, "recording"), clock=lambda: recorded[-1].ts)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("w")
+        panel = app.query_one("#whatif", WhatIfPanel)
+        await settled(pilot)
+        assert panel.display and not app.query_one("#why").display
+        assert "$5.00" in plain([panel.row(0, 74)])
+        await pilot.press("left", "left", "left")
+        await settled(pilot)
+        assert "$0.00" in plain([panel.row(0, 74)])
+        turns = app.query_one("#turns", Turns)
+        assert "≠" in turns.render_line(1).text
+        await pilot.press("escape")
+        assert app.query_one("#why").display and not panel.display
+        assert "≠" not in turns.render_line(1).text
+        assert app.focused is turns
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """Until the replay has arrived."""
+    for _ in range(100):
+        await pilot.pause(0.02)
+        await pilot.app.workers.wait_for_complete()
+        if pilot.app.query_one("#whatif", WhatIfPanel).rows() > 1:
+            return
+    raise AssertionError("the replay never came")
