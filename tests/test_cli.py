@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.cli import COMMANDS, main
+from pointsman.shell import control
 from pointsman.shell.resources import folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,6 +176,21 @@ def test_prices_say_where_each_figure_is_from(typed: Typed) -> None:
     assert code == 0 and "litellm" in out and "write 5 min" in out and "ladder" in out
     code, out, _ = typed("prices")
     assert code == 0 and out.splitlines()[0].startswith("anthropic")
+
+
+def test_serve_says_where_it_listens_and_ends_well(tmp_path: Path) -> None:
+    own = {"POINTSMAN_HOME": str(tmp_path), "POINTSMAN_CONFIG": str(tmp_path / "none.toml"), "PYTHONPATH": str(ROOT / "src")}
+    env = os.environ | own
+    command = [sys.executable, "-m", "pointsman", "serve", "--port", "0", "--mode", "observe"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        assert "listens on http://127.0.0.1:" in gateway.stdout.readline()
+        found = control.find_gateway(tmp_path)
+        assert found is not None and control.call(found, "health")["pid"] == gateway.pid
+        gateway.terminate()
+        _, err = gateway.communicate(timeout=30)
+    assert (gateway.returncode, err) == (0, "")
+    assert control.find_gateway(tmp_path) is None
 
 
 # -- the demo and what is left to look at ------------------------------------------------------------------------------

@@ -160,6 +160,19 @@ def test_a_refused_change_is_taken_back_and_not_tried_again(talk: Talk) -> None:
     assert (later.model, later.decision.reason) == (OPUS, "pin_refused") and "refused" in later.decision.notices[0]
 
 
+def test_a_model_an_upstream_does_not_know_is_offered_to_no_session_of_it_again(talk: Talk) -> None:
+    talk.answer(talk.send("hello"))
+    talk.router.pin("sonnet", scope="always", now=talk.now)
+    route = talk.send("hello", "hi", "go on")
+    talk.router.refuse(route.id, 404, talk.now)
+    talk.router.finish(route.id, usage=None, status=200, started=talk.now, ended=talk.now + 3, resent=True)
+    other = {**HEADERS, "X-Claude-Code-Session-Id": "s2"}
+    refused = talk.send("elsewhere", headers=other)
+    assert (refused.model, refused.decision.reason) == (OPUS, "pin_refused") and "404" in refused.decision.sentence
+    args = {"path": "/v1/messages", "headers": other, "body": body("elsewhere", "hi", "on"), "now": talk.now + 9, "dice": 0.5}
+    assert talk.router.route(upstream="https://another.example", **args).model == SONNET  # type: ignore[arg-type]
+
+
 def test_a_count_answers_for_the_model_that_runs_and_opens_nothing(talk: Talk) -> None:
     talk.answer(talk.send("hello"))
     talk.router.pin("sonnet", session="s1", now=talk.now)

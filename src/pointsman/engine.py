@@ -31,8 +31,9 @@ from pointsman.core.events import (
     Stop,
     Unpinned,
 )
+from pointsman.core.learned import Learned
 from pointsman.core.policy import Policy
-from pointsman.core.session import Pin, Session, evolve
+from pointsman.core.session import Pin, Session, evolve, taught
 from pointsman.core.types import Config, Decision, Gate, Protocol, Request, Usage
 from pointsman.errors import SettingsError, WireError
 
@@ -68,6 +69,7 @@ class _Open:
     original: bytes
     original_path: str
     started: float
+    refused: int | None = None
 
 
 class Router:
@@ -90,9 +92,11 @@ class Router:
         self.policy = policy
         self.book = book
         self.sessions: dict[str, Session] = {}
+        self.learned = Learned()
         self._titles = titles
         self._recall = recall
         self._always: dict[str | None, Pin] = {}
+        self._unserved: dict[str, dict[Config, str]] = {}
         self._runs: dict[str, RunStarted] = {}
         self._open: dict[str, _Open] = {}
         self._index = lineage.Index()
@@ -121,11 +125,13 @@ class Router:
         lower = {key.lower(): value for key, value in headers.items()}
         request = wire.read(protocol, path, lower, body, run=run, memo=self._memo, titles=self._titles)
         request = self._in_run(request)
-        session = self._session_of(request)
+        session = self._session_of(request, upstream)
         if request.purpose == "count":
             return self._route_count(request, session, path, headers, body, upstream)
         place = lineage.locate(request, session, now)
-        session = self._client_pin(request, session, place.lane, place.client_move is None and place.relation != "new", now)
+        by_person = place.client_move is None and place.relation != "new"
+        if by_person and self._client_pin(request, session, place.lane, now):
+            session = self._laid_under(self.sessions[session.id], request, upstream)
         decision = decide(request, session, self.book, self.policy, now, dice)
         ends = pins.ends_with_request(session.pin, decision)
         if ends:
@@ -150,6 +156,7 @@ class Router:
         text = f"{route.upstream or 'the provider'} refused {route.decision.chosen} with {status}: sent as asked to {asked.model}"
         self._emit(Noted(now, "refused_change", text, route.decision.place.session))
         opened.route = asked
+        opened.refused = status
         return asked
 
     def finish(
@@ -192,6 +199,7 @@ class Router:
                 card_version=self.book.version,
                 ttl_s=account.ttl_s,
                 resent=resent,
+                refused=opened.refused,
                 error=error,
             )  # fmt: skip
         )
@@ -254,27 +262,34 @@ class Router:
         seen = run.interactive if request.interactive is None else request.interactive
         return replace(request, cwd=request.cwd or run.cwd, interactive=seen)
 
-    def _session_of(self, request: Request) -> Session:
-        """The session of ``request``, with the pin that holds always in its folder laid under its own."""
+    def _session_of(self, request: Request, upstream: str) -> Session:
+        """The session of ``request``, recalled where it spoke long ago, new where it begins."""
         name = lineage.find(request, self._index, self.sessions)
         if name not in self.sessions and self._recall is not None:
             for event in self._recall(name):
                 self._apply(event)
         session = self.sessions.get(name) or Session(id=name, cwd=request.cwd)
+        return self._laid_under(session, request, upstream)
+
+    def _laid_under(self, session: Session, request: Request, upstream: str) -> Session:
+        """``session`` with what outlasts it: a pin that always holds in its folder, and what this upstream does not serve."""
+        refused = self._unserved.get(upstream)
+        if refused:
+            session = replace(session, refused=refused)
         if session.pin is None and self._always:
             pin = self._always.get(session.cwd or request.cwd) or self._always.get(None)
             session = replace(session, pin=pin)
-        return session
+        return replace(session, learned=self.learned)
 
-    def _client_pin(self, request: Request, session: Session, lane: str, by_person: bool, now: float) -> Session:
-        """A changed model in the client is a pin of the person who changed it (unless the client did it by itself)."""
+    def _client_pin(self, request: Request, session: Session, lane: str, now: float) -> bool:
+        """A changed model in the client is a pin of the person who changed it; True when this request is one."""
         known = session.lanes.get(lane)
-        if known is None or known.kind != "main" or not known.requests or request.purpose != "turn" or not by_person:
-            return session
+        if known is None or known.kind != "main" or not known.requests or request.purpose != "turn":
+            return False
         if not known.asked.model or request.model == known.asked.model or self.policy.asked:
-            return session
+            return False
         self._emit(Pinned(now, session.id, Config(request.model), "session", "the client's model menu"))
-        return self.sessions[session.id]
+        return True
 
     def _route_count(
         self, request: Request, session: Session, path: str, headers: Mapping[str, str], body: bytes, upstream: str
@@ -369,6 +384,10 @@ class Router:
         if name is None:
             self._apply_always(event)
             return
+        if isinstance(event, Finished) and event.resent:
+            self._not_served(event)
+        if isinstance(event, Finished):
+            self._learn(event)
         session = evolve(self.sessions.get(name), event)
         if session is None:
             return
@@ -377,6 +396,20 @@ class Router:
             self._index.add(event.request, name)
         if len(self.sessions) > SESSIONS_KEPT:
             self._forget()
+
+    def _not_served(self, event: Finished) -> None:
+        """An upstream that forbids or does not know a model does so for every session; other refusals may be the history's."""
+        session = self.sessions.get(event.session)
+        pending = session.pending.get(event.id) if session else None
+        if pending is not None and event.refused in (403, 404):
+            unserved = self._unserved.setdefault(pending.upstream, {})
+            unserved[pending.decision.chosen] = f"this upstream does not serve it ({event.refused})"
+
+    def _learn(self, event: Finished) -> None:
+        """Count what the bill says about the prediction, before ``evolve`` re-anchors the lane on it."""
+        session = self.sessions.get(event.session)
+        if session is not None:
+            self.learned = taught(self.learned, session, event, self.book)
 
     def _apply_always(self, event: Event) -> None:
         if isinstance(event, Pinned):

@@ -1,11 +1,12 @@
 """The real clients: where they are, how they are installed, started headless, and kept away from the user's own files.
 
-Looked for in ``POINTSMAN_CLIENTS`` (a list of folders like PATH), in PATH, and in the user's cache, where ``find`` installs
-the pinned versions when npm or pip can. A client that cannot be had is a reason to skip, never a failure.
+Looked for in ``POINTSMAN_CLIENTS`` (a list of folders like PATH), then in the user's cache, where ``find`` installs the
+pinned versions when npm or pip can, then in PATH. A client that cannot be had is a reason to skip, never a failure.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -30,10 +31,9 @@ def find(client: str) -> tuple[Path | None, str]:
     for folder in folders:
         if (folder / client).exists():
             return folder / client, ""
-    on_path = shutil.which(client)
-    if on_path:
-        return Path(on_path), ""
-    return _installed(client)
+    found, why = _installed(client)
+    on_path = None if found else shutil.which(client)
+    return (Path(on_path), "") if on_path else (found, why)
 
 
 def _folder(client: str) -> Path:
@@ -50,8 +50,10 @@ def _installed(client: str) -> tuple[Path | None, str]:
     else:
         if shutil.which("npm") is None:
             return None, f"{client} is not installed, and there is no npm to install {_NPM[client]}@{VERSIONS[client]} with"
-        command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", f"{_NPM[client]}@{VERSIONS[client]}",
-                   f"--allow-scripts={_NPM[client]}"]
+        folder.mkdir(parents=True, exist_ok=True)
+        allowed = {"private": True, "allowScripts": {_NPM[client]: True}}  # npm 11 runs no install script unasked
+        (folder / "package.json").write_text(json.dumps(allowed))
+        command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", f"{_NPM[client]}@{VERSIONS[client]}"]
         found = folder / "node_modules" / ".bin" / client
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=600)

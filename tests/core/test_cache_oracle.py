@@ -44,7 +44,7 @@ class Talk:
         path, now = PATHS[self.protocol], self.clock()
         request = wire.read(self.protocol, path, {}, raw, run=None, memo=None, titles=False)
         prompt = self._prompt(model, request)
-        warm = cache.predict(self.held.get(model), request, prompt, self.book.rule(model), now, False)
+        warm = cache.predict(self.held.get(model), request, prompt, self.book.rule(model), now)
         async with self.http.post(self.provider.url + path, data=io.BytesIO(raw), headers=KEY) as answer:
             payload = await answer.json()
         assert answer.status == 200, payload
@@ -97,7 +97,7 @@ def marked(messages: list[dict[str, Any]], system: str = "be brief ") -> dict[st
 
 
 def close(warm: Warm, billed: int, per_cent: float = 3.0) -> bool:
-    return abs(warm.tokens - billed) <= per_cent / 100 * max(billed, 1)
+    return abs(warm.likely - billed) <= per_cent / 100 * max(billed, 1)
 
 
 async def test_a_growing_conversation(talk: Talk) -> None:
@@ -105,7 +105,7 @@ async def test_a_growing_conversation(talk: Talk) -> None:
     for n in range(1, 8):
         warm, prompt, usage = await talk.ask("claude-sonnet-4-5", marked(list(turns(n))))
         talk.clock.advance(60)
-        assert warm.tokens == usage.cache_read and (n == 1) == (usage.cache_read == 0)
+        assert warm.likely == usage.cache_read and (n == 1) == (usage.cache_read == 0)
         assert n == 1 or prompt == pytest.approx(usage.prompt, rel=0.03)
 
 
@@ -114,13 +114,13 @@ async def test_the_lifetime_ends_when_the_provider_says_so(talk: Talk, gap: floa
     await talk.ask("claude-sonnet-4-5", marked(list(turns(3))))
     talk.clock.advance(gap)
     warm, _, usage = await talk.ask("claude-sonnet-4-5", marked(list(turns(4))))
-    assert warm.tokens == usage.cache_read and (usage.cache_read > 0) == hit
+    assert warm.likely == usage.cache_read and (usage.cache_read > 0) == hit
 
 
 async def test_another_system_text_loses_everything(talk: Talk) -> None:
     await talk.ask("claude-sonnet-4-5", marked(list(turns(3))))
     warm, _, usage = await talk.ask("claude-sonnet-4-5", marked(list(turns(4)), "be long! "))
-    assert warm.tokens == usage.cache_read == 0
+    assert warm.likely == usage.cache_read == 0
 
 
 async def test_an_edited_history_keeps_the_part_before_the_edit(talk: Talk) -> None:
@@ -139,7 +139,7 @@ async def test_returning_to_a_model_left_behind(talk: Talk, away: int) -> None:
     await talk.ask(here, marked(list(turns(3))))
     for n in range(away):
         warm, _, usage = await talk.ask(there, marked(list(turns(4 + n))))
-        assert warm.tokens == usage.cache_read
+        assert warm.likely == usage.cache_read
     warm, prompt, usage = await talk.ask(here, marked(list(turns(4 + away))))
     assert usage.cache_read > 0 and close(warm, usage.cache_read)
     assert prompt == pytest.approx(usage.prompt, rel=0.03)
@@ -149,7 +149,7 @@ async def test_a_switch_between_tokenizers(talk: Talk) -> None:
     """Sonnet 4.5 to Opus 5.5: the same text has 1.3 times the tokens, all of them cold."""
     await talk.ask("claude-sonnet-4-5", marked(list(turns(3))))
     warm, prompt, usage = await talk.ask("claude-opus-5-5", marked(list(turns(4))))
-    assert warm.tokens == usage.cache_read == 0
+    assert warm.likely == usage.cache_read == 0
     assert prompt == pytest.approx(usage.prompt, rel=0.03)
 
 

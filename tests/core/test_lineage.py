@@ -173,3 +173,24 @@ def test_codex_turns_go_by_their_ids() -> None:
     session = after(None, first, locate(first, Session("s1"), 0.0), stop="tool")
     assert not locate(ask(HELLO, result("x"), turn_id="t1"), session, 1.0).new_turn
     assert locate(ask(HELLO, DONE, said("b"), turn_id="t2"), session, 1.0).new_turn
+
+
+def test_a_client_that_moves_its_history_in_front_of_its_files_goes_on_in_its_session() -> None:
+    """aider sends [files, prompt], then [prompt, answer, files, next prompt]: no shared start, but the user's own words."""
+    files, index = Message(5, "user", "reminder", 400), Index()
+    first = ask(files, HELLO, session=None, client="aider", tools=0)
+    name = find(first, index, {})
+    sessions = {name: after(None, first, replace(locate(first, Session(name), 0.0), session=name))}
+    index.add(first, name)
+    second = ask(HELLO, DONE, files, said("now the docs"), session=None, client="aider", tools=0)
+    assert find(second, index, sessions) == name
+    place = locate(second, sessions[name], 30.0)
+    assert (place.lane, place.relation, place.turn, place.task) == ("main", "fork", 2, 1)
+
+
+def test_a_summary_inside_a_turn_keeps_the_turn() -> None:
+    first = ask(HELLO, client="codex", turn_id="t1")
+    session = after(None, first, locate(first, Session("s1"), 0.0), stop="tool")
+    opening = (Message(3, "user", "reminder", 9), Message(4, "user", "reminder", 9), Message(6, "user", "reminder", 9), HELLO)
+    place = locate(ask(*opening, said("what was done", "continued"), client="codex", turn_id="t1"), session, 9.0)
+    assert (place.relation, place.turn, place.new_task) == ("compacted", 1, False)

@@ -38,7 +38,8 @@ class House:
         """The command wrapped for this user; nothing in the house may have changed."""
         before = self.files()
         client = identify(argv).name
-        made = wrap(client, BASE, argv, {"HOME": str(self.home), **env}, cwd=self.work, interactive=interactive, upstream=upstream)
+        made = wrap(client, BASE, argv, {"HOME": str(self.home), **env}, cwd=self.work, interactive=interactive,
+                    upstream=upstream)
         assert self.files() == before, "the user's files were touched"
         return made
 
@@ -278,6 +279,13 @@ def test_an_unknown_command_is_a_sentence_with_a_way_on() -> None:
 def test_headless_is_read_off_the_command_line(line: str, headless: bool) -> None:
     argv = line.split()
     assert identify(argv).headless(argv) is headless
+
+
+def test_a_proxy_of_the_users_is_not_asked_for_this_machine(house: House) -> None:
+    made = house.wrap("claude", HTTP_PROXY="http://proxy.example:3128", NO_PROXY="corp.example, localhost")
+    assert made.env["NO_PROXY"] == "corp.example,localhost,127.0.0.1"
+    assert made.env["no_proxy"] == "127.0.0.1,localhost"
+    assert "NO_PROXY" not in house.wrap("claude").env
 
 
 def test_environment_is_arguments_and_variables_alone(house: House) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pointsman.bench.replay import report
 from pointsman.core.book import Book
 from pointsman.core.events import Event, Finished, Routed, decode, encode
 from pointsman.core.timeline import Timeline
-from pointsman.shell import history, history_claude, history_codex
+from pointsman.shell import history, history_claude, history_codex, history_traces
 from pointsman.shell.prices import load_book
 from pointsman.shell.transcript import Transcript
 
@@ -212,6 +214,47 @@ def test_a_foreign_file_is_refused_with_what_was_expected(tmp_path: Path, conten
         list(history.read_all([path]))
     with pytest.raises(ValueError, match="there is no file"):
         list(history.read_all([tmp_path / "nowhere.jsonl"]))
+
+
+GOOD = [
+    user("fix the test", 0, "u1"), said("m1", 3, "a1", TOOL, usage(3, 100, 900, 1)), user(RESULT, 5, "u2", "a1"),
+    said("m2", 8, "a2", TEXT, usage(1, 1000, 50, 77)), {"type": "system", "subtype": "compact_boundary", "uuid": "c1"},
+    user("go on", 9, "u3", "a1", isCompactSummary=True), item(0, "session_meta", id="019", source={"subagent": {"a": 1}}),
+    item(0, "turn_context", model="gpt-5.5", effort="high", turn_id="t", cwd="/p"), count(4, (10_000, 2_000, 300, 100), 1),
+    item(1, "response_item", type="message", role="user", content=[{"type": "input_text", "text": "fix it"}]),
+    item(3, "response_item", type="function_call", name="shell", arguments="{}"), item(5, "compacted", message="summary"),
+    item(4, "response_item", type="function_call_output", output="ok"), item(6, "event_msg", type="turn_aborted"),
+    {"session": "t", "t0": 1.8e9, "events": [
+        {"k": "prompt", "t": 0.0, "chars": 7}, {"k": "req", "t": 4.0, "m": "claude-opus-4-6", "i": 3, "cr": 9, "cw": 2, "oc": 9},
+        {"k": "compact", "t": 5.0}, {"k": "req", "t": 9.0, "m": "claude-opus-4-6", "i": 3, "cw1": 2, "o": 1, "tools": ["a"]}]},
+]
+SPOILT = st.none() | st.booleans() | st.integers(-5, 10**20) | st.floats() | st.text(max_size=5) | st.just([1]) | st.just({})
+
+
+def spoil(value: Any, place: int, by: Any) -> Any:
+    """``value`` with one of its leaves (counted around) replaced."""
+    leaves: list[tuple[Any, Any]] = []
+
+    def visit(inner: Any) -> None:
+        for key in list(inner) if isinstance(inner, dict) else range(len(inner)):
+            leaves.append((inner, key))
+            if isinstance(inner[key], (dict, list)):
+                visit(inner[key])
+
+    whole = json.loads(json.dumps(value))
+    visit(whole)
+    holder, key = leaves[place % len(leaves)]
+    holder[key] = by
+    return whole
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from(GOOD), st.integers(0, 60), SPOILT), min_size=1, max_size=12))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_line_is_fatal(rows: list[tuple[Any, int, Any]], tmp_path: Path, book: Book) -> None:
+    """Whatever a line holds: it is read or named, never raised; what was read can be added up."""
+    path = write(tmp_path / "any.jsonl", [*GOOD[:2], *(spoil(*row) for row in rows), *GOOD[6:9]])
+    for found in (history_claude.read(path), history_codex.read(path), *history_traces.read(path)):
+        report(history.events(found, book), book)
 
 
 def split(events: Iterable[Event]) -> tuple[list[Routed], list[Finished]]:

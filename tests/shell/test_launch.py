@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from pointsman.core.events import Finished, RunEnded, RunStarted
+from pointsman.core.events import Finished, Noted, RunEnded, RunStarted
 from pointsman.sandbox.provider import Provider
 from pointsman.sandbox.reply import say
 from pointsman.shell import control, ports
-from pointsman.shell.launch import closing
+from pointsman.shell.launch import closing, notes
 from pointsman.shell.launching import own_command
+from pointsman.shell.ledger import Ledger
 from pointsman.shell.reading import read_events
 
 AGENT = '''
@@ -235,9 +236,10 @@ async def test_a_gateway_that_cannot_start_says_why(place: Place) -> None:
     assert process.returncode == 2 and b"profle" in errors
 
 
-def test_a_run_without_requests_says_so(tmp_path: Path) -> None:
-    from pointsman.shell.ledger import Ledger
-
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        ledger.append([RunStarted(1.0, "r1", "claude", "/x", True)]).result(5)
-        assert closing("r1", tmp_path / "ledger.db") == "no model request came through in this run"
+def test_a_run_without_requests_says_so_and_what_was_noted_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with Ledger(path) as ledger:
+        old, new = Noted(0.5, "locked", "an old trouble"), Noted(2.0, "fail_open", "a new trouble")
+        ledger.append([old, RunStarted(1.0, "r1", "claude", "/x", True), new, new]).result(5)
+        assert closing("r1", path) == "no model request came through in this run"
+        assert notes("r1", path) == ["a new trouble"]

@@ -12,13 +12,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from pointsman.core.events import Event
-from pointsman.core.rows import TurnRow
+from pointsman.core.events import Event, Mark
+from pointsman.core.rows import SessionRow, TurnRow
 from pointsman.errors import LedgerError
 from pointsman.settings import Settings
 from pointsman.shell.gateway import Gateway
 from pointsman.shell.ledger import Ledger
-from pointsman.tui.actions import Wheel, gateway_status
+from pointsman.tui.actions import Reading, Wheel, gateway_status
 from pointsman.tui.app import Screens
 from pointsman.tui.dialogs import HelpDialog, PinDialog
 from pointsman.tui.feed import EventSource, LedgerSource
@@ -53,7 +53,7 @@ def text_of(widget: Any) -> str:
 
 async def until(pilot: Pilot[Any], true: Callable[[], bool]) -> None:
     """Let the app work until something holds; a test that waits in vain fails."""
-    for _ in range(200):
+    for _ in range(500):
         await pilot.pause(0.02)
         if true():
             return
@@ -130,6 +130,19 @@ async def test_what_cannot_be_done_says_why() -> None:
         assert "no mark of yours" in toasts(app)
         await pilot.press("g")
         await until(pilot, lambda: "only read here" in toasts(app))
+
+
+async def test_an_error_of_ours_is_said_and_the_screens_stay() -> None:
+    class Broken(Reading):
+        def mark(self, session: SessionRow, turn: int, mark: Mark, undo: bool) -> str:
+            raise RuntimeError("a bug")
+
+    app = app_over(afternoon(), actions=Broken("x"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("g")
+        await until(pilot, lambda: "An error of ours (RuntimeError): a bug" in toasts(app))
+        await pilot.press("k")
+        assert turn_of(app).n == 13
 
 
 async def test_a_session_is_found_by_the_start_of_its_id_or_missed_in_words() -> None:

@@ -60,7 +60,7 @@ first steps:
   pointsman tui                  in another pane: every decision, its price, its reason
   pointsman pin opus             take the wheel
 
-`pointsman COMMAND --help` explains each with examples.
+`pointsman COMMAND --help` explains each with examples. POINTSMAN_HOME: folder of the ledger; POINTSMAN_CONFIG: settings file.
 Exit codes: 0 done, 1 failed, 2 usage or settings, 130 interrupted; `run` ends with its agent's code."""
 
 

@@ -65,8 +65,9 @@ def _as_asked(lane: Lane, request: Request, decision: Decision, served: Config, 
     factor = book.token_factor(served.model, model)
     prompt, rule = round(billed.prompt * factor), book.rule(model)
     ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
-    warm = cache.predict(lane.shadow, request, prompt, rule, now, decision.place.new_turn)
-    read = min(prompt, warm.tokens) if warm.p >= 0.5 else 0
+    moment = cache.moment_of(request.messages[decision.place.kept :], decision.place.new_turn)
+    warm = cache.predict(lane.shadow, request, prompt, rule, now, moment)
+    read = min(prompt, warm.likely)
     caches = request.ttl_s is not None if rule.explicit else True
     rest = prompt - read
     priced = book.has(model) and (rule.explicit or bool(book.card(model).at(prompt, now).cache_write))

@@ -340,7 +340,7 @@ def _cache_rule(row: Mapping[str, Any] | None, prior: Mapping[str, Any]) -> Cach
         lookback=row.get("lookback", 0),
         p_hit=row.get("p_hit", 1.0),
         half_life_s=row.get("half_life_s", 0.0),
-        p_cold_turn_start=prior["p_cold_turn_start"],
-        p_cold_in_turn=prior["p_cold_in_turn"],
+        cold={name: (float(p), float(weight)) for name, (p, weight) in prior["cold"].items()},
+        p_head=float(prior["p_head"]),
         source=row.get("source", ""),
     )

@@ -4,16 +4,19 @@ Theory of operation. A provider keeps the prefix of a prompt for a while after t
 read it. For each config of a lane we keep one ``Warmth``: the messages of its last request, the tokens its provider
 billed, and when. ``predict`` compares it with a new request: what is common from the start, inside the lifetime and above
 the provider's minimum, is warm with some probability; the rest must be written again. ``touch`` re-anchors on the billed
-figures, so that estimates never build on estimates. Nothing here tokenizes: a prompt is what the provider billed last
-plus the characters that were added since, over a ratio learned per model.
+figures, so that estimates never build on estimates. A request whose prefix turns out cold still reads a *head* as a rule:
+tools and system text, which other sessions of the same client keep warm, and which survive a compaction. So a prediction is
+a mixture: the whole prefix with probability ``p``, else the head with probability ``p_head``. Nothing here tokenizes: a
+prompt is what the provider billed last plus the characters that were added since, over a ratio learned per model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-from pointsman.core.types import FIVE_MINUTES, Message, Request, Usage
+from pointsman.core.types import FIVE_MINUTES, HOUR, Message, Request, Usage
 
 CHARS_PER_TOKEN = 3.3
 """Characters of JSON on the wire per token of Claude up to 4.6, before anything was learned.
@@ -22,8 +25,21 @@ Median over 839 requests of 24 real Claude Code sessions (entireio/cli, MIT; 80 
 ``Book.chars_per_token`` gives it for other tokenizers.
 """
 
-COLD_TURN_START, COLD_IN_TURN = 0.10, 0.007
-"""Share of requests that were cold although the lifetime had not passed (DECISION.md 2: 1,576 real turns)."""
+RATIO_TOKENS = 4_000.0
+"""Tokens after which a learned ratio of characters to tokens has forgotten half of what it knew."""
+
+MATERIAL = 0.02
+"""A chance below this is left out of a point forecast (``Warm.reckoned``): inside tool loops 0.25 % of prefixes are cold at
+ten to twenty times the price, which would move every such forecast by 3 to 5 % and mend 1.2 % of the sum."""
+
+WARM_SHARE = 0.8
+"""A request found its prefix warm when it read at least this share of the shorter of the previous and this prompt."""
+
+IDLE_S = 300.0
+"""An hour's entry that lay idle for longer is cold more often (16 against 9 % of turn starts, real sessions)."""
+
+Moment = Literal["loop", "turn", "command"]
+"""When a request is made: inside a tool loop, at the start of a turn, or by a slash command (which changes the prompt)."""
 
 _CHUNK = 64
 
@@ -36,7 +52,9 @@ class CacheRule:
     price). ``explicit``: only marked prefixes are kept, and surely gone after the lifetime; otherwise the provider
     decides, and once ``ttl_s`` has passed warmth halves every ``half_life_s``. ``p_hit``: chance that an automatic cache
     is used at all. ``lookback``: how many messages before its mark a request finds an older entry (0: no limit).
-    ``block``: prefixes count in whole blocks. ``refresh``: a read restarts the lifetime.
+    ``block``: prefixes count in whole blocks. ``refresh``: a read restarts the lifetime. ``cold``: per cell (see ``cell``)
+    the chance that a prefix is cold although it should be there, and the number of observations that figure is worth;
+    ``p_head``: chance that its head is still read then.
     """
 
     provider: str
@@ -50,8 +68,8 @@ class CacheRule:
     lookback: int = 0
     p_hit: float = 1.0
     half_life_s: float = 0.0
-    p_cold_turn_start: float = COLD_TURN_START
-    p_cold_in_turn: float = COLD_IN_TURN
+    cold: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    p_head: float = 0.0
     source: str = ""
 
 
@@ -61,7 +79,8 @@ class Warmth:
 
     ``cached``: tokens that the last request read or wrote, ``written`` those it wrote; ``prompt``: all its input tokens;
     ``chars``: its size on the wire, ``head_chars`` that of tools and system; ``touched``: epoch seconds at which it
-    *started*; ``ttl_s``: how long the provider keeps it from then on.
+    *started*; ``ttl_s``: how long the provider keeps it from then on. ``head``: tokens that a request of this lane read when
+    its history was cold (0: not seen yet).
     """
 
     messages: tuple[Message, ...]
@@ -74,18 +93,64 @@ class Warmth:
     written: int
     touched: float
     ttl_s: int
+    head: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Tools and system text as a provider holds them for every session of a client: tokens, last touch, lifetime."""
+
+    tokens: int
+    touched: float
+    ttl_s: int
 
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """The expected hit: ``tokens`` of warm prefix with probability ``p``; cold for sure after ``until`` (epoch seconds)."""
+    """The hit to expect: ``tokens`` of prefix with probability ``p``, else ``head`` tokens with probability ``p_head``.
+
+    ``until``: cold for sure afterwards (epoch seconds). ``cell``: where ``p`` comes from, None where it was not learned.
+    """
 
     tokens: int = 0
     p: float = 0.0
     until: float | None = None
+    head: int = 0
+    p_head: float = 0.0
+    cell: str | None = None
+
+    @property
+    def likely(self) -> int:
+        """Tokens read in the likelier case."""
+        return self.tokens if self.p >= 0.5 else self.head if self.p_head >= 0.5 else 0
+
+    @property
+    def expected(self) -> float:
+        """Tokens read on average."""
+        return self.p * self.tokens + (1.0 - self.p) * self.p_head * self.head
+
+    def chance(self, tokens: float) -> float:
+        """Probability that at least this many tokens are read."""
+        head = self.p_head if self.head >= tokens else 0.0
+        return self.p + (1.0 - self.p) * head if self.tokens >= tokens else head
+
+    @property
+    def reckoned(self) -> float:
+        """Tokens to reckon with: the average, where chances below ``MATERIAL`` count as none and those near one as sure.
+
+        So a turn start, cold once in ten to thirty times, is priced by its average, which keeps the sum of all forecasts
+        right; and a request inside a tool loop by what will happen, which keeps the single forecast right.
+        """
+        p, p_head = _settled(self.p), _settled(self.p_head)
+        return p * self.tokens + (1.0 - p) * p_head * self.head
+
+
+def _settled(p: float) -> float:
+    return 0.0 if p < MATERIAL else 1.0 if p > 1.0 - MATERIAL else p
 
 
 COLD = Warm()
+NOTHING_SEEN: Mapping[str, tuple[int, int]] = {}
 
 
 def common(old: tuple[Message, ...], new: tuple[Message, ...]) -> int:
@@ -102,6 +167,26 @@ def common(old: tuple[Message, ...], new: tuple[Message, ...]) -> int:
             if old[index].hash != new[index].hash:
                 return index
     return limit
+
+
+def moment_of(new: Iterable[Message], new_turn: bool) -> Moment:
+    """When a request is made, by the messages it adds."""
+    if not new_turn:
+        return "loop"
+    return "command" if any("command" in message.facts for message in new) else "turn"
+
+
+def cell(moment: Moment, age: float, ttl_s: int) -> str | None:
+    """The observations that a prefix idle for ``age`` seconds is counted with; None when it is gone.
+
+    Few and wide, so that each is seen often. ``late``: a short lifetime is over by less than its own length, and one in six
+    is read all the same (120 real requests).
+    """
+    if age < ttl_s:
+        if moment != "turn":
+            return moment
+        return "turn" if ttl_s < HOUR else "turn 1h" if age < IDLE_S else "turn 1h idle"
+    return "late" if ttl_s < HOUR and age < 2 * ttl_s else None
 
 
 def touch(old: Warmth | None, request: Request, usage: Usage, started: float, ttl_s: int) -> Warmth:
@@ -124,28 +209,110 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
         written=usage.written,
         touched=started,
         ttl_s=ttl_s,
+        head=head_read(old, request, usage),
     )
 
 
-def predict(warmth: Warmth | None, request: Request, prompt: int, rule: CacheRule, now: float, new_turn: bool) -> Warm:
+def head_read(old: Warmth | None, request: Request, usage: Usage) -> int:
+    """Tokens of the head after a bill: what a first request, or one whose history was cold, read; else what was known; 0: unknown.
+
+    ``old``: what was held before it.
+    """
+    known = old.head if old is not None and (old.tools, old.system) == (request.tools, request.system) else 0
+    if not usage.cache_read:
+        return known
+    if old is None or not common(old.messages, request.messages):
+        return usage.cache_read
+    shared = min(_shared(old, request, None), usage.prompt)
+    return usage.cache_read if usage.cache_read < WARM_SHARE * shared else known
+
+
+def predict(
+    warmth: Warmth | None,
+    request: Request,
+    prompt: int,
+    rule: CacheRule,
+    now: float,
+    moment: Moment = "loop",
+    *,
+    seen: Mapping[str, tuple[int, int]] = NOTHING_SEEN,
+    elsewhere: Head | None = None,
+) -> Warm:
     """The prefix of ``request`` (``prompt`` tokens of this model) that its provider will read from the cache.
 
-    ``new_turn``: the request begins a turn; those are cold more often. A clock that jumped back counts as no time passed.
-    A request without a mark reads nothing from a marked cache.
+    ``seen``: (warm, cold) counts of this provider per cell; ``elsewhere``: the head as other lanes and sessions of the
+    client have left it. A clock that jumped back counts as no time passed. A request without a mark reads nothing from a
+    marked cache.
     """
-    if warmth is None or prompt < rule.min_tokens or (rule.explicit and request.ttl_s is None):
+    if prompt < rule.min_tokens or (rule.explicit and request.ttl_s is None):
         return COLD
+    head, p_head, lasts = _head(warmth, request, rule, now, elsewhere)
+    head = _held(head, prompt, rule) if p_head else 0
+    if not head:
+        p_head, lasts = 0.0, None
+    if warmth is None:
+        return Warm(0, 0.0, lasts, head, p_head)
     age = max(0.0, now - warmth.touched)
-    p = _alive(age, warmth.ttl_s, rule)
-    if p <= 0.0:
-        return COLD
-    tokens = min(_shared(warmth, request, rule), prompt)
-    tokens -= tokens % rule.block
-    if tokens < rule.min_tokens or tokens <= 0:
-        return COLD
-    p *= rule.p_hit * (1.0 - (rule.p_cold_turn_start if new_turn else rule.p_cold_in_turn))
+    alive, where = _alive(age, warmth.ttl_s, rule), cell(moment, age, warmth.ttl_s)
+    if where is not None and (rule.explicit or age < warmth.ttl_s):
+        alive = 1.0 - p_cold(rule, where, seen)
+    tokens = _held(_shared(warmth, request, rule), prompt, rule) if alive > 0.0 else 0
+    if not tokens or alive <= 0.0:
+        return Warm(0, 0.0, lasts, head, p_head)
     until = min(now, warmth.touched) + warmth.ttl_s if rule.explicit else None
-    return Warm(tokens, p, until)
+    return Warm(tokens, alive, until, min(head, tokens), p_head, where)
+
+
+def p_cold(rule: CacheRule, where: str, seen: Mapping[str, tuple[int, int]] = NOTHING_SEEN) -> float:
+    """Chance that a prefix is cold although it should be there: the prior of its cell, moved by what was seen."""
+    prior, weight = rule.cold.get(where, (0.0, 1.0))
+    prior = 1.0 - rule.p_hit * (1.0 - prior)
+    warm, cold = seen.get(where, (0, 0))
+    return (prior * weight + cold) / (weight + warm + cold)
+
+
+def was_warm(warm: Warm, before: int, usage: Usage) -> bool | None:
+    """Whether the prefix that ``warm`` predicted was read; None where the bill says nothing about a cell.
+
+    ``before``: prompt tokens of the request before it. Only a prefix that should have been read whole teaches.
+    """
+    least = WARM_SHARE * min(before, usage.prompt)
+    if warm.cell is None or not usage.prompt or warm.tokens < least:
+        return None
+    return usage.cache_read >= least
+
+
+def _held(tokens: int, prompt: int, rule: CacheRule) -> int:
+    """``tokens`` as the provider counts a cached prefix of ``prompt``: whole blocks above its minimum."""
+    tokens = min(tokens, prompt)
+    tokens -= tokens % rule.block
+    return tokens if tokens >= max(1, rule.min_tokens) else 0
+
+
+def _head(
+    warmth: Warmth | None, request: Request, rule: CacheRule, now: float, elsewhere: Head | None
+) -> tuple[int, float, float | None]:
+    """Tokens of the head, the chance that it is warm, and until when.
+
+    Its size is what a cold request of this lane read, else one elsewhere, else the share of tools and system in the
+    characters. It is as fresh as its latest touch anywhere.
+    """
+    own = warmth if warmth is not None and (warmth.tools, warmth.system) == (request.tools, request.system) else None
+    tokens = own.head if own is not None else 0
+    if not tokens and elsewhere is not None:
+        tokens = elsewhere.tokens
+    if not tokens and own is not None and own.chars:
+        tokens = min(_kept(own, rule), own.prompt * own.head_chars // own.chars)
+    touches = [(t.touched, t.ttl_s) for t in (own, elsewhere) if t is not None]
+    if not tokens or not touches:
+        return 0, 0.0, None
+    p, until = max((_alive(max(0.0, now - touched), ttl_s, rule), touched + ttl_s) for touched, ttl_s in touches)
+    return tokens, p * rule.p_head, until if rule.explicit and p > 0.0 else None
+
+
+def _kept(warmth: Warmth, rule: CacheRule) -> int:
+    """Tokens that the provider kept: those it billed as read or written, or all, where it caches without billing writes."""
+    return warmth.cached if rule.explicit or warmth.written else warmth.prompt
 
 
 def _alive(age: float, ttl_s: int, rule: CacheRule) -> float:
@@ -154,24 +321,26 @@ def _alive(age: float, ttl_s: int, rule: CacheRule) -> float:
         return 1.0
     if rule.explicit or rule.half_life_s <= 0:
         return 0.0
-    return float(0.5 ** ((age - ttl_s) / rule.half_life_s))
+    return rule.p_hit * float(0.5 ** ((age - ttl_s) / rule.half_life_s))
 
 
-def _shared(warmth: Warmth, request: Request, rule: CacheRule) -> int:
-    """Tokens of the common prefix that the provider can find again.
+def _shared(warmth: Warmth, request: Request, rule: CacheRule | None) -> int:
+    """Tokens of the common prefix that the provider can find again (``rule`` None: without its limits).
 
     Other tools lose everything. So does another system text: what tools alone hold is unknown, and clients put their
-    marks after both. Where the history differs, billed tokens are shared out by characters. Past the look-back of a
-    marked cache only the mark on the system text is found.
+    marks after both. Where the history differs, billed tokens are shared out by characters. 0 where only the head is left:
+    nothing in common, or what is common lies past the look-back of a marked cache.
     """
     if warmth.tools != request.tools or warmth.system != request.system:
         return 0
-    held = warmth.cached if rule.explicit or warmth.written else warmth.prompt
     same = common(warmth.messages, request.messages)
-    if rule.lookback and len(request.messages) - same > rule.lookback:
-        same = 0
-    if same == len(warmth.messages) or not warmth.chars:
+    if rule is not None and rule.lookback and len(request.messages) - same > rule.lookback:
+        return 0
+    held = warmth.cached if rule is None else _kept(warmth, rule)
+    if same == len(warmth.messages):
         return held
+    if not same or not warmth.chars:
+        return 0
     chars = warmth.head_chars + sum(message.chars for message in warmth.messages[:same])
     return min(held, warmth.prompt * chars // warmth.chars)
 
@@ -187,25 +356,28 @@ def prompt_tokens(
     *,
     prior: float = CHARS_PER_TOKEN,
     before: int | None = None,
+    chars: int | None = None,
 ) -> int:
     """Prompt tokens of ``request`` on ``model``: what was billed last plus the new characters; never a tokenizer.
 
     ``kept``: leading messages shared with the lane's last request, which had ``before`` messages and was billed ``last``
     on ``last_model``. ``chars_per_token``: learned per model; ``prior`` where it has none. ``factor``: tokens of ``model``
     per token of ``last_model``. The answer that was billed last is the first new assistant message: its output tokens
-    count, not its characters. A fork (fewer kept than ``before``) and a first request go by characters alone.
+    count, not its characters, unless they are only a lower bound. A fork (fewer kept than ``before``) and a first request go by characters alone. ``chars``:
+    ``request.chars`` where the caller has added them up already.
     """
+    chars = request.chars if chars is None else chars
     if last is None or last_model is None or not kept or not last.prompt:
-        return max(1, round(request.chars / chars_per_token.get(model, prior)))
+        return max(1, round(chars / chars_per_token.get(model, prior)))
     ratio = chars_per_token.get(last_model, prior * factor if last_model != model else prior)
     new = request.messages[kept:]
     if before is not None and kept < before:
-        tokens = min(float(last.prompt), (request.chars - sum(m.chars for m in new)) / ratio)
+        tokens = min(float(last.prompt), (chars - sum(m.chars for m in new)) / ratio)
     else:
         tokens = float(last.prompt)
     answered = before is not None and kept < before
     for message in new:
-        if message.role == "assistant" and not answered:
+        if message.role == "assistant" and not answered and last.complete:
             answered = True
             tokens += last.output + (last.reasoning if "thinking" in message.facts else 0)
         else:
@@ -213,13 +385,36 @@ def prompt_tokens(
     return max(1, round(tokens * (factor if last_model != model else 1.0)))
 
 
-def learn_ratio(ratio: float | None, chars: int, tokens: int, prior: float = CHARS_PER_TOKEN) -> float:
+def learn_ratio(
+    ratio: float | None, chars: int, tokens: int, prior: float = CHARS_PER_TOKEN, weight: float = RATIO_TOKENS
+) -> float:
     """Characters per token after seeing ``chars`` billed as ``tokens``.
 
-    The first whole prompt replaces the prior; later ones move it by half. Kept within 1 to 12, so that one odd bill (an
-    image, a redacted block) cannot spoil it; a bill of no tokens teaches nothing.
+    The first bill replaces the prior as far as its size goes, and so do later ones: ``weight`` is what the ratio before is
+    worth in tokens. Kept within 1 to 12, so that one odd bill (an image, a redacted block) cannot spoil it; a bill of no
+    tokens teaches nothing.
     """
+    before = prior if ratio is None else ratio
     if chars <= 0 or tokens <= 0:
-        return prior if ratio is None else ratio
+        return before
     seen = min(12.0, max(1.0, chars / tokens))
-    return seen if ratio is None else ratio + 0.5 * (seen - ratio)
+    return (before * weight + seen * tokens) / (weight + tokens)
+
+
+def new_text(request: Request, kept: int, last: Usage | None, before: int, usage: Usage) -> tuple[int, int] | None:
+    """Characters and tokens that ``request`` added to what was billed last; None where the bills do not tell them apart.
+
+    ``kept``, ``before``, ``last`` as for ``prompt_tokens``; ``usage``: what this request was billed. The answer between them
+    is left out where its tokens are known.
+    """
+    if last is None or not last.prompt or not kept or kept < before:
+        return None
+    chars, tokens = 0, usage.prompt - last.prompt
+    answered = not last.complete
+    for message in request.messages[kept:]:
+        if message.role == "assistant" and not answered:
+            answered = True
+            tokens -= last.output + (last.reasoning if "thinking" in message.facts else 0)
+        else:
+            chars += message.chars
+    return (chars, tokens) if chars and tokens > 0 else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pointsman.core import cache, pricing
-from pointsman.core.book import Book, Speed
+from pointsman.core.book import Book
 from pointsman.core.capability import p_success
 from pointsman.core.guardrails import veto
 from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, REQUESTS_PER_TURN, Odds, Policy, cost_to_go
 from pointsman.core.session import Lane, Session
+from pointsman.core.targets import Target
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Place, Request
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
@@ -22,7 +23,12 @@ LAPSE = ((FIVE_MINUTES, 0.26), (HOUR, 0.028))
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all candidates of one request share. ``new_share``: share of the prompt that this request adds, by characters."""
+    """What all candidates of one request share.
+
+    ``new_share``: share of the prompt that this request adds, by characters; ``chars``: its size; ``moment``: when it is made.
+    ``current``: the config that holds the lane's cache: what ran last, or the asked one at the start.
+    ``refused``: configs that this upstream refused, for this lane's history or altogether.
+    """
 
     request: Request
     session: Session
@@ -34,11 +40,10 @@ class Setting:
     now: float
     belief: Belief
     new_share: float
-
-    @property
-    def current(self) -> Config:
-        """The config that holds the lane's cache: what ran last, or the asked one at the start."""
-        return self.lane.current if self.lane and self.lane.requests else self.asked
+    chars: int
+    moment: cache.Moment
+    current: Config
+    refused: Mapping[Config, str]
 
 
 def setting(
@@ -53,9 +58,13 @@ def setting(
 ) -> Setting:
     """Gather the shared facts once per request."""
     lane = session.lanes.get(place.lane)
-    added = sum(message.chars for message in request.messages[place.kept :])
-    share = added / max(1, request.chars) if lane and lane.requests and place.kept else 1.0
-    return Setting(request, session, lane, place, book, policy, asked, now, belief, share)
+    new = request.messages[place.kept :]
+    chars = request.chars
+    share = sum(message.chars for message in new) / max(1, chars) if lane and lane.requests and place.kept else 1.0
+    moment = cache.moment_of(new, place.new_turn)
+    current = lane.current if lane and lane.requests else asked
+    refused = {**session.refused, **lane.refused} if lane else session.refused
+    return Setting(request, session, lane, place, book, policy, asked, now, belief, share, chars, moment, current, refused)
 
 
 def rungs(asked: str, book: Book, policy: Policy) -> tuple[str, ...]:
@@ -69,60 +78,63 @@ def rungs(asked: str, book: Book, policy: Policy) -> tuple[str, ...]:
     return ladder[max(0, i - 1) : i + 2]
 
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Effort names of all vendors, weakest first (notes/cache.md 3.1, 3.2)."""
-
-
 def with_effort(model: str, effort: str | None, book: Book) -> Config:
     """The config of ``model`` at the asked effort, else the nearest lower one it knows, else its lowest."""
-    known = book.target(model).efforts
-    if effort is None or not known:
-        return Config(model)
-    if effort in known or effort not in EFFORTS:
-        return Config(model, effort if effort in known else None)
-    lower = [name for name in EFFORTS[: EFFORTS.index(effort)] if name in known]
-    return Config(model, lower[-1] if lower else min(known, key=_effort_rank))
+    return Config(model, book.target(model).nearest_effort(effort))
 
 
-def _effort_rank(name: str) -> int:
-    return EFFORTS.index(name) if name in EFFORTS else len(EFFORTS)
+def price(config: Config, at: Setting, prompt: int | None = None) -> Candidate:
+    """One candidate row; a config without a price comes back vetoed as unpriced, never as free.
 
-
-def wait_s(speed: Speed, cold_tokens: int, output_tokens: int) -> float:
-    """Seconds to the end of an answer: first token, cold prefill, output (priors until the ledger knows better)."""
-    return speed.ttft_s_warm + speed.ttft_s_per_ktoken_cold * cold_tokens / 1000.0 + output_tokens / speed.output_tps
-
-
-def price(config: Config, at: Setting) -> Candidate:
-    """One candidate row; a config without a price comes back vetoed as unpriced, never as free."""
-    if not at.book.has(config.model):
-        return Candidate(config.model, config.effort, veto="no price is known")
-    lane, request, book = at.lane, at.request, at.book
-    card, rule = book.card(config.model), book.rule(config.model)
-    prompt = _prompt(config.model, at)
-    rates = card.at(prompt, at.now, speed=request.speed, tier=request.tier)
+    ``prompt``: its prompt tokens where they are known (a replay), else they are estimated.
+    """
+    book, model = at.book, config.model
+    if not book.has(model):
+        return Candidate(model, config.effort, veto="no price is known")
+    request, rule, target = at.request, book.rule(model), book.target(model)
+    prompt = _prompt(model, at) if prompt is None else prompt
+    rates = book.card(model).at(prompt, at.now, request.speed, request.tier)
     ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
-    caches = request.ttl_s is not None if rule.explicit else True
-    held = lane.warm.get(config) if lane else None
-    warm = cache.predict(held, request, prompt, rule, at.now, at.place.new_turn)
-    read = warm.tokens if warm.p >= 0.5 else 0
-    writes = prompt - read if caches and (rule.explicit or rates.cache_write) and prompt >= rule.min_tokens else 0
+    caches = prompt >= rule.min_tokens and (request.ttl_s is not None or not rule.explicit)
+    warm = warmth(config, at, prompt)
+    read = warm.likely
+    writes = prompt - read if caches and (rule.explicit or rates.cache_write) else 0
     context = round(prompt * (1.0 - at.new_share))
-    speed = book.speed(config.model)
-    theta, theta_sd, _ = book.ability(config.model)
-    run = rates.cache_read * prompt + rates.write(ttl_s) * NEW_TOKENS + rates.output * OUTPUT_TOKENS
+    speed = at.session.learned.speed(model, book.speed(model))
+    theta, theta_sd, _ = book.ability(model)
+    output = rates.output * OUTPUT_TOKENS
     return Candidate(
-        model=config.model, effort=config.effort, prompt=prompt, fresh=prompt - read - writes, cache_read=read,
-        cache_write=writes, p_warm=warm.p, warm_until=warm.until, rates=rates, run_usd=run,
-        input_usd=pricing.expected_input(rates, ttl_s, prompt, warm.tokens, warm.p, caches),
-        output_usd=rates.output * OUTPUT_TOKENS,
-        toll_usd=pricing.toll(rates, ttl_s, context, min(context, round(warm.tokens * warm.p))) if caches else 0.0,
-        fail=1.0 - p_success(at.belief, theta, theta_sd, handover=config.model != at.current.model and bool(lane)),
-        wait_s=wait_s(speed, prompt - read, OUTPUT_TOKENS),
-        veto=veto(
-            config, at.asked, request, book.target(config.model), book.vendor(config.model), lane, at.policy, prompt
-        ),
+        model, config.effort, prompt, prompt - read - writes, read, writes, warm.p,
+        input_usd=pricing.expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches),
+        output_usd=output,
+        run_usd=rates.cache_read * prompt + rates.write(ttl_s) * NEW_TOKENS + output,
+        toll_usd=pricing.toll(rates, ttl_s, context, min(context, round(warm.expected))) if caches else 0.0,
+        fail=1.0 - p_success(at.belief, theta, theta_sd, handover=model != at.current.model and bool(at.lane)),
+        wait_s=speed.wait(prompt - read, OUTPUT_TOKENS),
+        warm_until=warm.until,
+        veto=veto(config, at.asked, request, target, book.vendor(model), at.refused, at.policy, prompt),
+        rates=rates,
     )  # fmt: skip
+
+
+def warmth(config: Config, at: Setting, prompt: int) -> cache.Warm:
+    """What ``config``'s provider will read of this request's ``prompt`` tokens; prefix and head, each with its chance."""
+    learned, rule = at.session.learned, at.book.rule(config.model)
+    return cache.predict(
+        held(at.lane, config, at.book.target(config.model)), at.request, prompt, rule, at.now, at.moment,
+        seen=learned.seen.get(rule.provider, cache.NOTHING_SEEN), elsewhere=learned.head(at.request, config.model),
+    )  # fmt: skip
+
+
+def held(lane: Lane | None, config: Config, target: Target) -> cache.Warmth | None:
+    """What the provider holds for ``config``: where effort changes inside the history, every effort shares one cache."""
+    if lane is None:
+        return None
+    found = lane.warm.get(config)
+    if target.effort_messages and len(lane.warm) > (found is not None):
+        same = (warmth for other, warmth in lane.warm.items() if other.model == config.model)
+        return max(same, key=lambda warmth: warmth.touched, default=None)
+    return found
 
 
 def _prompt(model: str, at: Setting) -> int:
@@ -132,7 +144,10 @@ def _prompt(model: str, at: Setting) -> int:
     factor = at.book.token_factor(last_model, model) if last_model else 1.0
     ratios = lane.chars_per_token if lane else {}
     before = len(lane.messages) if lane else None
-    return cache.prompt_tokens(at.request, at.place.kept, last, last_model, model, ratios, factor, before=before)
+    return cache.prompt_tokens(
+        at.request, at.place.kept, last, last_model, model, ratios, factor,
+        prior=at.book.chars_per_token(model), before=before, chars=at.chars,
+    )  # fmt: skip
 
 
 def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:

@@ -174,9 +174,11 @@ def _by_side(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -
     if not at.policy.side:
         rule = Rule("side = false", at.policy.origin("side"))
         return Answer(at.asked, "stay", "asked", rules=(rule,)), "housekeeping stays where it was asked"
+    if not at.policy.pool and not at.book.ladder(at.asked.model):
+        return Answer(at.asked, "stay", "no_ladder"), f"{at.asked.model}: nothing to compare with"
     fit = [r for r in rows if r.veto is None and r.input_usd is not None and r.output_usd is not None]
-    if len(rows) < 2 or not fit:
-        return Answer(at.asked, "stay", "no_ladder" if len(rows) < 2 else "unpriced"), "nothing cheaper is known"
+    if not fit:
+        return Answer(at.asked, "stay", "unpriced"), "nothing here has a price"
     best = min(fit, key=lambda r: (r.input_usd or 0.0) + (r.output_usd or 0.0))
     action: Action = "stay" if best.config == at.asked else "switch"
     return Answer(best.config, action, "side"), f"cheapest that can do it: {best.config}"

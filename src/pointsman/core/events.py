@@ -67,7 +67,7 @@ class Finished:
     ``usage`` is what the provider billed (None: it said nothing); ``asked_usage`` what the asked model would have used,
     modelled, or None where it is the model that ran. ``rates``/``asked_rates``: USD per token in force. Times are epoch
     seconds; ``first_byte`` None: no byte came. ``ttl_s``: how long the provider keeps what this request wrote or read.
-    ``resent``: our change was refused and the original went to the asked model.
+    ``resent``: our change was refused, with the status ``refused``, and the original went to the asked model.
     """
 
     ts: float
@@ -87,6 +87,7 @@ class Finished:
     card_version: str = ""
     ttl_s: int | None = None
     resent: bool = False
+    refused: int | None = None
     error: str | None = None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pointsman.core.policy import Policy
-from pointsman.core.session import Lane
 from pointsman.core.targets import Target
 from pointsman.core.types import Config, Protocol, Request
 
@@ -17,18 +18,19 @@ def veto(
     request: Request,
     target: Target,
     vendor: str,
-    lane: Lane | None,
+    refused: Mapping[Config, str],
     policy: Policy,
     prompt: int,
 ) -> str | None:
     """Why ``config`` cannot serve this request, or None. The asked model is never vetoed: it is the user's own choice.
 
-    ``vendor``: whose model it is. ``prompt``: estimated size in the target's own tokens.
+    ``vendor``: whose model it is. ``refused``: what this upstream would not take, and how it said so. ``prompt``:
+    estimated size in the target's own tokens.
     """
     if config == asked:
         return None
-    if lane is not None and config in lane.refused:
-        return lane.refused[config]
+    if config in refused:
+        return refused[config]
     if config.model in policy.deny:
         return f"denied in {policy.origin('deny')}"
     if policy.allow and config.model not in policy.allow:

@@ -47,8 +47,10 @@ class Index:
             session = sessions.get(name)
             if session is None:
                 continue
-            length = max((common(lane.messages, request.messages) for lane in session.lanes.values()), default=0)
-            if _spoken(request.messages[:length]) and (best is None or (length, session.seen) > best[:2]):
+            lanes = session.lanes.values()
+            length = max((common(lane.messages, request.messages) for lane in lanes), default=0)
+            known = _spoken(request.messages[:length]) or any(_carries(request, lane) for lane in lanes)
+            if known and (best is None or (length, session.seen) > best[:2]):
                 best = (length, session.seen, name)
         return best[2] if best else None
 
@@ -131,10 +133,6 @@ def _first(
     )  # fmt: skip
 
 
-HEAD = 4
-"""Messages at the start of a history among which a summary stands."""
-
-
 def _spoken(messages: Iterable[Message]) -> bool:
     """Whether a shared start holds more than the client's own opening (system text, reminders)."""
     return any(message.kind in ("prompt", "assistant", "tool_result") for message in messages)
@@ -162,6 +160,8 @@ def _lane_by_history(request: Request, session: Session) -> tuple[str, LaneKind,
         if n > length and _spoken(request.messages[:n]):
             best, length = lane, n
     if best is None:
+        best = next((lane for lane in lanes if _carries(request, lane)), None)
+    if best is None:
         best = next((lane for lane in lanes if (lane.system, lane.tools) == (request.system, request.tools)), None)
     if best is None and request.purpose == "count":
         best = session.lanes["main"]
@@ -173,10 +173,10 @@ def _lane_by_history(request: Request, session: Session) -> tuple[str, LaneKind,
 def _relation(request: Request, session: Session, lane: Lane, kept: int, now: float) -> Relation:
     if request.body_hash and request.body_hash == lane.last_body and kept == len(lane.messages) == len(request.messages):
         return "retry"
-    if _continued(request.messages) and not _continued(lane.messages[:kept]):
+    if _summarised(request.messages[kept:], lane):
         return "compacted"
     if not _spoken(request.messages[:kept]):
-        return "new"
+        return "fork" if _carries(request, lane) else "new"
     if kept < len(lane.messages) - REWRITTEN_TAIL:
         return "fork"
     if (request.run and session.run and request.run != session.run) or now - lane.last_start > TASK_GAP_S:
@@ -184,9 +184,16 @@ def _relation(request: Request, session: Session, lane: Lane, kept: int, now: fl
     return "continue"
 
 
-def _continued(messages: tuple[Message, ...]) -> bool:
-    """Whether a history begins from a summary: it stands at its head, beside the client's own reminders."""
-    return any("continued" in message.facts for message in messages[:HEAD])
+def _summarised(added: tuple[Message, ...], lane: Lane) -> bool:
+    """Whether the added messages hold a summary of the history that the lane has not seen."""
+    summaries = {message.hash for message in added if "continued" in message.facts}
+    return bool(summaries) and not summaries <= {message.hash for message in lane.messages}
+
+
+def _carries(request: Request, lane: Lane) -> bool:
+    """Whether a request repeats the lane's last prompt somewhere: aider moves its history in front of its file messages."""
+    last = next((message.hash for message in reversed(lane.messages) if message.kind == "prompt"), None)
+    return last is not None and len(request.messages) > 1 and any(message.hash == last for message in request.messages)
 
 
 def _new_turn(request: Request, lane: Lane, kept: int, relation: Relation) -> bool:

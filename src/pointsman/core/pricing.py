@@ -150,8 +150,10 @@ def round_trip(toll_there: float, toll_here: float, back: float) -> float:
     return toll_there - toll_here + back
 
 
-def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: int, p_warm: float, caches: bool) -> float:
+def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: float, p_warm: float, caches: bool) -> float:
     """Expected USD of the prompt: its warm prefix is read with probability ``p_warm``, the rest written (or fresh).
+
+    ``warm`` tokens with ``p_warm`` 1 may be an average already (``cache.Warm.reckoned``).
 
     ``caches``: whether this request writes a cache at all (a mark, or a provider that caches by itself).
     """

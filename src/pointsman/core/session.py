@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pointsman.core import cache
+from pointsman.core.book import Book
 from pointsman.core.events import Event, Finished, Marked, Pinned, PinScope, Routed, Signalled, Unpinned
+from pointsman.core.learned import NOTHING, Learned, after
 from pointsman.core.types import FIVE_MINUTES, Belief, Config, Decision, LaneKind, Message, Request, Usage
 
 
@@ -27,12 +29,14 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A request that was routed and has not finished."""
+    """A request that was routed and has not finished. ``before``: messages of the lane's last request."""
 
     lane: str
     request: Request
     decision: Decision
     started: float
+    before: int = 0
+    upstream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class Lane:
 class Session:
     """One conversation of a client: its lanes, its pin, its requests under way.
 
-    ``signals``: the latest (time, kind) pairs; ``failed``: the configs whose work a check refused in this task.
+    ``refused``: configs that this upstream does not serve, laid in for one decision. ``signals``: the latest (time, kind)
+    pairs; ``failed``: the configs whose work a check refused in this task.
     """
 
     id: str
@@ -96,9 +101,11 @@ class Session:
     pin: Pin | None = None
     lanes: Mapping[str, Lane] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)
+    refused: Mapping[Config, str] = field(default_factory=dict)
     signals: tuple[tuple[float, str], ...] = ()
     failed: tuple[Config, ...] = ()
     marks: Mapping[int, str] = field(default_factory=dict)
+    learned: Learned = NOTHING
 
 
 SIGNALS_KEPT = 32
@@ -151,7 +158,7 @@ def _routed(session: Session | None, event: Routed) -> Session:
     old = session.lanes.get(place.lane) or Lane(place.lane, place.kind, place.parent)
     messages = old.messages[: event.kept] + request.messages
     full = replace(request, messages=messages)
-    pending = Pending(place.lane, full, event.decision, event.ts)
+    pending = Pending(place.lane, full, event.decision, event.ts, event.upstream, len(old.messages))
     pin = session.pin
     if pin is not None and pin.turn is None and place.kind == "main" and event.decision.reason == "pin":
         pin = replace(pin, turn=place.turn, task=place.task)
@@ -192,13 +199,23 @@ def _finished(session: Session, event: Finished) -> Session:
     return replace(session, pending=rest, lanes={**session.lanes, lane.id: lane}, seen=max(session.seen, event.ts))
 
 
+def taught(learned: Learned, session: Session, event: Finished, book: Book) -> Learned:
+    """``learned`` after ``event``, which ``session`` has not seen yet."""
+    pending = session.pending.get(event.id)
+    if pending is None:
+        return learned
+    lane = session.lanes[pending.lane]
+    held = lane.warm.get(event.served) if event.served else None
+    return after(learned, pending.request, pending.decision.place, held, event, book)
+
+
 def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
     """Warmth and ratios re-anchor on what was billed; a refused change is remembered against its config."""
     served = event.served or pending.decision.chosen
     newest = lane.last_id == event.id
     refused = lane.refused
     if event.resent:
-        refused = {**refused, pending.decision.chosen: f"the provider refused it ({event.error or event.status})"}
+        refused = {**refused, pending.decision.chosen: f"the provider refused it ({event.refused or event.status})"}
     if newest:
         lane = replace(lane, last_status=event.status, last_stop=event.stop, last_end=event.ended, current=served)
     lane = replace(lane, refused=refused)
@@ -211,9 +228,20 @@ def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
         shadow = touched
     else:
         shadow = cache.touch(lane.shadow, request, event.asked_usage, started, ttl_s)
-    ratio = cache.learn_ratio(lane.chars_per_token.get(served.model), request.chars, usage.prompt)
+    ratio = _ratio(lane, pending, served, usage)
     return replace(
         lane, warm={**lane.warm, served: touched}, shadow=shadow,
         last_usage=usage if newest else lane.last_usage, last_model=served.model if newest else lane.last_model,
         chars_per_token={**lane.chars_per_token, served.model: ratio},
     )  # fmt: skip
+
+
+def _ratio(lane: Lane, pending: Pending, served: Config, usage: Usage) -> float:
+    """Characters per token of the lane's text on the served model: what was added, or the whole prompt at the start."""
+    request, old = pending.request, lane.chars_per_token.get(served.model)
+    kept = pending.decision.place.kept
+    if lane.last_model == served.model:
+        found = cache.new_text(request, kept, lane.last_usage, pending.before, usage)
+        if found is not None:
+            return cache.learn_ratio(old, *found)
+    return cache.learn_ratio(None, request.chars, usage.prompt) if old is None else old

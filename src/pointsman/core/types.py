@@ -95,6 +95,7 @@ Fact = Literal[
     "tests_failed",  # a tool result that reports failing tests
     "tests_passed",  # a tool result that reports passing tests
     "interrupt",  # the user broke off the previous answer
+    "command",  # a slash command of the client
     "plan_mode",  # the client is in plan mode
     "continued",  # the history was replaced by a summary
     "summarise",  # the client asks for that summary

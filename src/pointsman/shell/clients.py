@@ -166,7 +166,18 @@ def wrap(client: str, base_url: str, argv: Sequence[str], env: Mapping[str, str]
     when it has one. Raises SettingsError when this client cannot be wrapped from outside.
     """
     launch = Launch(base_url.rstrip("/"), tuple(argv), env, cwd or Path.cwd(), interactive, upstream)
-    return identify(argv, client).wrap(launch)
+    wrapped = identify(argv, client).wrap(launch)
+    return replace(wrapped, env=_direct(wrapped.env))
+
+
+def _direct(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which a proxy of the user's is not asked for this machine; the gateway asks it for the rest."""
+    found = dict(env)
+    if any(found.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
+        for name in ("NO_PROXY", "no_proxy"):
+            hosts = [host.strip() for host in found.get(name, "").split(",") if host.strip()]
+            found[name] = ",".join([*hosts, *(host for host in ("127.0.0.1", "localhost") if host not in hosts)])
+    return found
 
 
 def environment(client: str, base_url: str, argv: Sequence[str], env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

@@ -20,7 +20,7 @@ from pointsman.core.cache import CHARS_PER_TOKEN
 from pointsman.core.decide import decide
 from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session, evolve
+from pointsman.core.session import Session, evolve, taught
 from pointsman.core.types import Message, Request
 from pointsman.shell import history_claude, history_codex, history_recording, history_traces
 from pointsman.shell.transcript import Call, Piece, Transcript, lines
@@ -118,7 +118,8 @@ def events(transcript: Transcript, book: Book) -> Iterator[Event]:
         routed = Routed(call.start, session.id, decision.id, replace(request, messages=request.messages[kept:]), kept, decision)
         session = evolve(session, routed) or session
         finished = _finished(call, decision.id, session, request, routed, book)
-        session = evolve(session, finished) or session
+        learned = taught(session.learned, session, finished, book)
+        session = replace(evolve(session, finished) or session, learned=learned)
         talk.answered(call)
         yield routed
         yield finished

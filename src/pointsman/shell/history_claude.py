@@ -15,7 +15,18 @@ from typing import Any
 
 from pointsman.core.events import Stop
 from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, MessageKind, Usage
-from pointsman.shell.transcript import Call, Piece, Transcript, digest, estimate_output, objects, seconds, tokens
+from pointsman.shell.transcript import (
+    UNREADABLE,
+    Call,
+    Piece,
+    Transcript,
+    digest,
+    estimate_output,
+    objects,
+    seconds,
+    tokens,
+    word,
+)
 
 SYNTHETIC = "<synthetic>"
 """The model name of messages that the client made itself (API errors shown as answers): nobody billed them."""
@@ -73,9 +84,9 @@ def read(path: Path) -> Transcript:
     for number, row in objects(path, out.troubles):
         try:
             if first and row.get("sessionId"):
-                out.session, out.cwd, first = str(row["sessionId"]), row.get("cwd"), False
+                out.session, out.cwd, first = str(row["sessionId"]), word(row.get("cwd")), False
             _line(reader, row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             out.troubles.append(f"{path}:{number}: skipped, not a line of a Claude Code transcript: {error!r}")
     for call in reader.calls.values():
         _settle(call, reader.counts.get(call.id, []))
@@ -218,13 +229,13 @@ def _chars(block: dict[str, Any]) -> int:
     """Visible characters of a content block; an image or a signature counts nothing."""
     kind = block.get("type")
     if kind == "tool_use":
-        return len(str(block.get("name"))) + len(json.dumps(block.get("input"), ensure_ascii=False))
+        return len(str(block.get("name"))) + length(json.dumps(block.get("input"), ensure_ascii=False))
     if kind == "tool_result":
         content = block.get("content")
         if isinstance(content, list):
             return sum(_chars(item) for item in content if isinstance(item, dict))
-        return len(str(content or ""))
-    return len(str(block.get("text") or block.get("thinking") or ""))
+        return length(str(content or ""))
+    return length(str(block.get("text") or block.get("thinking") or ""))
 
 
 def _text(blocks: Iterable[Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pointsman.core.events import Stop
 from pointsman.core.types import Fact, MessageKind, Usage
-from pointsman.shell.transcript import Call, Piece, Transcript, digest, objects, seconds, tokens
+from pointsman.shell.transcript import UNREADABLE, Call, Piece, Transcript, digest, objects, seconds, tokens, word
 
 SAID = frozenset({"reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call", "tool_search_call"})
 HEARD = frozenset({"function_call_output", "custom_tool_call_output", "tool_search_output", "local_shell_call_output"})
@@ -53,7 +53,7 @@ def read(path: Path) -> Transcript:
         try:
             reader.stamp = seconds(row.get("timestamp")) or reader.stamp
             _line(reader, str(row.get("type")), row.get("payload") or {})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             out.troubles.append(f"{path}:{number}: skipped, not a line of a Codex rollout: {error!r}")
     _close(reader, None, "cut" if reader.billed else None)
     return out
@@ -71,8 +71,8 @@ def _line(reader: _Reader, kind: str, payload: dict[str, Any]) -> None:
     elif kind == "turn_context":
         reader.model = str(payload.get("model") or reader.model)
         settings = (payload.get("collaboration_mode") or {}).get("settings") or {}
-        reader.effort = payload.get("effort") or settings.get("reasoning_effort") or reader.effort
-        reader.turn_id = payload.get("turn_id") or reader.turn_id
+        reader.effort = word(payload.get("effort")) or word(settings.get("reasoning_effort")) or reader.effort
+        reader.turn_id = word(payload.get("turn_id")) or reader.turn_id
     elif kind == "compacted":
         _compacted(reader, payload)
     elif kind == "response_item":
@@ -80,7 +80,7 @@ def _line(reader: _Reader, kind: str, payload: dict[str, Any]) -> None:
     elif what == "token_count":
         _counted(reader, payload.get("info"))
     elif what == "task_started":
-        reader.turn_id = payload.get("turn_id") or reader.turn_id
+        reader.turn_id = word(payload.get("turn_id")) or reader.turn_id
     elif what == "turn_aborted":
         _close(reader, None, "hangup")
         reader.heard.append(Piece("reminder", "user", 1, digest(reader.stamp, "interrupt"), ("interrupt",)))
@@ -94,7 +94,7 @@ def _meta(reader: _Reader, payload: dict[str, Any]) -> None:
     parent = _find(spawn, "parent_thread_id") if spawn is not None else None
     reader.out.session = str(parent or own)
     reader.lane = own if spawn is not None else "main"
-    reader.out.cwd = payload.get("cwd")
+    reader.out.cwd = word(payload.get("cwd"))
     reader.model = str(payload.get("model") or reader.model)
 
 
@@ -203,6 +203,6 @@ def _text(item: dict[str, Any]) -> str:
 def _chars(item: dict[str, Any]) -> int:
     """Visible characters of an item: its text, arguments, input or output."""
     if item.get("type") == "message":
-        return max(1, len(_text(item)))
+        return max(1, length(_text(item)))
     found = next((item[key] for key in ("arguments", "input", "output", "action") if item.get(key) is not None), "")
-    return max(1, len(found) if isinstance(found, str) else len(json.dumps(found, ensure_ascii=False)))
+    return max(1, length(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)))

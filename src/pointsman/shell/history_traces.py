@@ -8,14 +8,15 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, MessageKind, Usage
-from pointsman.shell.transcript import Call, Piece, Transcript, digest, estimate_output, objects, tokens
+from pointsman.shell.transcript import UNREADABLE, Call, Piece, Transcript, digest, estimate_output, objects, tokens
 
 HEARD: dict[str, tuple[MessageKind, tuple[Fact, ...]]] = {
-    "prompt": ("prompt", ()), "command": ("prompt", ()), "tool_result": ("tool_result", ()),
+    "prompt": ("prompt", ()), "command": ("prompt", ("command",)), "tool_result": ("tool_result", ()),
     "interrupt": ("reminder", ("interrupt",)), "notif": ("reminder", ()),
 }
 
@@ -27,7 +28,7 @@ def read(path: Path) -> Iterator[Transcript]:
         out = Transcript(f"{path}:{number}", "claude", "messages", str(row.get("session") or f"trace-{number}"))
         try:
             _session(out, row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             out.troubles.append(f"{path}:{number}: skipped the rest, not a session trace: {error!r}")
         yield out
     if troubles:
@@ -39,6 +40,8 @@ def _session(out: Transcript, row: dict[str, Any]) -> None:
     talk = 0
     for n, event in enumerate(sorted(row["events"], key=lambda e: float(e["t"]))):
         kind, when = event["k"], zero + float(event["t"])
+        if not isfinite(when):
+            raise ValueError(f"event {n} has no time")
         if kind in HEARD:
             means, facts = HEARD[kind]
             if kind == "tool_result" and event.get("err"):

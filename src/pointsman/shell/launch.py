@@ -69,6 +69,8 @@ def run(
         for sentence in later:
             say(sentence)
     with suppress(LedgerError):
+        for sentence in notes(name):
+            say(sentence)
         say(closing(name))
     return code
 
@@ -90,6 +92,16 @@ def closing(run: str, path: Path | None = None) -> str:
     if totals.errors:
         parts.append(f"{totals.errors} refused by the provider")
     return " · ".join(parts)
+
+
+def notes(run: str, path: Path | None = None) -> list[str]:
+    """What the gateway had to tell a person since this run began; its own words went to a log. Raises LedgerError."""
+    from pointsman.shell.reading import reader
+
+    began = "(SELECT min(ts) FROM event WHERE kind = 'RunStarted' AND json_extract(body, '$.run') = ?)"
+    query = f"SELECT DISTINCT json_extract(body, '$.text') FROM event WHERE kind = 'Noted' AND ts >= {began}"
+    with reader(path or ledger_path()) as connection:
+        return [str(row[0]) for row in connection.execute(query, (run,)).fetchall()]
 
 
 def _totals(run: str, path: Path) -> tuple[Totals, bool]:

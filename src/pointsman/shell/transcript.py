@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BufferedReader
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +84,21 @@ class Transcript:
         return sum(call.estimated for call in self.calls)
 
 
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What a line of the wrong shape raises while it is read; such a line is named and skipped."""
+
+
 def digest(*parts: Any) -> int:
     """A 64-bit digest of JSON values."""
     return xxhash.xxh3_64_intdigest(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+_CUT = re.compile(r"\[truncated (\d+) chars\]")
+
+
+def length(text: str) -> int:
+    """Characters of a text, with those that a published transcript says it has cut."""
+    return len(text) + (sum(map(int, _CUT.findall(text))) if "[truncated " in text else 0)
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -112,7 +126,7 @@ def objects(path: Path, troubles: list[str]) -> Iterator[tuple[int, dict[str, An
         for number, line in lines(path):
             try:
                 value = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 troubles.append(f"{path}:{number}: skipped, not JSON: {error}")
                 continue
             if isinstance(value, dict):
@@ -129,7 +143,7 @@ def seconds(stamp: Any) -> float | None:
         return None
     try:
         return datetime.fromisoformat(stamp).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return None
 
 
@@ -138,9 +152,14 @@ def tokens(usage: dict[str, Any], key: str) -> int:
     value = usage.get(key)
     if value is None:
         return 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:
         raise ValueError(f"{key} is {value!r}, not a token count")
     return int(value)
+
+
+def word(value: Any) -> str | None:
+    """``value`` where it is a text with something in it, else None."""
+    return value if isinstance(value, str) and value else None
 
 
 def estimate_output(logged: int, chars: int) -> int:

@@ -51,7 +51,6 @@ LOOK_S = 2.0
 QUIET_S = 60.0
 """Seconds without a request after which a newer session may take the screen over while it follows."""
 
-
 TITLES = (("sessions", "Sessions"), ("turns", "Turns"), ("why", "Why"), ("whatif", "What-if"), ("trend", "Cost per turn"))
 
 
@@ -159,7 +158,7 @@ class Screens(Steering):
     def _tick(self) -> None:
         self._draw()
 
-    @work(thread=True, exclusive=True, group="look")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="look")
     def _look(self, status: Callable[[], view.Status] | None) -> None:
         """Ask for the gateway's status off the screen's thread: it may have to wait for an answer."""
         if status is not None:
@@ -173,7 +172,7 @@ class Screens(Steering):
             self._known = status
             self._draw()
 
-    @work(thread=True, exclusive=True, group="read")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="read")
     def _read_all(self) -> None:
         try:
             timeline, seq = self._feed.whole()
@@ -341,7 +340,7 @@ class Screens(Steering):
         """Back to why."""
         self._show_whatif(False)
 
-    @work(thread=True, exclusive=True, group="whatif")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="whatif")
     def on_what_if_panel_wanted(self, message: WhatIfPanel.Wanted) -> None:
         """Replay off the screen's thread."""
         session = self._session
@@ -356,9 +355,7 @@ class Screens(Steering):
         self.call_from_thread(self._replayed, found)
 
     def _replayed(self, found: WhatIf) -> None:
-        panel = self.query_one("#whatif", WhatIfPanel)
-        if panel.display:
-            panel.present(found)
+        if self.query_one("#whatif", WhatIfPanel).present(found):
             self.query_one("#turns", Turns).differ(frozenset(found.differs))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

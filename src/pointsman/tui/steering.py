@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from textual import work
 from textual.app import App
+from textual.worker import Worker, WorkerState
 
 from pointsman.core.events import Mark, PinScope
 from pointsman.core.rows import SessionRow
@@ -98,10 +99,16 @@ class Steering(App[None]):
             return
         self._do(lambda: self._actions.mark(session, turn.n, held, True))
 
+    def on_worker_state_changed(self, message: Worker.StateChanged) -> None:
+        """An error nobody foresaw, in a worker: it is said, and the screens stay."""
+        error = message.worker.error
+        if message.state is WorkerState.ERROR and error is not None:
+            self.notify(f"An error of ours ({type(error).__name__}): {error}", severity="error", timeout=8)
+
     def _say_no(self, text: str) -> None:
         self.notify(text, severity="warning")
 
-    @work(thread=True, group="do")
+    @work(thread=True, exit_on_error=False, group="do")
     def _do(self, step: Callable[[], str], hint: str = "") -> None:
         """Carry out an action off the screen's thread; its answer, or its refusal, is a toast."""
         try:

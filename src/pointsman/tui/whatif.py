@@ -49,11 +49,13 @@ class WhatIfPanel(Text, can_focus=True):
         self.show([line_of(("replaying …", "dim"))])
         self.post_message(self.Wanted(STOPS[self._stop]))
 
-    def present(self, found: WhatIf) -> None:
-        """Show a replay, unless the slider has moved on."""
-        if found.failure_usd == STOPS[self._stop]:
+    def present(self, found: WhatIf) -> bool:
+        """Show a replay, unless the panel was closed or its slider has moved on; whether it is shown."""
+        wanted = bool(self.display) and found.failure_usd == STOPS[self._stop]
+        if wanted:
             self._found = found
             self._lay_out()
+        return wanted
 
     def on_resize(self) -> None:
         """Lay the lines out for the new width."""

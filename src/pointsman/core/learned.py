@@ -1,0 +1,157 @@
+"""What finished requests have taught about providers: how often a prefix is cold, which heads are warm, how fast models answer.
+
+Theory of operation. One frozen value for all sessions of a user, folded from ``Finished`` events beside the sessions
+themselves, so that a ledger rebuilds it. Counts are kept per provider and cell (``cache.cell``), heads per client, model
+and tools, times per model. Nothing here is a rule: priors stay in data/ and weigh as much as they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from pointsman.core import cache
+from pointsman.core.book import Book, Speed
+from pointsman.core.events import Finished
+from pointsman.core.types import FIVE_MINUTES, Message, Place, Request, Usage
+
+HEADS_KEPT = 64
+"""Heads remembered, the latest touched: a user's clients, models and tool sets."""
+
+WARM_KTOKENS, COLD_KTOKENS = 2.0, 10.0
+"""A first token after at most this many thousand cold tokens times a warm prefix; after at least that many, a cold one."""
+
+PRIOR_REQUESTS = 5.0
+"""Requests that the prior of a time is worth."""
+
+HeadKey = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Sums over the timed requests of one model: seconds and how many of them, per part of an answer."""
+
+    warm_n: int = 0
+    warm_s: float = 0.0
+    cold_n: int = 0
+    cold_s: float = 0.0
+    cold_ktokens: float = 0.0
+    output_n: int = 0
+    output_s: float = 0.0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """``seen``: (warm, cold) counts per provider and cell; ``heads`` per (client, model, tools); ``times`` per model."""
+
+    seen: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+    heads: Mapping[HeadKey, cache.Head] = field(default_factory=dict)
+    times: Mapping[str, Times] = field(default_factory=dict)
+
+    def head(self, request: Request, model: str) -> cache.Head | None:
+        """The head that other lanes and sessions of this client have left warm on ``model``, or None."""
+        return self.heads.get((request.client, model, request.tools))
+
+    def speed(self, model: str, prior: Speed) -> Speed:
+        """How fast ``model`` answers: ``prior``, moved by what was timed; the source says how often."""
+        times = self.times.get(model)
+        if times is None:
+            return prior
+        warm = _mean(prior.ttft_s_warm, times.warm_s, times.warm_n)
+        extra = max(0.0, times.cold_s - warm * times.cold_n)
+        mean_k = times.cold_ktokens / times.cold_n if times.cold_n else 0.0
+        cold = (
+            (prior.ttft_s_per_ktoken_cold * PRIOR_REQUESTS * mean_k + extra) / (PRIOR_REQUESTS * mean_k + times.cold_ktokens)
+            if mean_k else prior.ttft_s_per_ktoken_cold
+        )  # fmt: skip
+        mean_tokens = times.output_tokens / times.output_n if times.output_n else 0.0
+        tokens = PRIOR_REQUESTS * mean_tokens + times.output_tokens
+        seconds = PRIOR_REQUESTS * mean_tokens / prior.output_tps + times.output_s
+        said = f"{times.warm_n + times.cold_n} first tokens and {times.output_n} answers timed here; prior: {prior.source}"
+        return Speed(warm, cold, tokens / seconds if seconds > 0 else prior.output_tps, said)
+
+
+NOTHING = Learned()
+
+
+def _mean(prior: float, total: float, n: int) -> float:
+    return (prior * PRIOR_REQUESTS + total) / (PRIOR_REQUESTS + n)
+
+
+def after(
+    learned: Learned, request: Request, place: Place, held: cache.Warmth | None, event: Finished, book: Book
+) -> Learned:
+    """``learned`` after ``event`` ended ``request``, whose config held ``held`` when it was decided.
+
+    ``request.messages`` is the full list. Errors and bills of nothing teach nothing.
+    """
+    usage, served = event.usage, event.served
+    if usage is None or served is None or usage.prompt <= 0 or event.status >= 400:
+        return learned
+    learned = replace(
+        learned,
+        heads=_heads(learned.heads, request, served.model, held, event, usage),
+        times=_timed(learned.times, served.model, event, usage),
+    )
+    if held is None:
+        return learned
+    rule = book.rule(served.model)
+    moment = cache.moment_of(_new(request, place), place.new_turn)
+    warm = cache.predict(held, request, usage.prompt, rule, event.started, moment)
+    hit = cache.was_warm(warm, held.prompt, usage)
+    if hit is None or warm.cell is None:
+        return learned
+    return replace(learned, seen=_counted(learned.seen, rule.provider, warm.cell, hit))
+
+
+def _new(request: Request, place: Place) -> tuple[Message, ...]:
+    return request.messages[place.kept :]
+
+
+def _counted(
+    seen: Mapping[str, Mapping[str, tuple[int, int]]], provider: str, where: str, hit: bool
+) -> Mapping[str, Mapping[str, tuple[int, int]]]:
+    mine = seen.get(provider, {})
+    warm, cold = mine.get(where, (0, 0))
+    return {**seen, provider: {**mine, where: (warm + hit, cold + (not hit))}}
+
+
+def _heads(
+    heads: Mapping[HeadKey, cache.Head], request: Request, model: str, held: cache.Warmth | None, event: Finished, usage: Usage
+) -> Mapping[HeadKey, cache.Head]:
+    """A request that read or wrote touches its head; a first or cold one says how long the head is."""
+    key = (request.client, model, request.tools)
+    old = heads.get(key)
+    ttl_s = event.ttl_s or FIVE_MINUTES
+    tokens = cache.head_read(held, request, usage) or (old.tokens if old else 0)
+    if not tokens or not usage.cache_read + usage.written:
+        return heads
+    if old is not None and old.touched + old.ttl_s > event.started + ttl_s:
+        return heads
+    kept = heads
+    if old is None and len(heads) >= HEADS_KEPT:
+        oldest = min(heads, key=lambda name: heads[name].touched)
+        kept = {name: head for name, head in heads.items() if name != oldest}
+    return {**kept, key: cache.Head(tokens, event.started, ttl_s)}
+
+
+def _timed(times: Mapping[str, Times], model: str, event: Finished, usage: Usage) -> Mapping[str, Times]:
+    """Time a finished answer; one without a first byte, that was cut, or whose clock jumped back teaches nothing."""
+    first = event.first_byte
+    if first is None or first < event.started or event.ended < first or not usage.complete:
+        return times
+    old = times.get(model, Times())
+    waited, cold = first - event.started, (usage.prompt - usage.cache_read) / 1000.0
+    if cold <= WARM_KTOKENS:
+        old = replace(old, warm_n=old.warm_n + 1, warm_s=old.warm_s + waited)
+    elif cold >= COLD_KTOKENS:
+        old = replace(
+            old, cold_n=old.cold_n + 1, cold_s=old.cold_s + waited, cold_ktokens=old.cold_ktokens + cold
+        )  # fmt: skip
+    said = usage.output + usage.reasoning
+    if event.ended > first and said >= 20:
+        old = replace(
+            old, output_n=old.output_n + 1, output_s=old.output_s + event.ended - first, output_tokens=old.output_tokens + said
+        )  # fmt: skip
+    return {**times, model: old}
