@@ -52,12 +52,12 @@ def test_uncertified_means_the_asked_model(play: Play) -> None:
 def test_a_pin_holds_until_it_is_taken_back(play: Play) -> None:
     play >> turn() << stay("sonnet") >> pin("opus") >> turn() << switch("opus", because="pin")
     play >> tests_red() << stay("opus", because="pin") >> turn() << stay("opus", because="pin")
-    play >> unpin() >> turn() << stay("sonnet", because="asked")
+    play >> unpin() >> turn() << switch("sonnet", because="asked") << says("Back to") >> turn() << stay("sonnet")
 
 
 def test_a_turns_pin_ends_with_its_turn_and_says_so(play: Play) -> None:
     play >> turn() >> pin("opus", "turn") >> turn() << switch("opus", because="pin")
-    play >> turn() << stay("sonnet") << turns(3)
+    play >> turn() << switch("sonnet", because="asked") << turns(3)
     assert play.router.sessions[play.session].pin is None
 
 
@@ -114,7 +114,7 @@ def test_a_retry_gets_the_same_decision_and_is_no_new_turn(play: Play) -> None:
 
 def test_a_retry_after_a_refused_pin_goes_to_the_asked_model(play: Play) -> None:
     play >> turn() >> pin("opus") >> upstream_says(529) >> turn() << switch("opus", because="pin")
-    play >> again() << stay("sonnet", because="retry_asked") << says("refused")
+    play >> again() << switch("sonnet", because="retry_asked") << says("refused") << says("cannot be honoured now: 529")
 
 
 def test_a_failed_check_escalates_by_consent_and_stays_there(book: Book) -> None:

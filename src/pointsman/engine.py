@@ -8,6 +8,7 @@ number or does I/O, so the gateway, a LiteLLM plugin, replay and a test run the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 from pointsman import wire
 from pointsman.core import accounting, lineage, pins
 from pointsman.core.book import Book
-from pointsman.core.decide import decide
+from pointsman.core.decide import asked_of, decide
 from pointsman.core.events import (
+    Checked,
     Event,
     Finished,
     Mark,
@@ -26,19 +28,15 @@ from pointsman.core.events import (
     Pinned,
     PinScope,
     Routed,
-    RunStarted,
     Signalled,
     Stop,
     Unpinned,
 )
-from pointsman.core.learned import Learned
 from pointsman.core.policy import Policy
-from pointsman.core.session import Pin, Session, evolve, taught
+from pointsman.core.session import SCOPE, Pin, Session
+from pointsman.core.sessions import LOST_S, Sessions
 from pointsman.core.types import Config, Decision, Gate, Protocol, Request, Usage
-from pointsman.errors import SettingsError, WireError
-
-SESSIONS_KEPT = 400
-"""Sessions held in memory; older idle ones are rebuilt from the ledger when they speak again."""
+from pointsman.errors import DecisionError, SettingsError, WireError
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +87,21 @@ class Router:
         titles: bool = True,
         recall: Callable[[str], Iterable[Event]] | None = None,
     ) -> None:
-        self.policy = policy
+        self.policy = _named(policy, book)
         self.book = book
-        self.sessions: dict[str, Session] = {}
-        self.learned = Learned()
         self._titles = titles
-        self._recall = recall
-        self._always: dict[str | None, Pin] = {}
-        self._unserved: dict[str, dict[Config, str]] = {}
-        self._runs: dict[str, RunStarted] = {}
+        self._known = Sessions(book, recall)
         self._open: dict[str, _Open] = {}
-        self._index = lineage.Index()
         self._memo = wire.Memo()
         self._new: list[Event] = []
         self._count = 0
         for event in events:
-            self._apply(event)
+            self._known.apply(event)
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """The sessions in memory, by id."""
+        return self._known.held
 
     def events(self) -> list[Event]:
         """The events since the last call, oldest first; the caller owns them now."""
@@ -117,22 +114,28 @@ class Router:
     ) -> Route:  # fmt: skip
         """Decide one request. ``headers`` in any case; ``body`` decoded; ``now`` epoch seconds; ``dice`` in [0, 1).
 
-        Raises WireError when the path is none of ours or the body cannot be read: send the original bytes then.
+        Raises WireError when the path is none of ours or the body cannot be read, DecisionError for dice out of range:
+        send the original bytes then.
         """
+        if not 0.0 <= dice < 1.0:
+            raise DecisionError(f"dice is {dice}: it must be at least 0 and below 1, as random.random() gives it")
+        if not isinstance(body, bytes):
+            raise WireError(f"the body is a {type(body).__name__}, not bytes")
         protocol = wire.protocol_of("POST", path)
         if protocol is None:
             raise WireError(f"{path} is not a path that Pointsman decides")
         lower = {key.lower(): value for key, value in headers.items()}
         request = wire.read(protocol, path, lower, body, run=run, memo=self._memo, titles=self._titles)
         request = self._in_run(request)
-        session = self._session_of(request, upstream)
+        session = self._known.of(request, upstream)
+        self._give_up(now)
         if request.purpose == "count":
-            return self._route_count(request, session, path, headers, body, upstream)
+            return self._route_count(request, session, path, headers, body, upstream, now)
         place = lineage.locate(request, session, now)
         by_person = place.client_move is None and place.relation != "new"
         if by_person and self._client_pin(request, session, place.lane, now):
-            session = self._laid_under(self.sessions[session.id], request, upstream)
-        decision = decide(request, session, self.book, self.policy, now, dice)
+            session = self._known.laid_under(self.sessions[session.id], request, upstream)
+        decision = decide(request, session, self.book, self._policy_in(request.run), now, dice)
         ends = pins.ends_with_request(session.pin, decision)
         if ends:
             decision = replace(decision, notices=(*decision.notices, ends))
@@ -146,8 +149,13 @@ class Router:
         return route
 
     def refuse(self, id: str, status: int, now: float) -> Route:
-        """The upstream refused our change with ``status``: the original request, for the asked model."""
-        opened = self._open[id]
+        """The upstream refused our change with ``status``: the original request, for the asked model.
+
+        Raises DecisionError for an unknown or finished ``id``.
+        """
+        opened = self._open.get(id)
+        if opened is None:
+            raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
         route = opened.route
         asked = replace(
             route, model=opened.request.model, effort=opened.request.effort, body=opened.original,
@@ -176,7 +184,8 @@ class Router:
         if opened.request.purpose == "count":
             self._emit(Passed(ended, "POST", route.path, status, "token count", decision.place.session))
             return
-        served = decision.asked if resent or not route.changed and decision.moved else decision.chosen
+        back = resent or opened.refused is not None
+        served = Config(opened.request.model, opened.request.effort) if back else decision.chosen
         session = self.sessions.get(decision.place.session)
         account = accounting.account(session, opened.request, decision, served, billed, self.book, opened.started)
         how: Stop = stop or ("final" if status < 400 else "error")
@@ -203,11 +212,36 @@ class Router:
                 error=error,
             )  # fmt: skip
         )
-        self._pin_after(decision, how, ended)
+        if opened.request.purpose == "turn":
+            self._pin_after(decision, how, ended)
 
     def signal(self, *, session: str, kind: str, now: float, detail: Mapping[str, str] | None = None) -> None:
-        """Downstream evidence about ``session``: ``check_failed``, ``check_passed``, ``commit``, ... ``now`` in epoch seconds."""
+        """Downstream evidence about ``session``: ``check_failed``, ``check_passed``, ``commit``, ... ``now`` in epoch seconds.
+
+        A session that never spoke is not judged by it: the event is recorded, and for a check a note says so.
+        """
+        if self._known.known(session) is None and kind.startswith("check_"):
+            text = f"{kind} came for session {session!r}, which has made no request: recorded, but it moves nothing"
+            self._emit(Noted(now, "unknown_session", text))
         self._emit(Signalled(now, session, kind, tuple(sorted((detail or {}).items()))))
+
+    def checked(self, event: Checked, retries: int = 0) -> Checked:
+        """Record what a check said of the work; the event with turn, task and config filled in.
+
+        ``retries``: how often a failed check may send the agent on by itself in one task; ``sent_back`` of the result
+        says whether it does this time. Raises SettingsError for a session that is not known.
+        """
+        session = self._target_session(event.session, None)
+        assert session is not None
+        main = session.lanes.get("main")
+        back = event.sent_back and event.verdict == "check_failed" and session.sent_back < retries
+        event = replace(
+            event, turn=session.turn, task=session.task, run=event.run or session.run, sent_back=back,
+            config=main.current if main and main.requests else None,
+        )  # fmt: skip
+        self.signal(session=event.session, kind=event.verdict, now=event.ts, detail={"by": event.label})
+        self._emit(event)
+        return event
 
     def pin(
         self, name: str, *, scope: PinScope = "session", session: str | None = None, cwd: str | None = None,
@@ -230,8 +264,8 @@ class Router:
         target = self._target_session(session, cwd)
         if target is not None and target.pin is not None:
             return self._unpinned(target, target.pin, "unpinned by you", now, origin)
-        key = cwd if cwd in self._always else None
-        pin = self._always.get(key)
+        key = cwd if cwd in self._known.always else None
+        pin = self._known.always.get(key)
         if pin is None:
             return None
         event = Unpinned(now, None, "always", origin, "unpinned by you", key)
@@ -242,7 +276,7 @@ class Router:
         self, *, session: str, turn: int, mark: Mark, now: float, origin: str = "pointsman mark", undo: bool = False
     ) -> Marked:
         """A judgement of a turn. Raises SettingsError for a session or turn that does not exist."""
-        known = self.sessions.get(session)
+        known = self._known.known(session)
         if known is None or not 1 <= turn <= known.turn:
             raise SettingsError(f"no turn {turn} in session {session!r}" + (f": it has {known.turn}" if known else ""))
         event = Marked(now, session, turn, mark, origin, undo)
@@ -255,31 +289,20 @@ class Router:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _policy_in(self, run: str | None) -> Policy:
+        """The policy of a run: with its own check's learned rates where one guards "done" in it."""
+        known = self._known.runs.get(run) if run else None
+        if known is None or known.guard is None:
+            return self.policy
+        guard = known.guard
+        return replace(self.policy, check=True, check_recall=guard.recall, check_false_alarm=guard.false_alarm)
+
     def _in_run(self, request: Request) -> Request:
-        run = self._runs.get(request.run) if request.run else None
+        run = self._known.runs.get(request.run) if request.run else None
         if run is None:
             return request
         seen = run.interactive if request.interactive is None else request.interactive
         return replace(request, cwd=request.cwd or run.cwd, interactive=seen)
-
-    def _session_of(self, request: Request, upstream: str) -> Session:
-        """The session of ``request``, recalled where it spoke long ago, new where it begins."""
-        name = lineage.find(request, self._index, self.sessions)
-        if name not in self.sessions and self._recall is not None:
-            for event in self._recall(name):
-                self._apply(event)
-        session = self.sessions.get(name) or Session(id=name, cwd=request.cwd)
-        return self._laid_under(session, request, upstream)
-
-    def _laid_under(self, session: Session, request: Request, upstream: str) -> Session:
-        """``session`` with what outlasts it: a pin that always holds in its folder, and what this upstream does not serve."""
-        refused = self._unserved.get(upstream)
-        if refused:
-            session = replace(session, refused=refused)
-        if session.pin is None and self._always:
-            pin = self._always.get(session.cwd or request.cwd) or self._always.get(None)
-            session = replace(session, pin=pin)
-        return replace(session, learned=self.learned)
 
     def _client_pin(self, request: Request, session: Session, lane: str, now: float) -> bool:
         """A changed model in the client is a pin of the person who changed it; True when this request is one."""
@@ -292,14 +315,14 @@ class Router:
         return True
 
     def _route_count(
-        self, request: Request, session: Session, path: str, headers: Mapping[str, str], body: bytes, upstream: str
-    ) -> Route:
-        """A token count answers for the model that will run: the lane's current one."""
-        place = lineage.locate(request, session, session.seen)
-        lane = session.lanes.get("main")
-        asked = Config(request.model, request.effort)
+        self, request: Request, session: Session, path: str, headers: Mapping[str, str], body: bytes, upstream: str, now: float
+    ) -> Route:  # fmt: skip
+        """A token count answers for the model that will run: the one that serves the lane now."""
+        place = lineage.locate(request, session, now)
+        lane = session.lanes.get(place.lane)
+        asked = asked_of(request, place, self.book, self.policy)
         chosen = asked
-        if lane is not None and lane.asked.model == request.model and lane.current.model and self.book.has(lane.current.model):
+        if lane is not None and lane.asked.model == asked.model and lane.current.model and self.book.has(lane.current.model):
             chosen = Config(lane.current.model, request.effort and lane.current.effort)
         gate = Gate("count", True, "a token count answers for the model that will run")
         self._count += 1
@@ -307,7 +330,7 @@ class Router:
             f"count-{self._count:x}", place, asked, chosen, "stay", "count", f"Counted for {chosen.model}.", gates=(gate,)
         )
         route = self._written(decision, request, path, headers, body, upstream)
-        self._open[route.id] = _Open(route, request, body, path, session.seen)
+        self._open[route.id] = _Open(route, request, body, path, now)
         return route
 
     def _written(
@@ -327,17 +350,28 @@ class Router:
                     notices=(*decision.notices, said),
                 )  # fmt: skip
                 chosen = asked
+        if request.protocol == "messages" and self._after_detour(decision, request, body, new_body):
+            new_body, headers = wire.unbound(new_body, headers)
         changed = new_body is not body or new_path != path
         return Route(
             decision.id, chosen.model, chosen.effort, new_body, headers, decision, upstream, new_path, request.protocol, changed
         )  # fmt: skip
+
+    def _after_detour(self, decision: Decision, request: Request, body: bytes, new_body: bytes) -> bool:
+        """Whether thinking blocks of the history were written after another form of it than the chosen model will see."""
+        session = self.sessions.get(decision.place.session)
+        lane = session.lanes.get(decision.place.lane) if session else None
+        if lane is None or not any("thinking" in message.facts for message in request.messages):
+            return False
+        return self.book.target(decision.chosen.model).binds and (lane.rewritten or wire.rewritten(body, new_body))
 
     def _routed(self, route: Route, request: Request, upstream: str, now: float) -> None:
         place = route.decision.place
         lane = self.sessions[place.session].lanes.get(place.lane) if place.session in self.sessions else None
         kept = place.kept if lane else 0
         delta = replace(request, messages=request.messages[kept:])
-        self._emit(Routed(now, place.session, route.id, delta, kept, route.decision, upstream))
+        rewritten = request.protocol == "messages" and wire.rewritten(self._open[route.id].original, route.body)
+        self._emit(Routed(now, place.session, route.id, delta, kept, route.decision, upstream, rewritten))
 
     def _usage(self, protocol: Protocol, usage: Mapping[str, Any] | Usage | None, session: str, now: float) -> Usage | None:
         if usage is None or isinstance(usage, Usage):
@@ -356,7 +390,7 @@ class Router:
         if why:
             self._unpinned(session, session.pin, why, now)
 
-    def _unpinned(self, session: Session, pin: Pin, why: str, now: float, origin: str = "scope") -> Unpinned:
+    def _unpinned(self, session: Session, pin: Pin, why: str, now: float, origin: str = SCOPE) -> Unpinned:
         event = Unpinned(now, session.id, pin.scope, origin, why)
         self._emit(event)
         return event
@@ -364,61 +398,28 @@ class Router:
     def _target_session(self, session: str | None, cwd: str | None) -> Session | None:
         """The named session, or the newest in ``cwd`` (None: anywhere)."""
         if session is not None:
-            found = self.sessions.get(session)
+            found = self._known.known(session)
             if found is None:
                 raise SettingsError(f"no session {session!r}; `pointsman tui` lists them")
             return found
-        known = [s for s in self.sessions.values() if cwd is None or s.cwd == cwd]
-        return max(known, key=lambda s: s.seen, default=None)
+        return self._known.newest(cwd)
 
     def _emit(self, event: Event) -> None:
         self._new.append(event)
-        self._apply(event)
+        self._known.apply(event)
 
-    def _apply(self, event: Event) -> None:
-        """Fold one event into the state; the same path for live events and for a ledger being read."""
-        if isinstance(event, RunStarted):
-            self._runs[event.run] = event
-            return
-        name = getattr(event, "session", None)
-        if name is None:
-            self._apply_always(event)
-            return
-        if isinstance(event, Finished) and event.resent:
-            self._not_served(event)
-        if isinstance(event, Finished):
-            self._learn(event)
-        session = evolve(self.sessions.get(name), event)
-        if session is None:
-            return
-        self.sessions[name] = session
-        if isinstance(event, Routed) and event.kept == 0:
-            self._index.add(event.request, name)
-        if len(self.sessions) > SESSIONS_KEPT:
-            self._forget()
+    def _give_up(self, now: float) -> None:
+        """Forget requests that were never finished: each holds its body."""
+        for id, opened in list(itertools.islice(self._open.items(), 2)):  # oldest first; two for each new one
+            if opened.started < now - LOST_S:
+                del self._open[id]
 
-    def _not_served(self, event: Finished) -> None:
-        """An upstream that forbids or does not know a model does so for every session; other refusals may be the history's."""
-        session = self.sessions.get(event.session)
-        pending = session.pending.get(event.id) if session else None
-        if pending is not None and event.refused in (403, 404):
-            unserved = self._unserved.setdefault(pending.upstream, {})
-            unserved[pending.decision.chosen] = f"this upstream does not serve it ({event.refused})"
 
-    def _learn(self, event: Finished) -> None:
-        """Count what the bill says about the prediction, before ``evolve`` re-anchors the lane on it."""
-        session = self.sessions.get(event.session)
-        if session is not None:
-            self.learned = taught(self.learned, session, event, self.book)
+def _named(policy: Policy, book: Book) -> Policy:
+    """``policy`` with tier names such as ``opus`` read as the models they mean; unknown names stay as they are."""
+    asked = book.resolve(policy.asked) or policy.asked if policy.asked else None
 
-    def _apply_always(self, event: Event) -> None:
-        if isinstance(event, Pinned):
-            self._always[event.cwd] = Pin(event.config, event.scope, event.origin, event.ts)
-        elif isinstance(event, Unpinned):
-            self._always.pop(event.cwd, None)
+    def read(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(book.resolve(name, asked) or name for name in names))
 
-    def _forget(self) -> None:
-        """Drop the quarter of the sessions that spoke longest ago and have nothing under way."""
-        idle = sorted((s for s in self.sessions.values() if not s.pending), key=lambda s: s.seen)
-        for session in idle[: SESSIONS_KEPT // 4]:
-            del self.sessions[session.id]
+    return replace(policy, asked=asked, pool=read(policy.pool), allow=read(policy.allow), deny=read(policy.deny))

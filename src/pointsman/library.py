@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pointsman import engine
 from pointsman.core.book import Book
 from pointsman.core.events import Event
-from pointsman.settings import Settings
+from pointsman.settings import Settings, verify
 from pointsman.shell.prices import load_book
 
 
@@ -15,7 +15,7 @@ class Router(engine.Router):
     """The sans-I/O engine configured by ``Settings``.
 
     ``book`` None loads the installed price map with the settings' own prices on top; ``events`` rebuild earlier sessions.
-    Raises SettingsError when the price map is missing or a price cannot be read.
+    Raises SettingsError when the price map is missing, a price cannot be read, or the settings name a model without one.
 
     >>> router = Router(Settings(profile="quality"))                                            # doctest: +SKIP
     >>> routed = router.route(path="/v1/messages", headers={}, body=body, now=0.0, dice=0.5)     # doctest: +SKIP
@@ -24,4 +24,5 @@ class Router(engine.Router):
     def __init__(self, settings: Settings | None = None, book: Book | None = None, events: Iterable[Event] = ()) -> None:
         chosen = settings if settings is not None else Settings()
         found = book if book is not None else load_book(chosen.prices)
+        verify(chosen, found)
         super().__init__(chosen.policy(), found, events, titles=chosen.titles)

@@ -60,12 +60,31 @@ class Price(BaseModel):
     provider: str | None = None
 
 
+class Check(BaseModel):
+    """The check that guards "done": a shell command, run when the agent says it is done and files have changed.
+
+    ``cwd``: where it runs (default: where ``run`` was called). ``timeout_s``: seconds it may take. ``paths``: only changes
+    of files that match (``src/**``, ``*.py``) trigger it. ``env``: added to its environment. ``retries``: how often in one
+    task a failure sends the agent on by itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: Annotated[str, Field(min_length=1)]
+    cwd: str | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 300.0
+    paths: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+
+
 class Settings(BaseModel):
     """Everything a user may say. An unknown keyword or a wrong value raises SettingsError with the near match.
 
     ``pool``: models to choose between, cheap to strong (empty: the asked model's vendor ladder). ``asked``: the baseline
     where it is not the model named in the request. ``failure_usd``: USD that one failure seen by you costs you (0 allowed).
-    ``check``: something outside guards "done" and reports ``check_passed`` or ``check_failed``. ``upstream``: one base
+    ``check``: a command (or a table with one) that ``run`` runs when the agent says it is done; true: something outside
+    guards "done" and reports ``check_passed`` or ``check_failed``. ``upstream``: one base
     URL for every protocol; ``upstreams``: vendor to base URL. ``side``: housekeeping requests may go to the cheapest
     model that can do them. ``titles``: keep the first words of a session in the ledger.
     """
@@ -81,7 +100,7 @@ class Settings(BaseModel):
     side: bool = True
     consent_up: bool = False
     failure_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = FAILURE_USD
-    check: bool | str = False
+    check: bool | str | Check = False
     check_recall: Share = CHECK_RECALL
     check_false_alarm: Share = CHECK_FALSE_ALARM
     seed: int = 0
@@ -112,9 +131,20 @@ class Settings(BaseModel):
         """Where ``key`` was set: ``file:line``, ``--flag``, or ``default``."""
         return self._origins.get(key, "given" if key in self.model_fields_set else "default")
 
+    def shared(self, key: str) -> bool:
+        """Whether a project's file, which comes with somebody's repository, is what set ``key``."""
+        return PROJECT_FILE in self.origin(key)
+
+    @property
+    def checking(self) -> Check | None:
+        """The check that ``run`` runs, however it was written; None: there is none, or something outside checks."""
+        if isinstance(self.check, str):
+            return Check(command=self.check) if self.check.strip() else None
+        return self.check if isinstance(self.check, Check) else None
+
     def policy(self) -> Policy:
         """These settings as the decider's policy, with the place where each rule is written."""
-        checked = bool(self.check)
+        checked = self.check is True  # a command guards the runs that run it; the gateway is told with each
         return Policy(
             profile=self.profile, mode=self.mode, asked=self.asked, pool=self.pool, allow=self.allow, deny=self.deny,
             side=self.side, consent_up=self.consent_up, failure_usd=self.failure_usd, check=checked,
@@ -248,7 +278,8 @@ def _sentence(error: ValidationError, where: Callable[[str], str]) -> str:
 def _complaint(kind: str, path: list[str], value: object, message: str) -> str:
     key = ".".join(path)
     if kind == "extra_forbidden":
-        known = Price.model_fields if path[0] == "prices" else Settings.model_fields
+        tables: dict[str, type[BaseModel]] = {"prices": Price, "check": Check}
+        known = tables.get(path[0] if len(path) > 1 else "", Settings).model_fields
         return f"unknown setting {key!r}{_near(path[-1], list(known))}"
     choices = {"profile": get_args(Profile), "mode": get_args(Mode)}.get(key)
     if kind == "literal_error" and choices:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.core import cache
+from pointsman.core import cache, sizes
 from pointsman.core.book import Book
 from pointsman.core.cache import CacheRule, Head, Moment, Warm, Warmth
 from pointsman.core.types import FIVE_MINUTES, HOUR, Message, Request, Usage
@@ -97,7 +97,8 @@ def test_chances_are_learned_from_what_was_seen_and_shrunk_to_the_prior() -> Non
     """The prior of a turn start weighs 100: after 100 turns that were all cold, (3.5 + 100) / 200."""
     assert cache.p_cold(CLAUDE, "turn", {"turn": (0, 100)}) == pytest.approx(0.5175)
     assert cache.p_cold(CLAUDE, "turn", {"turn": (900, 0)}) == pytest.approx(0.0035)
-    assert cache.p_cold(CLAUDE, "turn") == pytest.approx(0.035) and cache.p_cold(replace(CLAUDE, p_hit=0.8), "turn") == pytest.approx(0.228)
+    assert cache.p_cold(CLAUDE, "turn") == pytest.approx(0.035)
+    assert cache.p_cold(replace(CLAUDE, p_hit=0.8), "turn") == pytest.approx(0.228)
 
 
 # ---- the point forecast
@@ -115,6 +116,8 @@ def test_forecasts_stay_between_nothing_and_the_whole_prefix(p: float, p_head: f
     warm = Warm(tokens, p, None, min(head, tokens), p_head)
     assert 0 <= warm.reckoned <= tokens + 1e-6 and 0 <= warm.expected <= tokens + 1e-6
     assert abs(warm.reckoned - warm.expected) <= 2 * cache.MATERIAL * tokens + 1e-6
+    in_loop = replace(warm, cell="loop")
+    assert abs(in_loop.reckoned - warm.expected) <= 2 * cache.MATERIAL_IN_LOOP * tokens + 1e-6
     assert warm.likely in (0, warm.head, warm.tokens)
 
 
@@ -269,7 +272,7 @@ def test_a_prediction_is_within_the_prompt_and_is_a_probability(
 
 def test_a_later_prompt_is_what_was_billed_and_what_is_new() -> None:
     """20,000 billed, 300 answered, and one message of 1,000 characters at 2.5 each."""
-    found = cache.prompt_tokens(NEXT, 3, USAGE, "claude-opus-5-5", "claude-opus-5-5", {"claude-opus-5-5": 2.5}, before=3)
+    found = sizes.prompt_tokens(NEXT, 3, USAGE, "claude-opus-5-5", "claude-opus-5-5", {"claude-opus-5-5": 2.5}, before=3)
     assert found == 20_000 + 300 + 400
 
 
@@ -277,8 +280,8 @@ def test_thinking_counts_only_where_it_is_sent_back() -> None:
     usage = replace(USAGE, reasoning=700)
     thought = NEXT.messages[:3] + (replace(NEXT.messages[3], facts=("thinking",)),) + NEXT.messages[4:]
     ratios = {"m": 2.5}
-    assert cache.prompt_tokens(NEXT, 3, usage, "m", "m", ratios) == 20_700
-    assert cache.prompt_tokens(replace(NEXT, messages=thought), 3, usage, "m", "m", ratios) == 21_400
+    assert sizes.prompt_tokens(NEXT, 3, usage, "m", "m", ratios) == 20_700
+    assert sizes.prompt_tokens(replace(NEXT, messages=thought), 3, usage, "m", "m", ratios) == 21_400
 
 
 def test_another_tokenizer_counts_otherwise(book: Book) -> None:
@@ -286,38 +289,48 @@ def test_another_tokenizer_counts_otherwise(book: Book) -> None:
     assert factor == pytest.approx(1.3)
     assert book.token_factor("claude-opus-5-5", "claude-haiku-4-5") == pytest.approx(1 / 1.3)
     assert book.token_factor("claude-opus-5-5", "claude-sonnet-5-5") == 1.0
-    same = cache.prompt_tokens(NEXT, 3, USAGE, "claude-haiku-4-5", "claude-haiku-4-5", {}, factor)
-    assert cache.prompt_tokens(NEXT, 3, USAGE, "claude-haiku-4-5", "claude-opus-5-5", {}, factor, prior=3.3 / 1.3) == round(
+    same = sizes.prompt_tokens(NEXT, 3, USAGE, "claude-haiku-4-5", "claude-haiku-4-5", {}, factor)
+    assert sizes.prompt_tokens(NEXT, 3, USAGE, "claude-haiku-4-5", "claude-opus-5-5", {}, factor, prior=3.3 / 1.3) == round(
         same * 1.3
     )
 
 
 def test_a_first_prompt_goes_by_its_characters(book: Book) -> None:
-    assert cache.prompt_tokens(FIRST, 0, None, None, "claude-opus-5-5", {}) == round(43_000 / cache.CHARS_PER_TOKEN)
+    assert sizes.prompt_tokens(FIRST, 0, None, None, "claude-opus-5-5", {}) == round(43_000 / sizes.CHARS_PER_TOKEN)
     prior = book.chars_per_token("claude-opus-5-5")
-    assert cache.prompt_tokens(FIRST, 0, None, None, "claude-opus-5-5", {}, prior=prior) == round(
-        1.3 * 43_000 / cache.CHARS_PER_TOKEN
+    assert sizes.prompt_tokens(FIRST, 0, None, None, "claude-opus-5-5", {}, prior=prior) == round(
+        1.3 * 43_000 / sizes.CHARS_PER_TOKEN
     )
-    assert cache.prompt_tokens(request((), head_chars=0), 0, None, None, "m", {}) == 1
+    assert sizes.prompt_tokens(request((), head_chars=0), 0, None, None, "m", {}) == 1
 
 
 def test_a_fork_goes_by_the_characters_it_keeps() -> None:
     fork = request(history(1) + history(1, seed=3))
-    found = cache.prompt_tokens(fork, 1, USAGE, "m", "m", {"m": 2.15}, before=3)
+    found = sizes.prompt_tokens(fork, 1, USAGE, "m", "m", {"m": 2.15}, before=3)
     assert found == round(41_000 / 2.15 + 1_000 / 2.15)
-    assert cache.prompt_tokens(fork, 1, USAGE, "m", "m", {"m": 1.0}, before=3) == 20_000 + 1_000, "never more than was billed"
+    assert sizes.prompt_tokens(fork, 1, USAGE, "m", "m", {"m": 1.0}, before=3) == 20_000 + 1_000, "never more than was billed"
 
 
 def test_a_retry_has_the_tokens_it_had() -> None:
-    assert cache.prompt_tokens(FIRST, 3, USAGE, "m", "m", {}, before=3) == 20_000
+    assert sizes.prompt_tokens(FIRST, 3, USAGE, "m", "m", {}, before=3) == 20_000
 
 
 def test_the_ratio_is_learned_from_bills_and_stays_sane() -> None:
-    assert cache.learn_ratio(None, 30_000, 10_000) == 3.0
-    assert cache.learn_ratio(3.0, 40_000, 10_000) == 3.5
-    assert cache.learn_ratio(3.0, 0, 10_000) == cache.learn_ratio(3.0, 10, 0) == 3.0
-    assert cache.learn_ratio(None, 0, 0) == cache.CHARS_PER_TOKEN
-    assert cache.learn_ratio(None, 10**9, 1) == 12.0 and cache.learn_ratio(None, 1, 10**9) == 1.0
+    """A prior of 3.3 is worth 4,000 tokens: after 16,000 tokens at 2.3 it is a fifth of the sum."""
+    assert sizes.learn_ratio(None, 36_800, 16_000) == pytest.approx(2.5)
+    assert sizes.learn_ratio(3.0, 16_000, 4_000) == pytest.approx(3.5)
+    assert sizes.learn_ratio(3.0, 0, 10_000) == sizes.learn_ratio(3.0, 10, 0) == 3.0
+    assert sizes.learn_ratio(None, 0, 0) == sizes.CHARS_PER_TOKEN
+    assert sizes.learn_ratio(None, 10**12, 10**9) <= 12.0 and sizes.learn_ratio(None, 1, 10**9) >= 1.0
+
+
+def test_new_text_is_what_the_bill_adds_beyond_the_answer() -> None:
+    """20,000 billed and 300 answered; then 21,000: the new message of 1,000 characters was 700 tokens."""
+    bill = Usage(cache_read=20_000, fresh=1_000)
+    assert sizes.new_text(NEXT, 3, USAGE, 3, bill) == (1_000, 700)
+    assert sizes.new_text(NEXT, 3, replace(USAGE, complete=False), 3, bill) == (2_000, 1_000), "a lower bound"
+    assert sizes.new_text(NEXT, 2, USAGE, 3, bill) is None and sizes.new_text(NEXT, 3, None, 3, bill) is None
+    assert sizes.new_text(NEXT, 3, USAGE, 3, Usage(fresh=20_100)) is None
 
 
 # ---- the shipped rules
@@ -346,7 +359,8 @@ def test_every_model_has_its_providers_rule(
     rule = book.rule(model)
     assert (rule.min_tokens, rule.ttls, rule.explicit) == (least, lifetimes, explicit)
     assert rule.ttl_s == lifetimes[0] and rule.source
-    assert rule.cold == SEEN_COLD and rule.p_head == 0.93
+    assert rule.p_head == 0.93 and (rule.provider == "openai") == (rule.cold["turn"][0] == 0.5)
+    assert rule.provider == "openai" or rule.cold == SEEN_COLD
 
 
 def test_automatic_hits_are_not_promised(book: Book) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from pointsman import wire
-from pointsman.core import cache
+from pointsman.core import cache, sizes
 from pointsman.core.book import Book
 from pointsman.core.cache import Warm, Warmth
 from pointsman.core.types import Protocol, Request, Usage
@@ -51,17 +51,17 @@ class Talk:
         usage = wire.usage(self.protocol, payload["usage"])
         ttl_s = request.ttl_s or self.book.rule(model).ttl_s
         self.held[model] = cache.touch(self.held.get(model), request, usage, now, ttl_s)
-        self.ratios[model] = cache.learn_ratio(self.ratios.get(model), request.chars, usage.prompt)
+        self.ratios[model] = sizes.learn_ratio(self.ratios.get(model), request.chars, usage.prompt)
         self.last = (request, usage, model)
         return warm, prompt, usage
 
     def _prompt(self, model: str, request: Request) -> int:
         if self.last is None:
-            return cache.prompt_tokens(request, 0, None, None, model, self.ratios, prior=self.book.chars_per_token(model))
+            return sizes.prompt_tokens(request, 0, None, None, model, self.ratios, prior=self.book.chars_per_token(model))
         before, usage, last_model = self.last
         kept = cache.common(before.messages, request.messages)
         factor = self.book.token_factor(last_model, model)
-        return cache.prompt_tokens(request, kept, usage, last_model, model, self.ratios, factor, before=len(before.messages))
+        return sizes.prompt_tokens(request, kept, usage, last_model, model, self.ratios, factor, before=len(before.messages))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from random import Random
 from statistics import median
 
 from pointsman.bench.playing import Part, Result, View
-from pointsman.bench.worlds import REPEAT, Job, World, luck, repository
+from pointsman.bench.worlds import REPEAT, START, Job, World, luck, repository
 
 NOISE_SD = 2.0
 """Logits by which a classifier's reading of the difficulty is off: knowing the true one closes 19 % of the gap at most."""
@@ -25,16 +25,19 @@ HORIZON = 3.0
 
 @dataclass(slots=True)
 class Fixed:
-    """Always the same config first; after a failed check ``then`` (None: stop)."""
+    """Always the same config first; after a failed check ``then`` (None: stop), at most ``retries`` times."""
 
     name: str
     first: int
     then: int | None = None
+    retries: int = 9
 
     def choose(self, view: View) -> int | None:
         """The first config until a check fails."""
         if view.point == "loop":
             return view.current
+        if len(view.tried) > self.retries:
+            return None
         return self.then if view.point == "retry" else self.first
 
     def billed(self, view: View, part: Part, final: bool) -> None:
@@ -160,7 +163,7 @@ def fixed(world: World) -> list[Fixed]:
     cuts = {repo: median(job.difficulty for job in rest) if rest else 0.0 for repo, rest in others.items()}
     limits = {repo: round(STALL_SHARE * median(job.calls[0] for job in rest)) if rest else 50 for repo, rest in others.items()}
     found: list[Fixed] = [
-        Fixed("asked", top, top), Fixed("cheap", 0, 0), Fixed("cheap, failed check: strong", 0, top),
+        Fixed("asked", top, top), Fixed("asked, one retry", top, top, 1), Fixed("cheap", 0, 0), Fixed("cheap, failed check: strong", 0, top),
         Coin("coin", 0, sides=(0, top)), Hindsight("hindsight", 0), Classifier("classifier per request", 0, cuts=cuts, top=top),
         Stall("stall rule", 0, limits=limits, top=top), Probe("probe of 5 calls", 0, cuts=cuts, top=top),
     ]  # fmt: skip
@@ -186,8 +189,8 @@ def valued(world: World, v: float) -> list[Fixed]:
 def list_usd(world: World, job: Job, rung: int) -> float:
     """What planners without a cache model take a run to cost: every token read at the cached price, none written."""
     rates = world.book.card(world.pool.rungs[rung].model).base
-    n, growth = job.calls[rung], job.growth[rung]
-    return n * (rates.cache_read * (8_000 + growth * n / 2) + rates.output * 0.3 * growth + rates.fresh * growth)
+    n, (growth, out) = job.calls[rung], job.sizes[rung]
+    return n * (rates.cache_read * (START + growth * n / 2) + rates.output * out + rates.fresh * growth)
 
 
 def strong_twice(world: World, asked: Sequence[Result]) -> list[Result]:

@@ -6,10 +6,10 @@ closed form, with a prefix cache of five minutes per model. A change inside a ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from pointsman.bench.worlds import CHECK_S, OUTPUT_SHARE, START, TOOL_S, TTL_S, Job, World
+from pointsman.bench.worlds import CHECK_S, START, TOOL_S, TTL_S, Job, World
 from pointsman.core.types import Usage
 
 Point = Literal["start", "loop", "retry"]
@@ -18,7 +18,7 @@ T0 = 1_800_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a chooser may look at. ``number``: of the task over all sessions; ``call``: calls of this run so far."""
+    """What a chooser may look at. ``number``: of the task; ``call``: calls of this run so far; ``cleared``: the history was."""
 
     session: int
     number: int
@@ -28,6 +28,7 @@ class View:
     tried: tuple[int, ...]
     current: int | None
     call: int = 0
+    cleared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,13 @@ class _Table:
     held: dict[int, tuple[float, float]] = field(default_factory=dict)
     current: int | None = None
     usd: float = 0.0
-    seconds: float = 0.0
     switches: int = 0
+    failed: bool = False
+
+    def clear(self) -> None:
+        """The person takes a failed task over and begins the next one with an empty history: only the head stays warm."""
+        self.context = START
+        self.held = {rung: (min(tokens, START), touched) for rung, (tokens, touched) in self.held.items()}
 
 
 def play(world: World, chooser: Chooser) -> list[Result]:
@@ -91,18 +97,23 @@ def play(world: World, chooser: Chooser) -> list[Result]:
     for index, jobs in enumerate(world.sessions):
         table = _Table(world, chooser, index, T0 + index * 100_000.0)
         for job in jobs:
-            results.append(_task(table, job, number))
+            cleared, table.failed = table.failed, False
+            if cleared:
+                table.clear()
+            results.append(_task(table, job, number, cleared))
             table.now += job.gap_s
             number += 1
     return results
 
 
-def _task(table: _Table, job: Job, number: int) -> Result:
+def _task(table: _Table, job: Job, number: int, cleared: bool) -> Result:
     """One task: a run, the check, and as many retries as the rules allow."""
-    world, usd, seconds, switches, begun = table.world, table.usd, table.seconds, table.switches, table.now
-    right, tried, runs = False, [], 0
+    world, usd, switches, begun = table.world, table.usd, table.switches, table.now
+    right, runs = False, 0
+    tried: list[int] = []
     for attempt in range(1 + (world.rules.retries if world.rules.check else 0)):
         view = View(table.session, number, job, "retry" if attempt else "start", table.now, tuple(tried), table.current)
+        view = replace(view, cleared=cleared and not attempt)
         rung = table.chooser.choose(view)
         if rung is None:
             break
@@ -115,9 +126,9 @@ def _task(table: _Table, job: Job, number: int) -> Result:
         table.now += CHECK_S
         fails = world.check_fails(job, rung, attempt, right)
         table.chooser.checked(View(table.session, number, job, "retry", table.now, tuple(tried), rung), not fails)
+        table.failed = fails
         if not fails:
             break
-    del seconds
     return Result(table.usd - usd, right, (table.now - begun) / 60.0, table.switches - switches, runs)
 
 
@@ -128,7 +139,7 @@ def _run(table: _Table, view: View, rung: int, tried: list[int]) -> int:
     for stop in (*table.chooser.points(calls), calls):
         if stop <= done or stop > calls:
             continue
-        part = _calls(table, rung, stop - done, job.growth[rung])
+        part = _calls(table, rung, stop - done, job.sizes[rung])
         table.chooser.billed(view, part, stop == calls)
         done = stop
         if done >= calls:
@@ -138,19 +149,19 @@ def _run(table: _Table, view: View, rung: int, tried: list[int]) -> int:
         if other is not None and other != rung:
             tried.append(rung)
             left = max(1, round(job.calls[other] * (1.0 - done / calls)))
-            table.chooser.billed(view, _calls(table, other, left, job.growth[other]), True)
+            table.chooser.billed(view, _calls(table, other, left, job.sizes[other]), True)
             return other
     return rung
 
 
-def _calls(table: _Table, rung: int, n: int, growth: float) -> Part:
+def _calls(table: _Table, rung: int, n: int, sizes: tuple[float, float]) -> Part:
     """``n`` calls on one config: the first finds what its cache still holds, the others read what the one before left."""
     model = table.world.pool.rungs[rung].model
     book = table.world.book
     if table.current is not None and table.current != rung:
         table.switches += 1
     table.current = rung
-    prompt, out = table.context, growth * OUTPUT_SHARE
+    prompt, (growth, out) = table.context, sizes
     tokens, touched = table.held.get(rung, (0.0, -1e9))
     warm = min(tokens, prompt) if table.now - touched < TTL_S else 0.0
     last = prompt + growth * (n - 1)

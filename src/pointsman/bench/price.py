@@ -9,14 +9,14 @@ dollars. Three simple predictors run beside ours on the same requests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import fsum, log
 
-from pointsman.bench.baselines import BASELINES, Known
+from pointsman.bench.simple_prices import SIMPLE, Known
 from pointsman.core import candidates
 from pointsman.core.book import Book
-from pointsman.core.cache import CHARS_PER_TOKEN, WARM_SHARE
+from pointsman.core.cache import WARM_SHARE
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.events import Finished, Routed
 from pointsman.core.learned import Learned
@@ -24,7 +24,8 @@ from pointsman.core.lineage import locate
 from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost
 from pointsman.core.session import Session, evolve, taught
-from pointsman.core.types import FIVE_MINUTES, Config, Decision, Message, MessageKind, Place, Request, Usage
+from pointsman.core.sizes import CHARS_PER_TOKEN
+from pointsman.core.types import Config, Decision, Message, MessageKind, Place, Request, Usage
 from pointsman.shell.transcript import Call, Piece, Transcript
 
 REWRITTEN = 0.1
@@ -33,6 +34,9 @@ rewind). By less, the provider has dropped reasoning of an earlier turn, and its
 
 CERTAIN = 1e-3
 """Probabilities are kept this far from 0 and 1 in the log-loss, where a rule that is sure and wrong would count without end."""
+
+FRAME = 60
+"""Characters of JSON around a block on the wire, which a transcript's texts leave out: its type, ids and quotes."""
 
 OBSERVER = Policy(mode="observe")
 
@@ -104,7 +108,7 @@ class Report:
     """Ours and the baselines, and what could not be scored. ``mean_abs_error`` weighs requests by their dollars."""
 
     ours: Score = field(default_factory=Score)
-    baselines: dict[str, Score] = field(default_factory=lambda: {name: Score() for name in BASELINES})
+    baselines: dict[str, Score] = field(default_factory=lambda: {name: Score() for name in SIMPLE})
     sessions: int = 0
     first: int = 0
     unbilled: int = 0
@@ -193,7 +197,7 @@ class _Run:
             usage.prompt if not self.estimate else prompt, previous, call.start - since, ttl_s,
             at.chars if self.estimate else round(usage.prompt * CHARS_PER_TOKEN),
         )  # fmt: skip
-        for name, rule_of in BASELINES.items():
+        for name, rule_of in SIMPLE.items():
             guessed, p = rule_of(known)
             rates = book.card(call.model).at(guessed.prompt, call.start)
             report.baselines[name].add(Guess(cost(guessed, rates), guessed.cache_read, p), billed, usage.cache_read, warm)
@@ -249,7 +253,10 @@ class _Talk:
             while self._pieces and self._pieces[-1] >= call.kept:
                 self._pieces.pop()
                 self._sent.pop()
-        self._add(_heard(call), call.kept or 0)
+        heard = _heard(call)
+        if self.previous is None and self._estimate:  # tools and system text are in the bill and not in the transcript
+            self.head_chars = max(0, round(usage.prompt * CHARS_PER_TOKEN) - heard.chars)
+        self._add(heard, call.kept or 0)
         return tuple(self._sent)
 
     def _rewritten(self, call: Call, usage: Usage) -> bool:
@@ -275,11 +282,12 @@ KINDS: tuple[MessageKind, ...] = ("prompt", "tool_result", "reminder", "system",
 def _heard(call: Call) -> Message:
     """Everything a request adds, as one message of the user."""
     pieces = [piece for piece in call.new if piece.role != "assistant"]
-    kind = next((kind for kind in KINDS if any(piece.kind == kind for piece in pieces)), "reminder")
+    found = {piece.kind for piece in pieces}
+    kind: MessageKind = next((kind for kind in KINDS if kind in found), "reminder")
     facts = tuple(dict.fromkeys(fact for piece in pieces for fact in piece.facts))
     own = hash((call.id, *(piece.hash for piece in pieces)))
-    return Message(own, "user", kind, max(1, sum(piece.chars for piece in pieces)), None, facts)
+    return Message(own, "user", kind, sum(piece.chars + FRAME for piece in pieces) or 1, None, facts)
 
 
 def _message(piece: Piece) -> Message:
-    return Message(piece.hash, piece.role, piece.kind, max(1, piece.chars), None, piece.facts)
+    return Message(piece.hash, piece.role, piece.kind, piece.chars + FRAME, None, piece.facts)

@@ -45,6 +45,8 @@ class RouterChooser:
         session = f"bench-{view.session}"
         if session != self._session:
             self._session, self._talk = session, []
+        if view.cleared:
+            self._talk = []
         self._say(view)
         headers = {"x-claude-code-session-id": session, "user-agent": "claude-cli/2.1.330 (external, cli)", "x-api-key": "k"}
         self._open = self._router.route(path="/v1/messages", headers=headers, body=self._body(), now=view.now, dice=0.5)
@@ -55,7 +57,7 @@ class RouterChooser:
             call = {"type": "tool_use", "id": f"t{len(self._talk)}", "name": "Bash", "input": {"command": "make"}}
             answer: dict[str, Any] = call if view.point == "loop" else {"type": "text", "text": "Done."}
             self._talk.append({"role": "assistant", "content": [answer]})
-        size = min(TEXT_AT_MOST, round(view.job.growth[-1] * CHARS_PER_TOKEN))
+        size = min(TEXT_AT_MOST, round(view.job.sizes[-1][0] * CHARS_PER_TOKEN))
         if view.point == "loop":
             block: dict[str, Any] = {
                 "type": "tool_result", "tool_use_id": f"t{len(self._talk) - 1}", "content": f"{view.job.key} {view.call} " + "x" * size

@@ -2,7 +2,7 @@
 
 Theory of operation. Every task was run once by every model (SWE-bench Verified, one scaffold). A *pool* gives the outcomes of
 some of those models the prices of current ones. A run costs tokens: a start, and growth per call sized so that the run at its
-own model's list price costs what it did cost; the same tokens are then billed at the pool's prices with a prefix cache of five
+own model's list price costs what it did cost (more output, or slower growth); the same tokens are then billed at the pool's prices with a prefix cache of five
 minutes. Draws depend only on (seed, task, config, attempt), so every policy meets the same luck. Modes: ``real`` (the recorded
 outcomes, tasks resampled), ``irt`` (drawn from a one-parameter fit), ``adversarial`` (weak configs solve nothing that the asked
 one does not, take twice the calls, and the check sees half of their failures).
@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import exp
 from pathlib import Path
@@ -28,15 +29,16 @@ MODES: tuple[Mode, ...] = ("real", "irt", "adversarial")
 START = 8_000
 """Prompt tokens before a session's first call; smaller than a real client's 40,000, so that costs fit the recorded scaffold."""
 
-OUTPUT_SHARE = 0.3
-"""Share of a call's growth that the model wrote itself: 307 visible of 1,302 tokens in 17,453 real requests."""
+GROWTH, VISIBLE = 650.0, 0.24
+"""Tokens that a call adds to the prompt (with START, what makes Opus 4.5 cost what it cost), and the share of them that the model
+itself wrote: 307 of 1,302 in 17,453 real requests. Output above it is reasoning: billed, not kept."""
 
 TOOL_S, CHECK_S = 5.0, 30.0
 """Seconds of a tool call, and of one run of the check (assumed)."""
 
 TTL_S = 300.0
-HAND_OVER = 0.10
-"""Chance that work taken over from another model fails where this one's own would not have: 0-15 % assumed (DECISION.md 1)."""
+HAND_OVER = 0.075
+"""Chance that work taken over from another model fails where this one's own would not have: middle of 0-15 % (DECISION.md 1)."""
 
 REPEAT = (0.09, 0.17)
 """Success of a config that has failed this task, low and high: measured for the strong model (DECISION.md 1)."""
@@ -145,13 +147,13 @@ def sigmoid(x: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One task as every policy meets it: per config, whether its first try solves it, its calls and tokens per call."""
+    """One task as every policy meets it: per config, whether its first try solves it, its calls, and per call the prompt growth and the output."""
 
     task: str
     key: str
     solves: tuple[bool, ...]
     calls: tuple[int, ...]
-    growth: tuple[float, ...]
+    sizes: tuple[tuple[float, float], ...]
     difficulty: float
     gap_s: float
 
@@ -192,16 +194,26 @@ class World:
         elif self.mode == "adversarial":
             solves = [s and (solves[top] if j < top else True) for j, s in enumerate(solves)]
             calls = [n * 2 if j < top else n for j, n in enumerate(calls)]
-        growth = tuple(self._growth(rung, run) for rung, run in zip(self.pool.rungs, runs, strict=True))
-        return Job(task, key, tuple(solves), tuple(calls), growth, b, quantile(luck(key, "gap"), GAPS))
+        sizes = tuple(self._sizes(rung, run) for rung, run in zip(self.pool.rungs, runs, strict=True))
+        return Job(task, key, tuple(solves), tuple(calls), sizes, b, quantile(luck(key, "gap"), GAPS))
 
-    def _growth(self, rung: Rung, run: Run) -> float:
-        """Tokens per call that make the run cost what it cost at its own model's list price."""
-        rates = self.book.card(rung.card).base
-        n, write = run.calls, rates.write(int(TTL_S))
-        fixed = START * (write + rates.cache_read * (n - 1))
-        per_token = rates.cache_read * n * (n - 1) / 2 + write * n + rates.output * OUTPUT_SHARE * n
-        return min(4_000.0, max(100.0, (run.usd - fixed) / per_token))
+    def _sizes(self, rung: Rung, run: Run) -> tuple[float, float]:
+        """Growth and output per call, in tokens, that make the run cost what it cost at its own model's list price."""
+        rates, n = self.book.card(rung.card).base, run.calls
+        write, read = rates.write(int(TTL_S)), rates.cache_read
+        start = START * (write + read * (n - 1))
+        grown = read * (n - 1) * (n - 2) / 2 + write * (n - 1)
+        output = (run.usd - start - GROWTH * grown) / (n * rates.output)
+        if output >= VISIBLE * GROWTH:
+            return GROWTH, min(output, 8_000.0)
+        growth = max(100.0, (run.usd - start) / (grown + VISIBLE * n * rates.output))
+        return growth, VISIBLE * growth
+
+    def under(self, rules: Rules) -> World:
+        """The same jobs and luck under other rules."""
+        other = copy(self)
+        other.rules = rules
+        return other
 
     def succeeds(self, job: Job, rung: int, tried: Sequence[int], right: bool) -> bool:
         """Whether the work is right after this attempt. ``tried``: the configs before it; ``right``: it was right already."""

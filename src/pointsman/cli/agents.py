@@ -80,6 +80,9 @@ def _serve(args: Namespace) -> int:
 
 def _run_arguments(parser: ArgumentParser) -> None:
     _shared(parser)
+    guard = parser.add_mutually_exclusive_group()
+    guard.add_argument("--check", metavar="COMMAND", help="run it when the agent says it is done and files have changed")
+    guard.add_argument("--no-check", dest="check", action="store_const", const="", help="no check in this run, and no offer")
     parser.add_argument("--client", metavar="NAME", help="how to wrap the command, where its name does not say it")
     parser.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND ...", help="the agent and its own arguments")
 
@@ -92,7 +95,7 @@ def _run(args: Namespace) -> int:
         raise SettingsError("which agent? for example `pointsman run -- claude`")
     settings = settings_of(args)
     alone, _ = upstreams(args.upstream or [])
-    return run(words, settings=settings, client=args.client, upstream=alone, serve=_serve_flags(args))
+    return run(words, settings=settings, client=args.client, upstream=alone, serve=_serve_flags(args), check=args.check)
 
 
 def _serve_flags(args: Namespace) -> list[str]:
@@ -109,6 +112,7 @@ COMMANDS = {
         "your keys and logins pass through. At the end it says what was spent, against what you asked for, signed.\n"
         "Starts the gateway, or uses the one that runs.",
         "  pointsman run -- claude\n"
+        "  pointsman run --check 'pytest -q' -- claude      a failure is seen before you see \"done\"\n"
         "  pointsman run -- codex exec 'fix the failing test'\n"
         "  pointsman run --upstream https://llm.example.com -- aider\n"
         "  pointsman run --client openai -- ./my-agent      any program that uses that vendor's SDK",

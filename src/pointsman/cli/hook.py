@@ -9,13 +9,14 @@ from pointsman.cli import OK, Command, main
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("client", nargs="?", default="claude", choices=("claude",), help="whose hook calls")
+    parser.add_argument("client", nargs="?", default="claude", choices=("claude", "codex", "opencode"), help="whose hook calls")
 
 
 def _run(args: Namespace) -> int:
     from pointsman.shell import hooks
 
-    answer = hooks.claude(sys.stdin.read(), main)
+    text = sys.stdin.read()
+    answer = hooks.claude(text, main) if args.client == "claude" else hooks.other(text)
     if answer:
         print(answer)
     return OK

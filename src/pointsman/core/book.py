@@ -15,10 +15,11 @@ from fnmatch import fnmatchcase
 from math import fsum, log
 from typing import Any, TypeVar
 
-from pointsman.core.cache import CHARS_PER_TOKEN, CacheRule
+from pointsman.core.cache import CacheRule
 from pointsman.core.cards import digest, read_card
 from pointsman.core.ladders import Name, Vendor, read_vendors, row_keys, take_apart
 from pointsman.core.pricing import PriceCard, cost
+from pointsman.core.sizes import CHARS_PER_TOKEN
 from pointsman.core.targets import Target, read_target
 from pointsman.core.types import Usage
 from pointsman.errors import Unpriced
@@ -54,6 +55,21 @@ class Override:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that pricing one model needs, looked up once. ``card`` None: it has no price."""
+
+    model: str
+    card: PriceCard | None
+    rule: CacheRule
+    target: Target
+    vendor: str
+    chars_per_token: float
+    theta: float
+    theta_sd: float
+    speed: Speed
+
+
 class Book:
     """Prices and facts of every model, immutable; built by ``shell.prices.load_book``.
 
@@ -77,6 +93,7 @@ class Book:
         self.version = map_name + (f"+{digest(mine)}" if mine else "")
         self._names: dict[str, Name] = {}
         self._cards: dict[str, PriceCard | None] = {}
+        self._facts: dict[str, Facts] = {}
         self._known: dict[tuple[str, str], Any] = {}  # filled on first use; the answers never change
 
     # ---- prices
@@ -110,6 +127,17 @@ class Book:
             rest = {k.lower(): k for k in self._rows}
             found = [rest[w] for w in get_close_matches(name.lower(), rest, 8, 0.6)]
         return tuple(w for w in found if self._offered(w) or self._tier_named(w, None))[:3]
+
+    def facts(self, model: str) -> Facts:
+        """All that pricing needs of ``model`` (effort None), in one look-up."""
+        found = self._facts.get(model)
+        if found is None:
+            theta, theta_sd, _ = self.ability(model)
+            found = self._facts[model] = Facts(
+                model, self._card(model), self.rule(model), self.target(model), self.vendor(model),
+                self.chars_per_token(model), theta, theta_sd, self.speed(model),
+            )  # fmt: skip
+        return found
 
     # ---- names and ladders
 
@@ -276,6 +304,10 @@ class Book:
         """How fast ``model`` answers: a prior, until the ledger knows."""
         return self._once("speed", model, self._speed)
 
+    def steps(self, model: str) -> float:
+        """Requests that ``model`` needs for the same work, as a multiple of the strongest tier's (1.0 where nothing is known)."""
+        return self._once("steps", model, lambda m: float((self._row_for("abilities", "steps", m) or {}).get("factor", 1.0)))
+
     def _speed(self, model: str) -> Speed:
         row = self._row_for("abilities", "speeds", model) or {}
         return Speed(TTFT_WARM_S, TTFT_COLD_S_PER_KTOKEN, float(row.get("output_tps", 50.0)), str(row.get("source", "")))
@@ -327,9 +359,10 @@ class Book:
 def _cache_rule(row: Mapping[str, Any] | None, prior: Mapping[str, Any]) -> CacheRule:
     row = row or {"source": "unknown provider"}
     writes = tuple((int(ttl), float(times)) for ttl, times in row.get("writes", ()))
-    ttl_s = int(row.get("ttl_s", 300))
+    ttl_s, provider = int(row.get("ttl_s", 300)), str(row.get("provider", ""))
+    cold = {**prior["cold"], **prior["providers"].get(provider, {})}
     return CacheRule(
-        provider=row.get("provider", ""),
+        provider=provider,
         ttl_s=ttl_s,
         ttls=tuple(ttl for ttl, _ in writes) or (ttl_s,),
         min_tokens=row.get("min_tokens", 1024),
@@ -340,7 +373,7 @@ def _cache_rule(row: Mapping[str, Any] | None, prior: Mapping[str, Any]) -> Cach
         lookback=row.get("lookback", 0),
         p_hit=row.get("p_hit", 1.0),
         half_life_s=row.get("half_life_s", 0.0),
-        cold={name: (float(p), float(weight)) for name, (p, weight) in prior["cold"].items()},
+        cold={name: (float(p), float(weight)) for name, (p, weight) in cold.items()},
         p_head=float(prior["p_head"]),
         source=row.get("source", ""),
     )

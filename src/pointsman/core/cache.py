@@ -1,4 +1,4 @@
-"""Which part of a prompt a provider still holds, and how many tokens the prompt has.
+"""Which part of a prompt a provider still holds.
 
 Theory of operation. A provider keeps the prefix of a prompt for a while after the *start* of the request that wrote or
 read it. For each config of a lane we keep one ``Warmth``: the messages of its last request, the tokens its provider
@@ -6,8 +6,7 @@ billed, and when. ``predict`` compares it with a new request: what is common fro
 the provider's minimum, is warm with some probability; the rest must be written again. ``touch`` re-anchors on the billed
 figures, so that estimates never build on estimates. A request whose prefix turns out cold still reads a *head* as a rule:
 tools and system text, which other sessions of the same client keep warm, and which survive a compaction. So a prediction is
-a mixture: the whole prefix with probability ``p``, else the head with probability ``p_head``. Nothing here tokenizes: a
-prompt is what the provider billed last plus the characters that were added since, over a ratio learned per model.
+a mixture: the whole prefix with probability ``p``, else the head with probability ``p_head``.
 """
 
 from __future__ import annotations
@@ -18,19 +17,10 @@ from typing import Literal
 
 from pointsman.core.types import FIVE_MINUTES, HOUR, Message, Request, Usage
 
-CHARS_PER_TOKEN = 3.3
-"""Characters of JSON on the wire per token of Claude up to 4.6, before anything was learned.
-
-Median over 839 requests of 24 real Claude Code sessions (entireio/cli, MIT; 80 % lie between 2.3 and 4.2), November 2026.
-``Book.chars_per_token`` gives it for other tokenizers.
-"""
-
-RATIO_TOKENS = 4_000.0
-"""Tokens after which a learned ratio of characters to tokens has forgotten half of what it knew."""
-
-MATERIAL = 0.02
-"""A chance below this is left out of a point forecast (``Warm.reckoned``): inside tool loops 0.25 % of prefixes are cold at
-ten to twenty times the price, which would move every such forecast by 3 to 5 % and mend 1.2 % of the sum."""
+MATERIAL, MATERIAL_IN_LOOP = 0.02, 0.10
+"""A chance below this is left out of a point forecast (``Warm.reckoned``), a larger one inside tool loops: there 0.25 to 3 %
+of prefixes are cold, at ten to twenty times the price. Priced in, that would put nearly every forecast off by 3 to 40 %, and mend
+1 % of the sum."""
 
 WARM_SHARE = 0.8
 """A request found its prefix warm when it read at least this share of the shorter of the previous and this prompt."""
@@ -136,17 +126,18 @@ class Warm:
 
     @property
     def reckoned(self) -> float:
-        """Tokens to reckon with: the average, where chances below ``MATERIAL`` count as none and those near one as sure.
+        """Tokens to reckon with: the average, where chances that are not material count as none and their opposites as sure.
 
-        So a turn start, cold once in ten to thirty times, is priced by its average, which keeps the sum of all forecasts
+        So a turn start, cold once in six to thirty times, is priced by its average, which keeps the sum of all forecasts
         right; and a request inside a tool loop by what will happen, which keeps the single forecast right.
         """
-        p, p_head = _settled(self.p), _settled(self.p_head)
+        least = MATERIAL_IN_LOOP if self.cell == "loop" else MATERIAL
+        p, p_head = _settled(self.p, least), _settled(self.p_head, least)
         return p * self.tokens + (1.0 - p) * p_head * self.head
 
 
-def _settled(p: float) -> float:
-    return 0.0 if p < MATERIAL else 1.0 if p > 1.0 - MATERIAL else p
+def _settled(p: float, least: float) -> float:
+    return 0.0 if p < least else 1.0 if p > 1.0 - least else p
 
 
 COLD = Warm()
@@ -214,9 +205,9 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
 
 
 def head_read(old: Warmth | None, request: Request, usage: Usage) -> int:
-    """Tokens of the head after a bill: what a first request, or one whose history was cold, read; else what was known; 0: unknown.
+    """Tokens of the head after a bill: what a first request, or one whose history was cold, read; else what was known.
 
-    ``old``: what was held before it.
+    ``old``: what was held before it. 0: unknown.
     """
     known = old.head if old is not None and (old.tools, old.system) == (request.tools, request.system) else 0
     if not usage.cache_read:
@@ -343,78 +334,3 @@ def _shared(warmth: Warmth, request: Request, rule: CacheRule | None) -> int:
         return 0
     chars = warmth.head_chars + sum(message.chars for message in warmth.messages[:same])
     return min(held, warmth.prompt * chars // warmth.chars)
-
-
-def prompt_tokens(
-    request: Request,
-    kept: int,
-    last: Usage | None,
-    last_model: str | None,
-    model: str,
-    chars_per_token: Mapping[str, float],
-    factor: float = 1.0,
-    *,
-    prior: float = CHARS_PER_TOKEN,
-    before: int | None = None,
-    chars: int | None = None,
-) -> int:
-    """Prompt tokens of ``request`` on ``model``: what was billed last plus the new characters; never a tokenizer.
-
-    ``kept``: leading messages shared with the lane's last request, which had ``before`` messages and was billed ``last``
-    on ``last_model``. ``chars_per_token``: learned per model; ``prior`` where it has none. ``factor``: tokens of ``model``
-    per token of ``last_model``. The answer that was billed last is the first new assistant message: its output tokens
-    count, not its characters, unless they are only a lower bound. A fork (fewer kept than ``before``) and a first request go by characters alone. ``chars``:
-    ``request.chars`` where the caller has added them up already.
-    """
-    chars = request.chars if chars is None else chars
-    if last is None or last_model is None or not kept or not last.prompt:
-        return max(1, round(chars / chars_per_token.get(model, prior)))
-    ratio = chars_per_token.get(last_model, prior * factor if last_model != model else prior)
-    new = request.messages[kept:]
-    if before is not None and kept < before:
-        tokens = min(float(last.prompt), (chars - sum(m.chars for m in new)) / ratio)
-    else:
-        tokens = float(last.prompt)
-    answered = before is not None and kept < before
-    for message in new:
-        if message.role == "assistant" and not answered and last.complete:
-            answered = True
-            tokens += last.output + (last.reasoning if "thinking" in message.facts else 0)
-        else:
-            tokens += message.chars / ratio
-    return max(1, round(tokens * (factor if last_model != model else 1.0)))
-
-
-def learn_ratio(
-    ratio: float | None, chars: int, tokens: int, prior: float = CHARS_PER_TOKEN, weight: float = RATIO_TOKENS
-) -> float:
-    """Characters per token after seeing ``chars`` billed as ``tokens``.
-
-    The first bill replaces the prior as far as its size goes, and so do later ones: ``weight`` is what the ratio before is
-    worth in tokens. Kept within 1 to 12, so that one odd bill (an image, a redacted block) cannot spoil it; a bill of no
-    tokens teaches nothing.
-    """
-    before = prior if ratio is None else ratio
-    if chars <= 0 or tokens <= 0:
-        return before
-    seen = min(12.0, max(1.0, chars / tokens))
-    return (before * weight + seen * tokens) / (weight + tokens)
-
-
-def new_text(request: Request, kept: int, last: Usage | None, before: int, usage: Usage) -> tuple[int, int] | None:
-    """Characters and tokens that ``request`` added to what was billed last; None where the bills do not tell them apart.
-
-    ``kept``, ``before``, ``last`` as for ``prompt_tokens``; ``usage``: what this request was billed. The answer between them
-    is left out where its tokens are known.
-    """
-    if last is None or not last.prompt or not kept or kept < before:
-        return None
-    chars, tokens = 0, usage.prompt - last.prompt
-    answered = not last.complete
-    for message in request.messages[kept:]:
-        if message.role == "assistant" and not answered:
-            answered = True
-            tokens -= last.output + (last.reasoning if "thinking" in message.facts else 0)
-        else:
-            chars += message.chars
-    return (chars, tokens) if chars and tokens > 0 else None

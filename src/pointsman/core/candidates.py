@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from pointsman.core import cache, pricing
-from pointsman.core.book import Book
+from pointsman.core import cache, pricing, sizes
+from pointsman.core.book import Book, Facts
 from pointsman.core.capability import p_success
 from pointsman.core.guardrails import veto
-from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, REQUESTS_PER_TURN, Odds, Policy, cost_to_go
+from pointsman.core.policy import (
+    CHECK_FALSE_ALARM,
+    CHECK_RECALL,
+    CHECK_S,
+    MINUTE_USD,
+    REQUESTS_AHEAD,
+    REQUESTS_PER_TURN,
+    Odds,
+    Policy,
+    admitted,
+)
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
+from pointsman.core.tries import Try, chances, totals
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Place, Request
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
 """New prompt tokens and output tokens of a typical later request (notes/cache.md 5.2), until the lane shows its own."""
+
+GROWTH_TOKENS = 1_300
+"""Tokens by which a prompt grows from one request to the next: mean 1,302 over 16,990 real pairs (entireio/cli, MIT)."""
 
 LAPSE = ((FIVE_MINUTES, 0.26), (HOUR, 0.028))
 """P(a gap between turns outlasts the TTL): 26 % over 5 min, 2.8 % over 1 h in real sessions (DECISION.md 1)."""
@@ -83,45 +97,65 @@ def with_effort(model: str, effort: str | None, book: Book) -> Config:
     return Config(model, book.target(model).nearest_effort(effort))
 
 
-def price(config: Config, at: Setting, prompt: int | None = None) -> Candidate:
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What the other rows are compared with: the config that runs now, the toll of staying and the way back, in USD."""
+
+    config: Config
+    toll: float
+    back: float
+
+
+def price(config: Config, at: Setting, prompt: int | None = None, home: Home | None = None) -> Candidate:
     """One candidate row; a config without a price comes back vetoed as unpriced, never as free.
 
-    ``prompt``: its prompt tokens where they are known (a replay), else they are estimated.
+    ``prompt``: its prompt tokens where they are known (a replay), else they are estimated. ``home``: for the round trip.
     """
-    book, model = at.book, config.model
-    if not book.has(model):
+    model = config.model
+    facts = at.book.facts(model)
+    if facts.card is None:
         return Candidate(model, config.effort, veto="no price is known")
-    request, rule, target = at.request, book.rule(model), book.target(model)
-    prompt = _prompt(model, at) if prompt is None else prompt
-    rates = book.card(model).at(prompt, at.now, request.speed, request.tier)
+    request, rule = at.request, facts.rule
+    prompt = _prompt(facts, at) if prompt is None else prompt
+    rates = facts.card.at(prompt, at.now, request.speed, request.tier)
     ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
+    write = rates.write(ttl_s)
     caches = prompt >= rule.min_tokens and (request.ttl_s is not None or not rule.explicit)
-    warm = warmth(config, at, prompt)
+    warm = _warmth(config, at, prompt, facts)
     read = warm.likely
     writes = prompt - read if caches and (rule.explicit or rates.cache_write) else 0
     context = round(prompt * (1.0 - at.new_share))
-    speed = at.session.learned.speed(model, book.speed(model))
-    theta, theta_sd, _ = book.ability(model)
+    learned = at.session.learned
+    speed = learned.speed(model, facts.speed) if learned.times else facts.speed
     output = rates.output * OUTPUT_TOKENS
+    toll = pricing.toll(rates, ttl_s, context, min(context, round(warm.expected))) if caches else 0.0
+    away = home is not None and home.config != config
+    moved = model != at.current.model and not at.place.new_task
     return Candidate(
         model, config.effort, prompt, prompt - read - writes, read, writes, warm.p,
-        input_usd=pricing.expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches),
-        output_usd=output,
-        run_usd=rates.cache_read * prompt + rates.write(ttl_s) * NEW_TOKENS + output,
-        toll_usd=pricing.toll(rates, ttl_s, context, min(context, round(warm.expected))) if caches else 0.0,
-        fail=1.0 - p_success(at.belief, theta, theta_sd, handover=model != at.current.model and bool(at.lane)),
-        wait_s=speed.wait(prompt - read, OUTPUT_TOKENS),
+        pricing.expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches),
+        output,
+        rates.cache_read * prompt + write * NEW_TOKENS + output,
+        toll,
+        home.back if home and away else None,
+        pricing.round_trip(toll, home.toll, home.back) if home and away else None,
+        1.0 - p_success(at.belief, facts.theta, facts.theta_sd, handover=moved),
+        speed.wait(prompt - read, OUTPUT_TOKENS),
         warm_until=warm.until,
-        veto=veto(config, at.asked, request, target, book.vendor(model), at.refused, at.policy, prompt),
+        veto=veto(config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt),
         rates=rates,
     )  # fmt: skip
 
 
 def warmth(config: Config, at: Setting, prompt: int) -> cache.Warm:
     """What ``config``'s provider will read of this request's ``prompt`` tokens; prefix and head, each with its chance."""
-    learned, rule = at.session.learned, at.book.rule(config.model)
+    return _warmth(config, at, prompt, at.book.facts(config.model))
+
+
+def _warmth(config: Config, at: Setting, prompt: int, facts: Facts) -> cache.Warm:
+    learned, rule = at.session.learned, facts.rule
     return cache.predict(
-        held(at.lane, config, at.book.target(config.model)), at.request, prompt, rule, at.now, at.moment,
+        held(at.lane, config, facts.target), at.request, prompt, rule, at.now, at.moment,
         seen=learned.seen.get(rule.provider, cache.NOTHING_SEEN), elsewhere=learned.head(at.request, config.model),
     )  # fmt: skip
 
@@ -137,58 +171,92 @@ def held(lane: Lane | None, config: Config, target: Target) -> cache.Warmth | No
     return found
 
 
-def _prompt(model: str, at: Setting) -> int:
-    lane = at.lane
-    last = lane.last_usage if lane else None
-    last_model = lane.last_model if lane else None
-    factor = at.book.token_factor(last_model, model) if last_model else 1.0
-    ratios = lane.chars_per_token if lane else {}
-    before = len(lane.messages) if lane else None
-    return cache.prompt_tokens(
-        at.request, at.place.kept, last, last_model, model, ratios, factor,
-        prior=at.book.chars_per_token(model), before=before, chars=at.chars,
+def _prompt(facts: Facts, at: Setting) -> int:
+    lane, model = at.lane, facts.model
+    if lane is None:
+        return sizes.prompt_tokens(at.request, 0, None, None, model, {}, prior=facts.chars_per_token, chars=at.chars)
+    factor = at.book.token_factor(lane.last_model, model) if lane.last_model else 1.0
+    return sizes.prompt_tokens(
+        at.request, at.place.kept, lane.last_usage, lane.last_model, model, lane.chars_per_token, factor,
+        prior=facts.chars_per_token, before=len(lane.messages), chars=at.chars,
     )  # fmt: skip
 
 
 def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
     """All rows, with what needs the others: way back, round trip and cost to go."""
-    rows = [price(config, at) for config in dict.fromkeys(configs)]
-    here = next((row for row in rows if row.config == at.current), None)
+    done = rows_of(configs, at)
     odds = odds_of(at.policy)
-    strongest = next((row for row in reversed(rows) if row.veto is None and row.run_usd is not None), None)
-    done = [_against(row, here, at) for row in rows]
-    return tuple(replace(row, total_usd=total(row, strongest, odds)) for row in done)
+    tries = tries_of(done, at, odds, at.belief)
+    found = dict(zip([t.config for t in tries], totals(tries, odds), strict=True))
+    return tuple([replace(row, total_usd=found.get(row.config)) for row in done])
+
+
+def rows_of(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
+    """All rows priced, with the round trip from the config that runs now; without their cost to go."""
+    wanted = dict.fromkeys(configs)
+    here = price(at.current, at) if at.current in wanted else None
+    home = _home(here, at) if here is not None else None
+    return tuple([here if here and config == at.current else price(config, at, None, home) for config in wanted])
+
+
+def tries_of(rows: tuple[Candidate, ...], at: Setting, odds: Odds, belief: Belief) -> list[Try]:
+    """The rows that can serve, each as a try at the task under ``belief``."""
+    free = allowed(rows, at)
+    return [
+        _as_try(row, at, odds, belief, free[row.config])
+        for row in rows
+        if row.veto is None and row.rates is not None and row.input_usd is not None
+    ]
+
+
+def _as_try(row: Candidate, at: Setting, odds: Odds, belief: Belief, free: bool) -> Try:
+    """USD of this request as it is now and of those still to come; later tries find the context grown by the first."""
+    rates, ttl_s, prompt = row.rates, at.request.ttl_s or at.book.rule(row.model).ttl_s, row.prompt
+    assert rates is not None
+    n, write = odds.requests * at.book.steps(row.model), rates.write(ttl_s)
+    grown = prompt + round(odds.requests * GROWTH_TOKENS)
+    wait = odds.minute_usd * n * (row.wait_s or 0.0) / 60.0 if odds.minute_usd else 0.0
+    own = (row.output_usd or 0.0) + wait
+    rest = pricing.running_cost(rates, ttl_s, prompt, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
+    after = pricing.running_cost(rates, ttl_s, grown, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
+    theta, theta_sd, _ = at.book.ability(row.model)
+    mine, over = chances(belief, theta, theta_sd)
+    here = row.model == at.current.model or at.place.new_task
+    return Try(
+        row.config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after,
+        mine if here else over, over, free,
+    )  # fmt: skip
+
+
+def allowed(rows: tuple[Candidate, ...], at: Setting) -> dict[Config, bool]:
+    """Which rows the policy admits to user-visible work."""
+    order = [row.config for row in rows]
+    base = order.index(at.asked) if at.asked in order else 0
+    return {row.config: admitted(row, at.asked, i - base, at.policy) is None for i, row in enumerate(rows)}
 
 
 def odds_of(policy: Policy) -> Odds:
     """The user's stakes: a policy without a check sees no failure first."""
+    minute = MINUTE_USD if policy.profile == "fast" else 0.0
     if not policy.check:
-        return Odds(REQUESTS_PER_TURN, policy.failure_usd)
-    return Odds(REQUESTS_PER_TURN, policy.failure_usd, policy.check_recall, policy.check_false_alarm)
+        return Odds(REQUESTS_AHEAD, policy.failure_usd, minute_usd=minute)
+    return Odds(REQUESTS_AHEAD, policy.failure_usd, policy.check_recall, policy.check_false_alarm, minute, CHECK_S)
 
 
 def check_odds(policy: Policy) -> Odds:
     """The stakes after a check has run, whether or not the settings announced one: its stated rates, or the priors."""
     recall, alarm = policy.check_recall or CHECK_RECALL, policy.check_false_alarm or CHECK_FALSE_ALARM
-    return Odds(REQUESTS_PER_TURN, policy.failure_usd, recall, alarm)
+    return replace(odds_of(policy), recall=recall, false_alarm=alarm, check_s=CHECK_S)
 
 
-def total(row: Candidate, strongest: Candidate | None, odds: Odds) -> float | None:
-    """Cost to go of one row, in USD; None where it has no price."""
-    if row.run_usd is None or row.fail is None:
+def _home(here: Candidate, at: Setting) -> Home | None:
+    """The way back to what runs now, and the toll of staying on it; None where it has no price."""
+    if here.rates is None:
         return None
-    repair = odds.requests * (strongest.run_usd or 0.0) + (strongest.toll_usd or 0.0) if strongest else 0.0
-    return cost_to_go(row, row.fail, repair, odds)
-
-
-def _against(row: Candidate, here: Candidate | None, at: Setting) -> Candidate:
-    """Way back to, and round trip from, the config that runs now."""
-    if here is None or here.rates is None or row.config == here.config or row.toll_usd is None:
-        return row
     ttl_s = at.request.ttl_s or at.book.rule(here.model).ttl_s
     growth = round(REQUESTS_PER_TURN * (NEW_TOKENS + OUTPUT_TOKENS))
     back = pricing.way_back(here.rates, ttl_s, 1.0, growth, lapse(ttl_s), here.prompt)
-    return replace(row, way_back_usd=back, round_trip_usd=row.toll_usd - (here.toll_usd or 0.0) + back)
+    return Home(here.config, here.toll_usd or 0.0, back)
 
 
 def lapse(ttl_s: int) -> float:

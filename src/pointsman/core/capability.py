@@ -9,6 +9,10 @@ from math import exp, pi, sqrt
 
 from pointsman.core.types import Belief
 
+TASKS = 1.8
+"""Mean difficulty of the tasks people bring, on the scale of the abilities: midway between the mean SWE-bench Verified task of
+2025 (0) and the mean DeepSWE task of 2026 (3.6; data/abilities.toml). A belief's mean counts from here: 0 is an ordinary task."""
+
 HANDOVER = 0.3
 """Logits lost when a model takes over work that another began (kappa; prior .3 +- .3, the most important unmeasured number)."""
 
@@ -22,9 +26,9 @@ def sigmoid(x: float) -> float:
 
 
 def p_success(belief: Belief, theta: float, theta_sd: float, handover: bool = False) -> float:
-    """P(success) = sigmoid((theta - kappa - mu) / sqrt(1 + pi/8 (v + v_theta))), all in logits."""
+    """P(success) = sigmoid((theta - kappa - tasks - mu) / sqrt(1 + pi/8 (v + v_theta))), all in logits."""
     kappa = HANDOVER if handover else 0.0
-    return sigmoid((theta - kappa - belief.mu) / spread_of(belief.sd, theta_sd))
+    return sigmoid((theta - kappa - TASKS - belief.mu) / spread_of(belief.sd, theta_sd))
 
 
 def spread_of(sd: float, theta_sd: float) -> float:

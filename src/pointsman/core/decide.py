@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from pointsman.core import difficulty, features, lineage, outcomes
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, check_odds, compare, rungs, setting, with_effort
+from pointsman.core.candidates import Setting, allowed, check_odds, compare, rungs, setting, tries_of, with_effort
 from pointsman.core.explain import breakevens, sentence
-from pointsman.core.policy import Policy, admitted, choose
+from pointsman.core.policy import Policy, choose
 from pointsman.core.session import Lane, Session
+from pointsman.core.tries import after_failure
 from pointsman.core.types import (
     Action,
     Belief,
@@ -47,14 +48,17 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     """
     place = lineage.locate(request, session, now)
     lane = session.lanes.get(place.lane)
-    asked = Config(policy.asked or request.model, request.effort)
-    again = _replayed(request, lane, place, asked)
+    asked = asked_of(request, place, book, policy)
+    again = _replayed(session, lane, place, asked)
     if again is not None:
         return again
     worker = lane.current.model if lane and lane.requests else asked.model
     before = lane.belief if lane else difficulty.PRIOR
+    if place.new_task:  # a check judged the task before this one
+        before = _after_checks(before, session, lane, book, policy)
     belief = difficulty.update(before, features.observe(request, place), book.ability(worker)[0], place)
-    belief = _after_checks(belief, session, lane, book, policy)
+    if not place.new_task:
+        belief = _after_checks(belief, session, lane, book, policy)
     at = setting(request, session, place, book, policy, asked, now, belief)
     rows = compare(_configs(at), at)
     free = _free_point(at, rows)
@@ -68,35 +72,62 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     )  # fmt: skip
 
 
+def asked_of(request: Request, place: Place, book: Book, policy: Policy) -> Config:
+    """What was asked: the settings' ``asked`` for the main lane and for names that are no model, else the request's own.
+
+    Observing changes nothing, so there it is always the request's own.
+    """
+    named = policy.asked if policy.mode != "observe" and (place.kind == "main" or not book.has(request.model)) else None
+    return Config(named or request.model, request.effort)
+
+
 def _after_checks(belief: Belief, session: Session, lane: Lane | None, book: Book, policy: Policy) -> Belief:
     """The belief after the checks that ran since the lane's last request began: each judged the config that worked then."""
     if lane is None or lane.kind != "main" or not lane.requests:
         return belief
     theta, theta_sd, _ = book.ability(lane.current.model)
     for ts, kind in session.signals:
-        if ts >= lane.last_start and kind in ("check_failed", "check_passed"):
+        if ts > lane.last_start and kind in ("check_failed", "check_passed"):
             belief = outcomes.after_check(belief, theta, theta_sd, kind == "check_passed", check_odds(policy))
     return belief
 
 
-def _replayed(request: Request, lane: Lane | None, place: Place, asked: Config) -> Decision | None:
-    """A retry replays its decision, unless the upstream refused what we had changed: then the asked model (WIRE.md 1)."""
+def _replayed(session: Session, lane: Lane | None, place: Place, asked: Config) -> Decision | None:
+    """A retry replays its decision, unless the upstream refused what we had changed: then the asked model (WIRE.md 1).
+
+    A pin set or taken off since then is a person's word and is heard first.
+    """
     if place.relation != "retry" or lane is None or lane.last_decision is None or lane.last_decision.asked != asked:
         return None
     last = lane.last_decision
+    if place.kind == "main" and _steered(session, lane, last):
+        return None
     refused = lane.last_status >= 400 and last.moved
     chosen = asked if refused else last.chosen
-    text = "Retry: the provider refused our change, so the model you asked for." if refused else "Retry: the same decision again."
+    text, notices = "Retry: the same decision again.", last.notices
+    if refused:
+        text = f"Retry: the provider refused {last.chosen} with {lane.last_status}, so the model you asked for."
+        notices = (f"your pin on {last.chosen} cannot be honoured now: {lane.last_status}",) if last.would is not None else ()
     return Decision(
-        id="", place=place, asked=asked, chosen=chosen, action="stay" if chosen == asked else last.action,
+        id="", place=place, asked=asked, chosen=chosen, action="stay" if chosen == lane.current else "switch",
         reason="retry_asked" if refused else "retry", sentence=text, candidates=last.candidates,
         gates=(Gate("retry", True, text),), rules=last.rules, breakevens=last.breakevens, belief=last.belief,
-        propensity=last.propensity, policy_version=last.policy_version, card_version=last.card_version,
+        would=last.would, propensity=last.propensity, policy_version=last.policy_version, card_version=last.card_version,
+        notices=notices,
     )  # fmt: skip
 
 
+def _steered(session: Session, lane: Lane, last: Decision) -> bool:
+    """Whether a person set or took off a pin since the lane's last request."""
+    pin = session.pin
+    if pin is None:
+        return last.would is not None and session.released >= lane.last_start
+    return pin.since > lane.last_start if pin.scope == "always" else pin.turn is None
+
+
 def _configs(at: Setting) -> list[Config]:
-    """The configs worth a row: the ladder around the asked one, what runs now, what is pinned; for housekeeping all weaker."""
+    """The configs worth a row, weak to strong: the ladder around the asked one, what runs now, what is pinned; for
+    housekeeping all weaker."""
     if at.request.purpose == "side" and not at.policy.pool:
         ladder = at.book.ladder(at.asked.model)
         models = ladder[: ladder.index(at.asked.model) + 1] if at.asked.model in ladder else ()
@@ -108,7 +139,23 @@ def _configs(at: Setting) -> list[Config]:
     pinned = _pinned(at)
     if pinned is not None and pinned not in found:
         found.append(pinned)
-    return found
+    return _by_strength(found, at)
+
+
+def _by_strength(configs: list[Config], at: Setting) -> list[Config]:
+    """``configs`` from weak to strong: along the pool or the ladder, else by ability; one model's along its efforts."""
+    order = at.policy.pool or at.book.ladder(at.asked.model)
+    known = [(at.book.ability(model)[0], place) for place, model in enumerate(order)]
+
+    def strength(config: Config) -> tuple[float, int]:
+        theta = at.book.ability(config.model)[0]
+        weaker = [place for ability, place in known if ability <= theta]
+        place = float(order.index(config.model)) if config.model in order else max(weaker, default=-1) + 0.5
+        target = at.book.target(config.model)
+        effort = config.effort or target.default_effort
+        return place, target.efforts.index(effort) if effort in target.efforts else len(target.efforts)
+
+    return sorted(configs, key=strength)
 
 
 def _pinned(at: Setting) -> Config | None:
@@ -130,7 +177,15 @@ def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) ->
         gates.append(Gate(name, True, said))
         if answer is not None:
             return answer, (*gates, *_skipped(len(gates)))
-    return Answer(at.asked, "stay", "asked"), tuple(gates)
+    return Answer(at.asked, _action(at, at.asked), "asked"), tuple(gates)
+
+
+def _action(at: Setting, chosen: Config) -> Action:
+    """What going to ``chosen`` is: nothing where it runs already, or where the client itself has changed what it asks for."""
+    own = at.lane is not None and at.lane.asked != at.asked and chosen == at.asked
+    if chosen == at.current or own:
+        return "stay"
+    return "effort" if chosen.model == at.current.model else "switch"
 
 
 _NAMES = ("mode", "pin", "side", "compaction", "lane", "known", "check", "sticky", "free_point")
@@ -161,11 +216,10 @@ def _by_pin(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) ->
     free_answer = _by_free_point(at, rows, free)[0]
     would = free_answer.chosen if free_answer else at.asked
     row = next((r for r in rows if r.config == pinned), None)
-    if row is not None and row.veto is not None:
+    if row is not None and row.veto is not None and pinned != at.asked:  # what was asked can always be sent
         said = f"your pin on {pinned} cannot be honoured: {row.veto}"
         return Answer(at.asked, "stay", "pin_refused", would, (rule,), (said,)), said
-    action: Action = "stay" if pinned == at.current else "switch"
-    return Answer(pinned, action, "pin", would, (rule,)), f"pinned: {pinned}"
+    return Answer(pinned, _action(at, pinned), "pin", would, (rule,)), f"pinned: {pinned}"
 
 
 def _by_side(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -210,13 +264,13 @@ def _by_knowledge(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | No
 def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     """After a failed check the next try goes where uplift pays: up to the asked model freely, further only by consent."""
     lane = at.lane
-    if lane is None or at.place.kind != "main" or not at.session.failed:
+    if lane is None or at.place.kind != "main" or at.place.new_task or not at.session.failed:
         return None, "no failed check in this task"
-    if not any(ts >= lane.last_start and kind == "check_failed" for ts, kind in at.session.signals):
+    if not any(ts > lane.last_start and kind == "check_failed" for ts, kind in at.session.signals):
         return None, "the failed check was acted on"
-    p = {r.config: outcomes.REPEAT if r.config in at.session.failed else 1.0 - (r.fail or 0.0) for r in rows}
-    here = at.current
-    best, said = outcomes.next_try(rows, here, p, _allowed(at, rows) | {at.asked: True}, check_odds(at.policy))
+    here, odds = at.current, check_odds(at.policy)
+    tries = tries_of(rows, at, odds, lane.belief)  # as it was before this check: the check's own evidence is in the sum
+    best, said = outcomes.next_try(after_failure(tries, here, at.session.failed, odds), here, odds)
     if best == here:
         return None, said
     order = [row.config for row in rows]
@@ -235,24 +289,22 @@ def _by_sticky(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None)
 
 
 def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
-    """At a free point follow the advice, inside what the user admits; anywhere else nothing moves in this first form."""
-    here = at.current
-    if free is None:
+    """At a free point, and where a new task begins, follow the advice inside what the user admits; anywhere else nothing moves.
+
+    A new task is the moment at which an escalation is released: like any switch, it pays its toll.
+    """
+    here, may = at.current, allowed(rows, at)
+    if free is None and not at.place.new_task:
         stays = next((r for r in rows if r.config == here), None)
-        if here != at.asked and stays is not None and stays.veto is None and _allowed(at, rows).get(here):
+        if here != at.asked and stays is not None and stays.veto is None and may.get(here):
             return Answer(here, "stay", "free_point"), f"still on {here}: the way back is not free yet"
         return None, "the cache is warm: no free point"
-    best = choose(rows, at.asked, _allowed(at, rows), free)
-    if best is None:
-        return None, f"{free}: nothing admitted is cheaper to go on with"
-    return Answer(best, "stay" if best == here else "switch", "free_point"), f"{free}: {best} costs less to go on with"
-
-
-def _allowed(at: Setting, rows: tuple[Candidate, ...]) -> dict[Config, bool]:
-    """Which rows the policy admits. A model the client just changed to is a pin, and a pin admits nothing else."""
     order = [row.config for row in rows]
-    base = order.index(at.asked) if at.asked in order else 0
-    return {row.config: admitted(row, at.asked, i - base, at.policy) is None for i, row in enumerate(rows)}
+    up = order[order.index(at.asked) + 1 :] if at.asked in order else ()  # consent to spend more covers failures, not beginnings
+    best, where = choose(rows, at.asked, {**may, **dict.fromkeys(up, False)}), free or "new task"
+    if best is None:
+        return None, f"{where}: nothing admitted is cheaper to go on with"
+    return Answer(best, _action(at, best), "free_point"), f"{where}: {best} costs less to go on with"
 
 
 def _free_point(at: Setting, rows: tuple[Candidate, ...]) -> FreePoint | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import sqrt
 
-from pointsman.core.capability import sigmoid
+from pointsman.core.capability import TASKS, sigmoid
 from pointsman.core.features import Sensor
 from pointsman.core.types import Belief, Place
 
@@ -31,7 +31,7 @@ def update(belief: Belief, sensors: Iterable[Sensor], theta: float, place: Place
     mu, var = _transition(belief, place)
     n = belief.n if not place.new_task else 0
     for sensor in sensors:
-        p = sigmoid(sensor.alpha * (mu - theta) + sensor.beta)
+        p = sigmoid(sensor.alpha * (mu + TASKS - theta) + sensor.beta)
         slope = sensor.alpha * (1.0 - p)
         curvature = sensor.alpha * sensor.alpha * p * (1.0 - p)
         var_after = var / (1.0 + TEMPER * var * curvature)

@@ -26,9 +26,26 @@ Stop = Literal["final", "tool", "length", "refusal", "cut", "hangup", "error"]
 the client hung up; the upstream answered with an error."""
 
 
+Verdict = Literal["check_passed", "check_failed", "check_unsure"]
+"""What a check said of the work; ``check_unsure``: nothing that could be relied on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The check that guards "done" in a run: its label, its learned recall and false-alarm rate, and from how many runs."""
+
+    label: str
+    recall: float
+    false_alarm: float
+    runs: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """``pointsman run`` began to wrap an agent. ``upstreams``: vendor to base URL where the user had set one."""
+    """``pointsman run`` began to wrap an agent. ``upstreams``: vendor to base URL where the user had set one.
+
+    ``guard``: the check that runs when the agent says it is done; None: nothing checks.
+    """
 
     ts: float
     run: str
@@ -36,6 +53,7 @@ class RunStarted:
     cwd: str
     interactive: bool
     upstreams: tuple[tuple[str, str], ...] = ()
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,10 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A request was decided. ``request.messages`` holds only the messages after the first ``kept`` of the lane's last request."""
+    """A request was decided. ``request.messages`` holds only the messages after the first ``kept`` of the lane's last request.
+
+    ``rewritten``: its tools, system text or history went out in another form than the client's.
+    """
 
     ts: float
     session: str
@@ -58,6 +79,7 @@ class Routed:
     kept: int
     decision: Decision
     upstream: str = ""
+    rewritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +163,36 @@ class Signalled:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """A check ran on the work that ``config`` did in ``turn``. ``tree``: hash of the files; ``seconds``: all its runs.
+
+    ``failed``: failing tests in all; ``new_failures``: names of those blamed on this work, the first few; ``known``:
+    whether it was known what failed before. ``flake``: it disagreed with itself on an unchanged tree. ``changed``: files
+    that changed while it ran. ``exit``: exit code, negative for a signal, None when it was stopped. ``sent_back``: the
+    agent was told to go on instead of ending.
+    """
+
+    ts: float
+    session: str
+    label: str
+    verdict: Verdict
+    why: str
+    seconds: float
+    tree: str = ""
+    run: str | None = None
+    turn: int = 0
+    task: int = 0
+    config: Config | None = None
+    failed: int = 0
+    new_failures: tuple[str, ...] = ()
+    known: bool = True
+    flake: bool = False
+    changed: tuple[str, ...] = ()
+    exit: int | None = None
+    sent_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Passed:
     """A request went through undecided (a path we do not route, or a body we could not read): counted, not judged."""
 
@@ -162,7 +214,7 @@ class Noted:
     session: str | None = None
 
 
-Event = RunStarted | RunEnded | Routed | Finished | Pinned | Unpinned | Marked | Signalled | Passed | Noted
+Event = RunStarted | RunEnded | Routed | Finished | Pinned | Unpinned | Marked | Signalled | Checked | Passed | Noted
 
 KINDS: Mapping[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Event)}
 

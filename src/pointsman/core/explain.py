@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from pointsman.core.candidates import Setting, odds_of
-from pointsman.core.capability import sigmoid, spread_of
-from pointsman.core.policy import Odds, cost_to_go
+from pointsman.core.candidates import Setting, odds_of, tries_of
+from pointsman.core.policy import Odds
+from pointsman.core.tries import totals
 from pointsman.core.types import Belief, BreakEven, Candidate, Config, FreePoint, Reason
-
-GRID = tuple(float(mu) for mu in range(-6, 7))
-"""Difficulties at which the flip is looked for, in logits: beyond +-6 every current model always fails or always solves."""
-
-HALVINGS = 8
-"""Bisection steps after the grid: to 1/256 of a logit."""
-
 
 def usd(amount: float) -> str:
     """Modelled dollars for a sentence: ``≈$0.041``, three significant decimals below a dollar."""
@@ -46,12 +38,13 @@ def sentence(
 
 
 def _asked(at: Setting, chosen: Config, free: FreePoint | None) -> str:
-    return f"Stay on {short(chosen.model)}, the model you asked for"
+    back = at.lane is not None and at.lane.asked == at.asked and chosen != at.current
+    return f"{'Back to' if back else 'Stay on'} {short(chosen.model)}, the model you asked for"
 
 
 _SAID = {
     "asked": _asked,
-    "no_ladder": lambda at, chosen, free: f"Stay on {short(chosen.model)}: its name is on no ladder we know",
+    "no_ladder": lambda at, chosen, free: f"Stay on {short(chosen.model)}: we know no model to compare it with",
     "unpriced": lambda at, chosen, free: f"Stay on {short(chosen.model)}: it has no price, so nothing can be compared",
     "pin": lambda at, chosen, free: f"{short(chosen.model)}, pinned by you",
     "pin_refused": lambda at, chosen, free: f"Stay on {short(chosen.model)}",
@@ -64,9 +57,9 @@ _SAID = {
     "hand_down": lambda at, chosen, free: f"The next try goes to {short(chosen.model)}: the stronger model failed the check too",
     "escalate": lambda at, chosen, free: f"Escalate to {short(chosen.model)} for the rest of the task",
     "free_point": lambda at, chosen, free: (
-        f"{short(chosen.model)}" + (f" from this free point ({free})" if free else ", moved earlier")
+        short(chosen.model)
+        + (f" from this free point ({free})" if free else " for this new task" if at.place.new_task else ", moved earlier")
     ),
-    "schedule": lambda at, chosen, free: f"{short(chosen.model)}, as scheduled",
     "count": lambda at, chosen, free: f"Counted for {short(chosen.model)}",
     "fail_open": _asked,
 }
@@ -90,19 +83,31 @@ def _beside(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
 
 
 def breakevens(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> tuple[BreakEven, ...]:
-    """Where the answer flips to each alternative: in requests still to come, in difficulty, in the user's minutes per failure."""
+    """Where the answer flips to each alternative: in requests still to come, in difficulty, in the user's minutes per failure.
+
+    Inside a tool loop, where nothing moves, the last two are those of the request before.
+    """
     mine = next((row for row in rows if row.config == chosen), None)
-    if mine is None or mine.run_usd is None or mine.fail is None:
+    if mine is None or mine.run_usd is None or mine.fail is None or mine.veto is not None:
         return ()
-    found: list[BreakEven] = []
     odds = odds_of(at.policy)
-    for row in rows:
-        if row.config == chosen or row.veto is not None or row.run_usd is None or row.fail is None:
-            continue
+    others = [row for row in rows if row is not mine and row.veto is None and row.run_usd is not None and row.fail is not None]
+    known = _known(at, chosen)
+    if known is None:
+        known = _flips(at, rows, chosen, odds)
+    found: list[BreakEven] = []
+    for row in others:
         found.append(_requests(mine, row, odds))
-        found.append(_minutes(mine, row, odds))
-        found.append(_difficulty(mine, row, at, odds))
+        found += [point for point in known if point.model == row.model and point.effort == row.effort]
     return tuple(found)
+
+
+def _known(at: Setting, chosen: Config) -> list[BreakEven] | None:
+    """The points of the lane's last decision where they still hold: the same turn, task and choice."""
+    last = at.lane.last_decision if at.lane else None
+    if last is None or not at.place.in_loop or at.place.new_turn or last.chosen != chosen or not last.breakevens:
+        return None
+    return [point for point in last.breakevens if point.axis != "requests"]
 
 
 def _requests(mine: Candidate, row: Candidate, odds: Odds) -> BreakEven:
@@ -116,50 +121,42 @@ def _requests(mine: Candidate, row: Candidate, odds: Odds) -> BreakEven:
 USD_PER_MINUTE = 1.0
 """The user's time at $60 an hour (DECISION.md 1)."""
 
+FAILURE_GRID = (0.0, 1.0, 5.0, 20.0, 80.0)
+"""USD per failure between which the flip is looked for; the cost to go is nearly linear in them."""
 
-def _minutes(mine: Candidate, row: Candidate, odds: Odds) -> BreakEven:
-    """Minutes of the user per visible failure at which both cost the same: the cost to go is linear in them."""
-    now = odds.failure_usd / USD_PER_MINUTE
-    free, dear = _gap(mine, row, replace(odds, failure_usd=0.0)), _gap(mine, row, replace(odds, failure_usd=1.0))
-    slope = dear - free
-    at = -free / slope / USD_PER_MINUTE if slope else None
-    return BreakEven(row.model, row.effort, "minutes", at if at is not None and at >= 0 else None, now)
+GRID = tuple(float(mu) for mu in range(-8, 9, 2))
+"""Difficulties between which the flip is looked for, in logits beside an ordinary task."""
 
-
-def _gap(mine: Candidate, row: Candidate, odds: Odds) -> float:
-    """Cost to go of ``mine`` minus that of ``row`` with the failure rates of the rows, in USD."""
-    return cost_to_go(mine, mine.fail or 0.0, _repair(mine, row, odds), odds) - cost_to_go(
-        row, row.fail or 0.0, _repair(mine, row, odds), odds
-    )
+Curve = list[tuple[float, dict[Config, float]]]
+"""Points of an axis, and each config's cost to go there."""
 
 
-def _repair(mine: Candidate, row: Candidate, odds: Odds) -> float:
-    dear = max(mine, row, key=lambda r: r.run_usd or 0.0)
-    return odds.requests * (dear.run_usd or 0.0) + (dear.toll_usd or 0.0)
+def _flips(at: Setting, rows: tuple[Candidate, ...], chosen: Config, odds: Odds) -> list[BreakEven]:
+    """The flips in minutes and in difficulty; both models' failure moves with the difficulty."""
+    tries = tries_of(rows, at, odds, at.belief)
+    names = [t.config for t in tries]
+    usd: Curve = []
+    for failure_usd in FAILURE_GRID:
+        usd.append((failure_usd, dict(zip(names, totals(tries, replace(odds, failure_usd=failure_usd)), strict=True))))
+    hard: Curve = []
+    for mu in GRID:
+        there = Belief(mu, at.belief.sd, at.belief.n)
+        hard.append((mu, dict(zip(names, totals(tries_of(rows, at, odds, there), odds), strict=True))))
+    found = []
+    for other in names:
+        if other != chosen:
+            dollars, mu_at = _flip(usd, chosen, other, odds.failure_usd), _flip(hard, chosen, other, at.belief.mu)
+            minutes = None if dollars is None else dollars / USD_PER_MINUTE
+            difficulty = None if mu_at is None else Belief(mu_at).hard
+            found.append(BreakEven(other.model, other.effort, "minutes", minutes, odds.failure_usd / USD_PER_MINUTE))
+            found.append(BreakEven(other.model, other.effort, "difficulty", difficulty, at.belief.hard))
+    return found
 
 
-def _difficulty(mine: Candidate, row: Candidate, at: Setting, odds: Odds) -> BreakEven:
-    """The difficulty at which the cheaper one to go on with changes; both models' failure moves with it. None: at none."""
-    fails_mine, fails_row = _fails(mine.model, at), _fails(row.model, at)
-    repair = _repair(mine, row, odds)
-
-    def gap(mu: float) -> float:
-        return cost_to_go(mine, fails_mine(mu), repair, odds) - cost_to_go(row, fails_row(mu), repair, odds)
-
-    mu = at.belief.mu
-    cheaper = gap(mu) > 0
-    flips = [point for point in GRID if (gap(point) > 0) != cheaper]
-    if not flips:
-        return BreakEven(row.model, row.effort, "difficulty", None, at.belief.hard)
-    low, high = mu, min(flips, key=lambda point: abs(point - mu))
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if (gap(middle) > 0) != cheaper else (middle, high)
-    return BreakEven(row.model, row.effort, "difficulty", Belief(high).hard, at.belief.hard)
-
-
-def _fails(model: str, at: Setting) -> Callable[[float], float]:
-    """P(failure) of ``model`` as a function of the difficulty in logits, at the spread of the present belief."""
-    theta, theta_sd, _ = at.book.ability(model)
-    spread = spread_of(at.belief.sd, theta_sd)
-    return lambda mu: sigmoid((mu - theta) / spread)
+def _flip(curve: Curve, mine: Config, other: Config, now: float) -> float | None:
+    """The point nearest to ``now`` at which the cheaper of two changes, straight lines between the curve's points."""
+    gaps = [(x, usd[mine] - usd[other]) for x, usd in curve]
+    crossings = [
+        x0 + (x1 - x0) * g0 / (g0 - g1) for (x0, g0), (x1, g1) in zip(gaps, gaps[1:], strict=False) if (g0 > 0) != (g1 > 0)
+    ]
+    return min(crossings, key=lambda x: abs(x - now), default=None)

@@ -92,7 +92,7 @@ def after(
     learned = replace(
         learned,
         heads=_heads(learned.heads, request, served.model, held, event, usage),
-        times=_timed(learned.times, served.model, event, usage),
+        times=timed(learned.times, served.model, event, usage),
     )
     if held is None:
         return learned
@@ -136,7 +136,7 @@ def _heads(
     return {**kept, key: cache.Head(tokens, event.started, ttl_s)}
 
 
-def _timed(times: Mapping[str, Times], model: str, event: Finished, usage: Usage) -> Mapping[str, Times]:
+def timed(times: Mapping[str, Times], model: str, event: Finished, usage: Usage) -> Mapping[str, Times]:
     """Time a finished answer; one without a first byte, that was cut, or whose clock jumped back teaches nothing."""
     first = event.first_byte
     if first is None or first < event.started or event.ended < first or not usage.complete:

@@ -105,7 +105,7 @@ def locate(request: Request, session: Session | None, now: float) -> Place:
     relation = _relation(request, session, lane, kept, now)
     new_turn = kind == "main" and _new_turn(request, lane, kept, relation)
     gap = now - lane.last_start
-    new_task = new_turn and (relation == "new" or gap > TASK_GAP_S)
+    new_task = new_turn and (relation == "new" or gap > TASK_GAP_S or _passed(session, lane))
     return Place(
         session=name, lane=lane_id, kind=kind, relation=relation, kept=kept,
         turn=session.turn + 1 if new_turn else session.turn, task=session.task + 1 if new_task else session.task,
@@ -131,6 +131,12 @@ def _first(
         session=name, lane=lane_id, kind=kind, relation="new", turn=turn + 1 if opens else turn,
         task=task + 1 if opens else task, new_turn=opens, new_task=opens, in_loop=in_loop, parent=parent,
     )  # fmt: skip
+
+
+def _passed(session: Session, lane: Lane) -> bool:
+    """Whether the check's last word on the lane's latest work was that it passes: its goal is reached, what follows is another."""
+    said = [kind for ts, kind in session.signals if ts > lane.last_start and kind in ("check_passed", "check_failed")]
+    return bool(said) and said[-1] == "check_passed"
 
 
 def _spoken(messages: Iterable[Message]) -> bool:
@@ -217,6 +223,8 @@ def _client_move(request: Request, lane: Lane, relation: Relation, now: float) -
         return None
     if lane.last_status >= 400 and relation == "retry" and now - lane.last_start < FALLBACK_S:
         return "limit" if lane.last_status == 429 else "fallback"
+    if request.model == lane.moved_to:
+        return lane.moved_by  # it goes on where it went by itself
     if lane.last_status == 429:
         return "limit"
     if request.speed != lane.speed:

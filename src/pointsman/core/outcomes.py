@@ -7,15 +7,13 @@ is high; once the strong model itself has failed, its repeat succeeds in 9 to 17
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from math import exp, sqrt
 
-from pointsman.core.capability import sigmoid, spread_of
+from pointsman.core.capability import TASKS, sigmoid, spread_of
 from pointsman.core.policy import MARGIN, Odds
-from pointsman.core.types import Belief, Candidate, Config
-
-REPEAT = 0.13
-"""P(success) of a config that already failed this task: 9 to 17 % measured for the strong model (DECISION.md 1)."""
+from pointsman.core.tries import Next
+from pointsman.core.types import Belief, Config
 
 UNLIKELY = 0.10
 """Below this P(success) of every config the honest advice is to re-scope or ask, not to spend more."""
@@ -35,7 +33,7 @@ def after_check(belief: Belief, theta: float, theta_sd: float, passed: bool, odd
     for i in range(POINTS):
         z = REACH * (2.0 * i / (POINTS - 1) - 1.0)
         b = belief.mu + belief.sd * z
-        p = sigmoid((theta - b) / scale)
+        p = sigmoid((theta - TASKS - b) / scale)
         fails = odds.recall * (1.0 - p) + odds.false_alarm * p
         weight = exp(-0.5 * z * z) * ((1.0 - fails) if passed else fails)
         total += weight
@@ -47,30 +45,15 @@ def after_check(belief: Belief, theta: float, theta_sd: float, passed: bool, odd
     return Belief(mu, sqrt(max(1e-6, second / total - mu * mu)), belief.n + 1)
 
 
-def next_try(
-    rows: tuple[Candidate, ...], current: Config, p: Mapping[Config, float], allowed: Mapping[Config, bool], odds: Odds
-) -> tuple[Config, str]:
-    """Where the next try goes after a failed check, and why in words. ``p``: P(success) of each config now.
+def next_try(found: Sequence[Next], here: Config, odds: Odds) -> tuple[Config, str]:
+    """Where the next try goes after a failed check, and why in words.
 
-    Each try costs its toll, its requests, and, where it fails too, what a failure costs the user. It stays on ``current``
-    unless another config is cheaper in that sum by the margin; where nobody is likely, it stays and says so.
+    It stays on ``here`` unless another config is cheaper to the end by the margin; where nobody is likely, it stays and says so.
     """
-    open_rows = [
-        row for row in rows if row.veto is None and row.run_usd is not None and (allowed.get(row.config) or row.config == current)
-    ]
-    here = next((row for row in open_rows if row.config == current), None)
-    if here is None or max(p[row.config] for row in open_rows) < UNLIKELY:
-        return current, "no model here is likely to solve it: re-scope or ask" if here else "what runs now has no price"
-    costs = {row.config: _try_usd(row, p[row.config], odds) for row in open_rows}
-    best = min(open_rows, key=lambda row: costs[row.config])
-    if costs[best.config] >= costs[current] * (1.0 - MARGIN):
-        return current, f"the check failed, and no other try pays: {p[current]:.0%} likely here"
-    lift = p[best.config] - p[current]
-    return (
-        best.config,
-        f"the check failed: {lift:+.0%} likelier for ≈${costs[best.config] - (1 - p[best.config]) * odds.failure_usd:.3f}",
-    )
-
-
-def _try_usd(row: Candidate, p: float, odds: Odds) -> float:
-    return (row.toll_usd or 0.0) + odds.requests * (row.run_usd or 0.0) + (1.0 - p) * odds.failure_usd
+    mine = next((row for row in found if row.config == here), None)
+    if mine is None or max(row.p for row in found) < UNLIKELY:
+        return here, "no model here is likely to solve it: re-scope or ask" if mine else "what runs now has no price"
+    best = min(found, key=lambda row: row.usd)
+    if best.usd >= mine.usd * (1.0 - MARGIN):
+        return here, f"the check failed, and no other try pays: {mine.p:.0%} likely here"
+    return best.config, f"the check failed: {best.p - mine.p:+.0%} likelier, ≈${best.usd:.3f} to the end against ≈${mine.usd:.3f} here"

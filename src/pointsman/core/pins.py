@@ -50,6 +50,6 @@ def ends_with_request(pin: Pin | None, decision: Decision) -> str:
 
 def ends_after(pin: Pin, decision: Decision, stop: Stop) -> str:
     """Why a pin ends after this request finished, or an empty text: a turn's pin ends with its final answer."""
-    if pin.scope == "turn" and pin.turn == decision.place.turn and stop == "final" and decision.reason == "pin":
+    if pin.scope == "turn" and pin.turn == decision.place.turn and stop == "final":
         return f"the turn is over, and with it the pin on {pin.config}"
     return ""

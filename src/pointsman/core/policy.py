@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from pointsman.core.types import Candidate, Config, FreePoint
+from pointsman.core.types import Candidate, Config
 
 Profile = Literal["quality", "balanced", "fast", "saver"]
 Mode = Literal["auto", "observe"]
@@ -23,6 +23,17 @@ CHECK_RECALL, CHECK_FALSE_ALARM = 0.8, 0.1
 
 REQUESTS_PER_TURN = 10.0
 """Requests still to come, on average, at the start of a turn: 17,453 requests in 1,727 real turns (DECISION.md 1)."""
+
+REQUESTS_AHEAD = 27.0
+"""Requests until the next free point (a gap of over five minutes) or the end, on average, from any point: 26.9 at the start and
+27 to 33 after any number of requests, over 273 real sessions (entireio/cli, MIT): it does not depend on what has passed."""
+
+MINUTE_USD = 1.0
+"""USD that a minute of waiting costs in profile ``fast``: the user's time at $60 an hour (DECISION.md 1). Elsewhere nothing: the
+person does something else meanwhile, and a failure's minutes are in ``failure_usd``."""
+
+CHECK_S = 30.0
+"""Seconds of one run of the check, until its own record says otherwise (assumed)."""
 
 MARGIN = 0.02
 """A move must win by this share of the asked config's cost to go, else we abstain: estimates are not that exact."""
@@ -66,24 +77,23 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Odds:
-    """What the cost to go needs to know beside the prices: requests still to come, and what failure costs."""
+    """What the cost to go needs to know beside the prices.
+
+    ``requests`` still to come; USD per failure the user sees; the check's rates (0, 0: none) and seconds; USD per minute that
+    somebody waits.
+    """
 
     requests: float
     failure_usd: float
     recall: float = 0.0
     false_alarm: float = 0.0
+    minute_usd: float = 0.0
+    check_s: float = 0.0
 
-
-def cost_to_go(candidate: Candidate, fail: float, repair: float, odds: Odds) -> float:
-    """USD until the task is done on ``candidate``, failure included (DECISION.md 5, Q_j, first form without user waiting).
-
-    ``repair``: USD of the next attempt after a failure. A failure the check misses (1 - recall) also costs the user
-    ``failure_usd``; a false alarm costs a repair of work that was right.
-    """
-    run = (candidate.toll_usd or 0.0) + odds.requests * (candidate.run_usd or 0.0)
-    seen_first = odds.recall * repair
-    seen_by_user = (1.0 - odds.recall) * odds.failure_usd
-    return run + (1.0 - fail) * odds.false_alarm * repair + fail * (seen_first + seen_by_user)
+    @property
+    def check_usd(self) -> float:
+        """USD of waiting for one run of the check."""
+        return self.minute_usd * self.check_s / 60.0
 
 
 def admitted(candidate: Candidate, asked: Config, rank: int, policy: Policy, certified: bool = False) -> str | None:
@@ -102,13 +112,11 @@ def admitted(candidate: Candidate, asked: Config, rank: int, policy: Policy, cer
     return "uncertified: weaker than what you asked for"
 
 
-def choose(rows: tuple[Candidate, ...], asked: Config, allowed: dict[Config, bool], free: FreePoint | None) -> Config | None:
-    """The admitted config with the lowest cost to go, if it beats the asked one by the margin at a free point; else None.
+def choose(rows: tuple[Candidate, ...], asked: Config, allowed: dict[Config, bool]) -> Config | None:
+    """The admitted config with the lowest cost to go, if it beats the asked one by the margin; else None.
 
     Ties and near-ties stay: a router must not create regret out of nothing.
     """
-    if free is None:
-        return None
     base = next((row for row in rows if row.config == asked), None)
     if base is None or base.total_usd is None:
         return None

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pointsman.core import cache
+from pointsman.core import cache, sizes
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Finished, Marked, Pinned, PinScope, Routed, Signalled, Unpinned
+from pointsman.core.events import Checked, Event, Finished, Marked, Pinned, PinScope, Routed, Signalled, Unpinned
 from pointsman.core.learned import NOTHING, Learned, after
-from pointsman.core.types import FIVE_MINUTES, Belief, Config, Decision, LaneKind, Message, Request, Usage
+from pointsman.core.types import FIVE_MINUTES, Belief, ClientMove, Config, Decision, LaneKind, Message, Request, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Pending:
     request: Request
     decision: Decision
     started: float
-    before: int = 0
     upstream: str = ""
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,9 @@ class Lane:
 
     ``messages`` are those of its last request; ``warm`` maps each config to the prefix its provider holds;
     ``shadow`` is the prefix the asked model would hold had it served everything (for "as asked").
-    ``chars_per_token`` is learned per model from billed usage.
+    ``chars_per_token`` is learned per model from billed usage. ``moved_to``: the model that the client itself went to
+    (``moved_by``) while ``asked`` is still what a person asked for. ``rewritten``: some of its history was answered in
+    another form than the client's.
     """
 
     id: str
@@ -71,8 +73,11 @@ class Lane:
     last_decision: Decision | None = None
     last_request: Request | None = None
     turn_id: str | None = None
+    moved_to: str | None = None
+    moved_by: ClientMove | None = None
     speed: str | None = None
     plan: bool = False
+    rewritten: bool = False
     belief: Belief = field(default_factory=Belief)
     warm: Mapping[Config, cache.Warmth] = field(default_factory=dict)
     shadow: cache.Warmth | None = None
@@ -85,7 +90,7 @@ class Session:
     """One conversation of a client: its lanes, its pin, its requests under way.
 
     ``refused``: configs that this upstream does not serve, laid in for one decision. ``signals``: the latest (time, kind)
-    pairs; ``failed``: the configs whose work a check refused in this task.
+    pairs; ``failed``: the configs whose work a check refused in this task. ``released``: when a person last took a pin off.
     """
 
     id: str
@@ -99,14 +104,19 @@ class Session:
     turn: int = 0
     task: int = 0
     pin: Pin | None = None
+    released: float = 0.0
     lanes: Mapping[str, Lane] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)
     refused: Mapping[Config, str] = field(default_factory=dict)
     signals: tuple[tuple[float, str], ...] = ()
     failed: tuple[Config, ...] = ()
+    sent_back: int = 0
     marks: Mapping[int, str] = field(default_factory=dict)
     learned: Learned = NOTHING
 
+
+SCOPE = "scope"
+"""The origin of an ``Unpinned`` that no person made: the pin's scope was over."""
 
 SIGNALS_KEPT = 32
 """Signals remembered per session: more than any rule looks at."""
@@ -123,12 +133,14 @@ def evolve(session: Session | None, event: Event) -> Session | None:
     if isinstance(event, Pinned):
         return replace(session, pin=Pin(event.config, event.scope, event.origin, event.ts))
     if isinstance(event, Unpinned):
-        return replace(session, pin=None)
+        return replace(session, pin=None, released=session.released if event.origin == SCOPE else event.ts)
     if isinstance(event, Marked):
         marks = {turn: mark for turn, mark in session.marks.items() if turn != event.turn}
         return replace(session, marks=marks if event.undo else {**marks, event.turn: event.mark})
     if isinstance(event, Signalled):
         return _signalled(session, event)
+    if isinstance(event, Checked):
+        return replace(session, sent_back=session.sent_back + event.sent_back)
     return session
 
 
@@ -160,13 +172,14 @@ def _routed(session: Session | None, event: Routed) -> Session:
     full = replace(request, messages=messages)
     pending = Pending(place.lane, full, event.decision, event.ts, event.upstream, len(old.messages))
     pin = session.pin
-    if pin is not None and pin.turn is None and place.kind == "main" and event.decision.reason == "pin":
+    if pin is not None and pin.turn is None and place.kind == "main" and request.purpose == "turn":
         pin = replace(pin, turn=place.turn, task=place.task)
     return replace(
         session, seen=event.ts, turn=place.turn, task=place.task, pin=pin, run=request.run or session.run,
         cwd=request.cwd or session.cwd, client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,
         title=session.title or request.title, failed=() if place.new_task else session.failed,
+        sent_back=0 if place.new_task else session.sent_back,
         lanes={**session.lanes, place.lane: _lane_after(old, event, full)},
         pending={**session.pending, event.id: pending},
     )  # fmt: skip
@@ -183,9 +196,11 @@ def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
         lane, messages=request.messages, tools=request.tools, system=request.system, turn=place.turn, task=place.task,
         requests=lane.requests + 1, last_start=event.ts, asked=asked if turn_purpose or not lane.requests else lane.asked,
         current=decision.chosen, sticky=sticky, last_id=event.id, last_body=request.body_hash, last_status=0,
+        moved_to=request.model if place.client_move else lane.moved_to if not turn_purpose else None,
+        moved_by=place.client_move if place.client_move or turn_purpose else lane.moved_by,
         last_stop="", last_decision=decision, last_request=request, turn_id=request.turn_id or lane.turn_id, speed=request.speed,
         plan=any("plan_mode" in m.facts for m in request.messages[place.kept :]) if place.new_turn else lane.plan,
-        belief=decision.belief,
+        belief=decision.belief, rewritten=event.rewritten or lane.rewritten and event.kept > 0,
     )  # fmt: skip
 
 
@@ -214,7 +229,9 @@ def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
     served = event.served or pending.decision.chosen
     newest = lane.last_id == event.id
     refused = lane.refused
-    if event.resent:
+    if event.resent and not pending.decision.moved:
+        lane = replace(lane, rewritten=False)  # a repair that the provider refused is not tried again
+    elif event.resent:
         refused = {**refused, pending.decision.chosen: f"the provider refused it ({event.refused or event.status})"}
     if newest:
         lane = replace(lane, last_status=event.status, last_stop=event.stop, last_end=event.ended, current=served)
@@ -241,7 +258,7 @@ def _ratio(lane: Lane, pending: Pending, served: Config, usage: Usage) -> float:
     request, old = pending.request, lane.chars_per_token.get(served.model)
     kept = pending.decision.place.kept
     if lane.last_model == served.model:
-        found = cache.new_text(request, kept, lane.last_usage, pending.before, usage)
+        found = sizes.new_text(request, kept, lane.last_usage, pending.before, usage)
         if found is not None:
-            return cache.learn_ratio(old, *found)
-    return cache.learn_ratio(None, request.chars, usage.prompt) if old is None else old
+            return sizes.learn_ratio(old, *found)
+    return sizes.learn_ratio(None, request.chars, usage.prompt) if old is None else old

@@ -48,7 +48,8 @@ class Target:
     ``always_on`` (cannot be off); ``thinking_off_up_to``: the highest effort at which it may be off or between tools.
     ``efforts``: names it takes, weakest first (empty: it takes none). ``system_messages``: role ``system`` inside the
     history; ``effort_messages``: an effort change there. ``known`` False: nothing is documented about this model, so it is
-    never offered. ``output_in_window``: the answer counts against ``window``.
+    never offered. ``output_in_window``: the answer counts against ``window``. ``binds``: it refuses thinking blocks that were
+    written after another form of the history.
     """
 
     model: str
@@ -68,6 +69,7 @@ class Target:
     vision: bool = False
     tools: bool = False
     fast: bool = False
+    binds: bool = False
     max_output: int | None = None
     window: int | None = None
     output_in_window: bool = True
@@ -175,7 +177,7 @@ def read_target(
     known: dict[str, Any] = {
         name: facts[name]
         for name in ("sampling", "forced_tool", "prefill", "system_messages", "effort_messages", "tool_reference",
-                     "fast", "output_in_window", "default_effort", "thinking_off_up_to")
+                     "fast", "binds", "output_in_window", "default_effort", "thinking_off_up_to")
         if name in facts
     }  # fmt: skip
     known.setdefault("prefill", False)

@@ -84,10 +84,10 @@ class Rates:
 
         A map row without a write price writes at the fresh price: otherwise a cold switch looks free (DECISION.md 5).
         """
-        longer = [price for ttl, price in self.cache_write if ttl >= ttl_s]
-        if longer:
-            return longer[0]
-        return max((price for _, price in self.cache_write), default=self.fresh)
+        for ttl, price in self.cache_write:
+            if ttl >= ttl_s:
+                return price
+        return max([price for _, price in self.cache_write], default=self.fresh)
 
 
 Fact = Literal[
@@ -315,7 +315,7 @@ class BreakEven:
     now: float | None
 
 
-Action = Literal["stay", "switch", "escalate", "effort", "advisor"]
+Action = Literal["stay", "switch", "escalate", "effort"]
 
 Reason = Literal[
     "asked",  # uncertified means the asked model
@@ -332,7 +332,6 @@ Reason = Literal[
     "escalate",  # evidence of failure and uplift that pays
     "hand_down",  # the strong model failed too, and a weaker one is the better next try
     "free_point",  # cold anyway: follow the advice
-    "schedule",  # serve --schedule
     "count",  # a token count answers for the model that will run
     "fail_open",  # an error of ours: the original request went to the asked model
 ]

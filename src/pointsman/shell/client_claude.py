@@ -25,6 +25,9 @@ USER_LINE = "POINTSMAN_USER_STATUSLINE"
 OUR_COMMAND = "POINTSMAN_COMMAND"
 """Environment variable with the command that the plugin's hook calls."""
 
+CHECK = "POINTSMAN_CHECK"
+"""Environment variable that is there when a check guards "done" in this run: then the plugin's Stop hook is needed."""
+
 _ELSEWHERE = {"CLAUDE_CODE_USE_BEDROCK": "Amazon Bedrock", "CLAUDE_CODE_USE_VERTEX": "Google Vertex AI",
               "CLAUDE_CODE_USE_FOUNDRY": "Microsoft Foundry"}
 
@@ -52,10 +55,13 @@ def wrap(launch: Launch) -> Wrapped:
     extra: list[str] = []
     if launch.interactive and starts_session:
         settings["statusLine"] = _line(theirs.get("statusLine"), env)
+    if starts_session and (launch.interactive or env.get(CHECK)):
         extra = ["--plugin-dir", str(resources.folder("plugins") / "claude_code")]
     if starts_session and settings:
         text = json.dumps(merged(given, settings), separators=(",", ":"))
         argv = (argv[0], "--settings", text, *extra, *without(argv[1:], "--settings"))
+    elif extra:
+        argv = (argv[0], *extra, *argv[1:])
     return Wrapped(argv, env, tuple(place.upstream("anthropic")), notes)
 
 

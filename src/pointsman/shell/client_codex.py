@@ -6,18 +6,29 @@ takes its place. A provider of the user's own keeps its definition; only its ``b
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shlex
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pointsman.shell.launching import Launch, Wrapped, endpoint, merged, option, options, read_json
+from pointsman.shell.launching import Launch, Wrapped, endpoint, merged, option, options, own_command, read_json
 
 SUBCOMMANDS = ("login", "logout", "mcp", "mcp-server", "completion", "sandbox", "debug", "apply", "features", "help",
                "update", "doctor", "plugin")
 """Sub-commands that start no session."""
 
 PROVIDER = "pointsman"
+CHECK = "POINTSMAN_CHECK"
+"""Environment variable that is there when a check guards "done" in this run."""
+
+HOOK_S = 3_700
+"""Seconds Codex waits for our hook: longer than the longest check."""
+
+HOOK_KEY = "/<session-flags>/config.toml:stop:0:0"
+"""How Codex 0.169 names the first Stop hook that is given by ``-c``."""
 
 
 def wrap(launch: Launch) -> Wrapped:
@@ -27,6 +38,7 @@ def wrap(launch: Launch) -> Wrapped:
     if "--oss" in launch.argv:
         return Wrapped(launch.argv, dict(launch.env), (), ("codex --oss runs a local model: it does not come through Pointsman",))
     config = _config(launch)
+    launch = _hooked(launch)
     name = config.get("model_provider", "openai")
     providers = config.get("model_providers")
     custom = providers.get(name) if isinstance(providers, dict) else None
@@ -65,6 +77,23 @@ def _builtin(launch: Launch, config: dict[str, Any]) -> Wrapped:
         key = "CODEX_API_KEY" if env.get("CODEX_API_KEY") else "OPENAI_API_KEY"
         flags += _flag(f"model_providers.{PROVIDER}.env_key", key)
     return Wrapped((launch.argv[0], *flags, *launch.argv[1:]), dict(env), tuple(found))
+
+
+def _hooked(launch: Launch) -> Launch:
+    """With our Stop hook where a check guards "done" in this run, trusted for this run; the user's own hooks stay as they are.
+
+    Codex runs a hook only when its exact definition is trusted: the hash is the one it shows for it (``hooks/list``, 0.169).
+    """
+    if not launch.env.get(CHECK):
+        return launch
+    hook = {"type": "command", "command": shlex.join([*own_command(), "hook", "codex"]), "timeout": HOOK_S, "async": False}
+    identity = json.dumps({"event_name": "stop", "hooks": [hook]}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    trusted = hashlib.sha256(identity.encode()).hexdigest()
+    flags = [
+        "-c", f"hooks.Stop=[{{hooks=[{{type=\"command\",command={json.dumps(hook['command'])},timeout={HOOK_S}}}]}}]",
+        "-c", f'hooks.state={{"{HOOK_KEY}"={{trusted_hash="sha256:{trusted}"}}}}',
+    ]  # fmt: skip
+    return replace(launch, argv=(launch.argv[0], *flags, *launch.argv[1:]))
 
 
 def _flag(key: str, value: object) -> list[str]:

@@ -8,15 +8,23 @@ upstream per vendor; where several providers of one kind have different addresse
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pointsman.shell.launching import Launch, Wrapped, as_object, endpoint, merged, option, read_json
+from pointsman.shell import resources
+from pointsman.shell.launching import Launch, Wrapped, as_object, endpoint, merged, option, own_command, read_json
 
 SUBCOMMANDS = ("auth", "agent", "completion", "debug", "export", "import", "mcp", "models", "providers", "session", "stats",
                "uninstall", "upgrade", "github", "pr", "db", "plugin")
 """Sub-commands that start no session."""
+
+CHECK = "POINTSMAN_CHECK"
+"""Environment variable that is there when a check guards "done" in this run: then the plugin is loaded for this run."""
+
+OUR_COMMAND = "POINTSMAN_COMMAND"
+"""Environment variable with the command that the plugin calls."""
 
 _BUILT_IN = {"anthropic": ("anthropic", "ANTHROPIC_API_KEY"), "openai": ("openai", "OPENAI_API_KEY")}
 _PACKAGES = {"@ai-sdk/anthropic": "anthropic", "@ai-sdk/openai": "openai", "@ai-sdk/openai-compatible": "openai"}
@@ -41,9 +49,36 @@ def wrap(launch: Launch) -> Wrapped:
     if not ours:
         notes.append("OpenCode has no Anthropic, OpenAI or OpenAI-compatible provider set up: nothing comes through Pointsman")
     env = dict(launch.env)
-    env["OPENCODE_CONFIG_CONTENT"] = json.dumps(merged(given, {"provider": ours} if ours else {}), separators=(",", ":"))
+    content = merged(given, {"provider": ours} if ours else {})
+    if launch.interactive and env.get(CHECK):
+        plugin = (resources.folder("plugins") / "opencode" / "pointsman.js").as_uri()
+        env[OUR_COMMAND] = shlex.join(own_command())
+        content["plugin"] = [*(content.get("plugin") or ()), plugin]
+    env["OPENCODE_CONFIG_CONTENT"] = json.dumps(content, separators=(",", ":"))
     found = tuple((vendor, theirs) for vendor, theirs in known.items() if theirs)
     return Wrapped(launch.argv, env, found, tuple(notes))
+
+
+VALUED = ("-m", "--model", "--agent", "--format", "--variant", "--port", "--dir", "-f", "--file", "--log-level", "--attach")
+"""Options of ``opencode run`` with a value, which hold for its continuation too."""
+
+
+def again(argv: Sequence[str], session: str, words: str) -> list[str] | None:
+    """The command that has a headless OpenCode go on in ``session`` with ``words``; None for another command line."""
+    if list(argv[1:2]) != ["run"]:
+        return None
+    kept: list[str] = []
+    rest = iter(argv[2:])
+    for word in rest:
+        if word == "--":
+            break
+        if word in VALUED:
+            kept += [word, next(rest, "")]
+        elif word in ("-s", "--session", "--title", "--command"):
+            next(rest, None)
+        elif word.startswith("--") and not word.startswith(("--session=", "--title=", "--command=", "--continue", "--fork")):
+            kept.append(word)
+    return [argv[0], "run", *kept, "--session", session, words]
 
 
 def _providers(launch: Launch, config: dict[str, Any]) -> Iterable[tuple[str, str, str | None]]:

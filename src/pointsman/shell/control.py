@@ -10,7 +10,8 @@ everything but ``health`` needs the bearer token from ``gateway.json`` (mode 060
     POST unpin   {session, cwd, origin}
     POST mark    {session, turn, mark, undo, origin}
     POST signal  {session, kind, detail}
-    POST run     {run, client, cwd, interactive, upstreams} begins a wrapped run; {run, code} ends it
+    POST check   {event, retries}                   what a check said of a session's work
+    POST run     {run, client, cwd, interactive, upstreams, guard} begins a wrapped run; {run, code} ends it
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pointsman.core.events import Event, Mark, PinScope, RunEnded, RunStarted, encode
+from pointsman.core.events import Checked, Event, Guard, Mark, PinScope, RunEnded, RunStarted, Verdict, decode, encode
 from pointsman.errors import LedgerError, SettingsError, UpstreamError
 from pointsman.shell.ports import LOOPBACK, health
 from pointsman.shell.reading import home
@@ -46,7 +47,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "unpin": frozenset({"session", "cwd", "origin"}),
     "mark": frozenset({"session", "turn", "mark", "undo", "origin"}),
     "signal": frozenset({"session", "kind", "detail"}),
-    "run": frozenset({"run", "client", "cwd", "interactive", "upstreams", "code"}),
+    "check": frozenset({"event", "retries"}),
+    "run": frozenset({"run", "client", "cwd", "interactive", "upstreams", "guard", "code"}),
 }
 """What each action takes; anything else is refused by name."""
 
@@ -205,12 +207,29 @@ def apply(router: Router, action: str, given: Mapping[str, Any], now: float) -> 
             raise SettingsError(f"turn is {turn!r}; it is the number of a turn, from 1")
         undo = given.get("undo", False) is True
         return router.mark(session=_needed(given, "session"), turn=turn, mark=mark, now=now, origin=origin, undo=undo)
+    if action == "check":
+        return _checked(router, given, now)
     detail = given.get("detail") or {}
     if not isinstance(detail, dict):
         raise SettingsError("detail is an object of names and texts")
     texts = {str(key): str(value) for key, value in detail.items()}
     router.signal(session=_needed(given, "session"), kind=_needed(given, "kind"), now=now, detail=texts)
     return None
+
+
+def _checked(router: Router, given: Mapping[str, Any], now: float) -> Event:
+    """Record the run of a check as the gateway's clock sees it."""
+    said, retries = given.get("event"), given.get("retries", 0)
+    if not isinstance(said, dict) or not isinstance(retries, int) or isinstance(retries, bool):
+        raise SettingsError("check takes an event object and a number of retries")
+    try:
+        event = decode("Checked", {**said, "ts": now})
+    except LedgerError as error:
+        raise SettingsError(str(error)) from error
+    assert isinstance(event, Checked)
+    if event.verdict not in typing.get_args(Verdict):
+        raise SettingsError(f"verdict is {event.verdict!r}; it can be {', '.join(typing.get_args(Verdict))}")
+    return router.checked(event, retries)
 
 
 def run_event(given: Mapping[str, Any], now: float) -> RunStarted | RunEnded:
@@ -226,7 +245,12 @@ def run_event(given: Mapping[str, Any], now: float) -> RunStarted | RunEnded:
         raise SettingsError("upstreams is an object of vendors and base URLs")
     pairs = tuple(sorted((str(vendor), str(url)) for vendor, url in upstreams.items()))
     interactive = given.get("interactive", True) is True
-    return RunStarted(now, run, _text(given, "client") or "unknown", _text(given, "cwd") or "", interactive, pairs)
+    guard = given.get("guard")
+    try:
+        checked = None if guard is None else Guard(**guard)
+    except TypeError as error:
+        raise SettingsError(f"guard is not a check's label and rates: {error}") from error
+    return RunStarted(now, run, _text(given, "client") or "unknown", _text(given, "cwd") or "", interactive, pairs, checked)
 
 
 def described(event: Event | None) -> dict[str, Any] | None:

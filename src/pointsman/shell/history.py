@@ -16,11 +16,11 @@ from pathlib import Path
 
 from pointsman.core import accounting
 from pointsman.core.book import Book
-from pointsman.core.cache import CHARS_PER_TOKEN
 from pointsman.core.decide import decide
 from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session, evolve, taught
+from pointsman.core.sizes import CHARS_PER_TOKEN
 from pointsman.core.types import Message, Request
 from pointsman.shell import history_claude, history_codex, history_recording, history_traces
 from pointsman.shell.transcript import Call, Piece, Transcript, lines

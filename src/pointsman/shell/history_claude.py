@@ -22,6 +22,7 @@ from pointsman.shell.transcript import (
     Transcript,
     digest,
     estimate_output,
+    length,
     objects,
     seconds,
     tokens,
@@ -37,6 +38,9 @@ OWN_WORDS = (
     "<command-name>/exit", "<command-name>/resume", "<command-name>/context", "<command-name>/status",
 )
 """How texts begin that the client put into the user's mouth: no prompt."""
+
+COMMAND = "<command-message>"
+"""How a slash command begins that sends a prompt (local ones begin with their name)."""
 
 INTERRUPT = "[Request interrupted by user"
 STOPS: dict[str, Stop] = {"tool_use": "tool", "end_turn": "final", "stop_sequence": "final", "max_tokens": "length",
@@ -147,6 +151,8 @@ def _piece(block: dict[str, Any], row: dict[str, Any]) -> Piece:
         return Piece("prompt", "user", chars, own, ("continued",))
     if text.startswith(INTERRUPT):
         return Piece("reminder", "user", chars, own, ("interrupt",))
+    if text.startswith(COMMAND):
+        facts = ("command",)
     means: MessageKind = "reminder" if row.get("isMeta") or text.startswith(OWN_WORDS) else "prompt"
     return Piece(means, "user", chars, own, facts)
 

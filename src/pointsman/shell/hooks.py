@@ -19,6 +19,9 @@ from pointsman.shell.client_claude import USER_LINE
 
 PREFIX = "/pointsman:"
 
+CHECK = "POINTSMAN_CHECK"
+"""Environment variable that is there when a check guards "done" in this run."""
+
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "pin": ("pin",), "unpin": ("unpin",), "why": ("why",), "line": ("line",),
     "good": ("mark", "good"), "bad": ("mark", "bad"), "overkill": ("mark", "overkill"),
@@ -42,9 +45,30 @@ def claude(text: str, main: Main) -> str:
         return ""
     if event == "UserPromptSubmit":
         return _prompt(str(payload.get("prompt") or ""), session, main)
+    if event == "Stop" and os.environ.get(CHECK):
+        return _stopped(session, payload)
     if event == "SessionEnd" and session:
         _signal(session, str(payload.get("reason") or ""))
     return ""
+
+
+def _stopped(session: str, payload: Mapping[str, Any]) -> str:
+    """The agent says it is done: the check's answer, or nothing."""
+    try:
+        from pointsman.shell import check_hook
+
+        answer = check_hook.stop(session, active=payload.get("stop_hook_active") is True)
+    except Exception:  # a hook never stands in the agent's way
+        return ""
+    return json.dumps(answer) if answer else ""
+
+
+def other(text: str) -> str:
+    """The answer to Codex's Stop hook, or to our OpenCode plugin, which speaks the same form; empty: end the turn."""
+    payload = _object(text)
+    if payload.get("hook_event_name") != "Stop" or not os.environ.get(CHECK):
+        return ""
+    return _stopped(str(payload.get("session_id") or ""), payload)
 
 
 def _prompt(prompt: str, session: str, main: Main) -> str:

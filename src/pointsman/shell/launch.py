@@ -19,13 +19,16 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from pointsman.errors import LedgerError, SettingsError
-from pointsman.shell import clients
+from pointsman.shell import clients, guarding
+from pointsman.shell.checks import ENV
 from pointsman.shell.keeper import Keeper
 from pointsman.shell.reading import ledger_path
 
 if TYPE_CHECKING:
     from pointsman.core.rows import Totals
     from pointsman.settings import Settings
+    from pointsman.shell.control import Found
+    from pointsman.shell.guarding import RunGuard
 
 VENDORS = ("anthropic", "openai", "google", "chatgpt")
 
@@ -38,11 +41,13 @@ def say_on_stderr(sentence: str) -> None:
 def run(
     argv: Sequence[str], *, settings: Settings, client: str | None = None, upstream: str | None = None,
     serve: Sequence[str] = (), env: Mapping[str, str] | None = None, say: Callable[[str], None] = say_on_stderr,
+    check: str | None = None,
 ) -> int:  # fmt: skip
     """Start ``argv`` wrapped and return its exit code (128 + n when signal n ended it).
 
     ``client``: which client it is, when its command does not say so. ``upstream``: where this run's requests go,
-    whatever the user's environment names. ``serve``: flags for a gateway that has to be started. Raises SettingsError
+    whatever the user's environment names. ``serve``: flags for a gateway that has to be started. ``check``: the command
+    that guards "done" ("": none; None: as the settings or the person say). Raises SettingsError
     for an agent that is not known or not there, UpstreamError when no gateway can be started.
     """
     known = clients.identify(argv, client)
@@ -51,21 +56,28 @@ def run(
         raise SettingsError(f"{argv[0]} is not in your PATH: install it, or give its full path after --")
     interactive = sys.stdin.isatty() and sys.stdout.isatty() and not known.headless(argv)
     later: list[str] = []
+    name = secrets.token_hex(4)
+    guard = guarding.choose(settings, name, known.name, interactive=interactive, flag=check, say=say)
+    environment.pop(ENV, None)
     keeper = Keeper(settings.port, serve, later.append if interactive else say, environment)
     found = keeper.open()
-    name = secrets.token_hex(4)
     code = 1
     try:
+        if guard is not None:
+            say(guarding.sentence(guard, settings))
+            environment |= guard.open()
         wrapped = clients.wrap(known.name, f"{found.url}/run/{name}", argv, environment, interactive=interactive,
                                upstream=upstream or settings.upstream or settings.upstreams.get("anthropic"))
         for note in wrapped.notes:
             say(note)
         upstreams = dict.fromkeys(VENDORS, upstream) if upstream else dict(wrapped.upstreams)
         keeper.register({"run": name, "client": known.name, "cwd": str(Path.cwd()), "interactive": interactive,
-                         "upstreams": upstreams})
-        code = _attended(wrapped.argv, dict(wrapped.env))
+                         "upstreams": upstreams, **(guard.registration() if guard else {})})
+        code = _guarded(wrapped.argv, dict(wrapped.env), guard, lambda: keeper.found, later.append if interactive else say)
     finally:
         keeper.close(code)
+        if guard is not None:
+            guard.close()
         for sentence in later:
             say(sentence)
     with suppress(LedgerError):
@@ -140,6 +152,22 @@ def _sessions(run: str, path: Path) -> list[str]:
 def _usd(amount: float) -> str:
     """Dollars with cents; below a dollar with four figures behind the point, below a tenth of a cent with six."""
     return f"${amount:.{2 if amount >= 1 else 4 if amount >= 0.001 or not amount else 6}f}"
+
+
+def _guarded(
+    argv: Sequence[str], env: Mapping[str, str], guard: RunGuard | None, found: Callable[[], Found | None],
+    say: Callable[[str], None],
+) -> int:  # fmt: skip
+    """Run the agent; where its check fails and it can be started again with the failure as its task, do that."""
+    while True:
+        if guard is None:
+            return _attended(argv, env)
+        guard.begin(found)
+        code = _attended(argv, env)
+        more = guard.after(code, argv, say)
+        if more is None:
+            return code
+        argv = more
 
 
 def _attended(argv: Sequence[str], env: Mapping[str, str]) -> int:

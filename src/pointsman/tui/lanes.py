@@ -113,6 +113,4 @@ def glyph_of(turn: TurnRow) -> tuple[str, Style]:
         return PINNED, "pinned"
     if decision.action == "escalate":
         return ESCALATED, "warn"
-    if decision.action == "advisor":
-        return ADVISED, "accent"
     return RAN, "ran"

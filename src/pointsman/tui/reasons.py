@@ -86,8 +86,6 @@ def _reason(turn: TurnRow, decision: Decision) -> tuple[str, Style]:
             return f"escalate to {name}", "warn"
         case "free_point":
             return (f"stay on {name}" if decision.action == "stay" else f"{at}{name} from here"), ""
-        case "schedule":
-            return f"scheduled: {name}", ""
         case "fail_open":
             return "an error of ours: original sent", "warn"
         case _:

@@ -7,11 +7,13 @@ write(...)                     the bytes again, with only the decided fields cha
 usage(protocol, payload)       a provider's usage object -> Usage in disjoint buckets
 Tap(protocol)                  listens to a stream while it passes, byte-exact
 read_json_response(...)        the same for an answer that is not a stream
+rewritten(...), unbound(...)   thinking blocks that are bound to another form of the history (newest Claude models)
 response_headers(...)          response headers that are safe to pass on after a change of model
 """
 
 from __future__ import annotations
 
+from pointsman.wire.binding import rewritten, unbound
 from pointsman.wire.digest import Memo
 from pointsman.wire.protocols import is_count, protocol_of
 from pointsman.wire.reading import read
@@ -19,4 +21,7 @@ from pointsman.wire.sse import Tap, read_json_response, response_headers
 from pointsman.wire.usage import usage
 from pointsman.wire.writing import write
 
-__all__ = ["Memo", "Tap", "is_count", "protocol_of", "read", "read_json_response", "response_headers", "usage", "write"]
+__all__ = [
+    "Memo", "Tap", "is_count", "protocol_of", "read", "read_json_response", "response_headers", "rewritten", "unbound", "usage",
+    "write",
+]  # fmt: skip

@@ -63,6 +63,8 @@ class Notes:
             self.fact("interrupt")
         if left.startswith(dialect.continued or ("\0",)):
             self.fact("continued")
+        if left.startswith(dialect.commands or ("\0",)):
+            self.fact("command")
         own = dialect.own(left)
         if own:
             self.words = True

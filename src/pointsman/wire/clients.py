@@ -87,7 +87,7 @@ def client_of(headers: Mapping[str, str], system: Head) -> str:
 
 def identify(client: str, sight: Sight) -> Identity:
     """Ids and purpose of a request of ``client``."""
-    found = CLIENTS.get(client, _plain)(sight)
+    found = CLIENTS.get(client, _unknown)(sight)
     if found.cwd is None:
         found = replace(found, cwd=sight.system.cwd)
     return found
@@ -106,8 +106,13 @@ def auth_of(headers: Mapping[str, str], path: str) -> Auth:
 
 
 def _plain(sight: Sight) -> Identity:
-    """A client that sends no ids (qwen, gemini, cline, mini, unknown ones)."""
+    """A known client that sends no ids (qwen, gemini, cline, mini)."""
     return Identity(purpose=_purpose(sight))
+
+
+def _unknown(sight: Sight) -> Identity:
+    """A client that is not in the table: what asks for JSON may be its user's work, so only a title is housekeeping."""
+    return Identity(purpose=_purpose(replace(sight, json_schema=False)))
 
 
 def _purpose(sight: Sight) -> Purpose:

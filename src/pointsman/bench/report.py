@@ -1,0 +1,131 @@
+"""What ``bench outcomes`` prints: a table per pool, a chart of the bill over the user's time, and what the product promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from pointsman.bench.outcomes import ASKED, CHECKED, ONCE, ROUTER, Block, Ratio, Row
+
+SHOWN_V = 2.0
+"""The value of a failure at which every policy is listed; the chart has them all."""
+
+CHART_WIDTH = 40
+HEAD = f"{'policy':<28}{'$/task':>8}{'resolved':>10}{'visible':>9}{'bill':>9}{'min':>7}{'p50':>6}{'p95':>6}{'switches':>10}{'>10¢':>7}"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One figure with its limit: met when it is at most ``limit`` (at least, where ``least``)."""
+
+    name: str
+    value: float
+    limit: float
+    least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure keeps its limit."""
+        return self.value >= self.limit if self.least else self.value <= self.limit
+
+
+def ratio(block: Block, name: str) -> Ratio:
+    """The router over policy ``name`` in this block."""
+    return next(r for r in block.ratios if r.name == name)
+
+
+def row(block: Block, name: str) -> Row:
+    """The figures of policy ``name`` in this block."""
+    return next(r for r in block.rows if r.name == name)
+
+
+BILL = {"ladder": 0.80, "wide": 0.82, "near": 1.00}
+DOLLARS = {"ladder": 0.60, "wide": 0.65}
+
+
+def promises(blocks: Sequence[Block]) -> list[Promise]:
+    """What the figures are held to (mode ``real``)."""
+    found: list[Promise] = []
+    for block in blocks:
+        if block.mode != "real":
+            continue
+        where = f"{block.pool}, {'check' if block.check else 'no check'}, v = {block.v:g}"
+        if block.check and block.v == SHOWN_V:
+            found += _guarded(block, where)
+        if not block.check and block.v >= 2:
+            found.append(Promise(f"{where}: bill over always asked", ratio(block, ASKED).bill, 1.0))
+        if block.check:
+            found.append(Promise(f"{where}: bill over the best fixed policy ({block.best})", block.over_best, 1.03))
+    return found
+
+
+def _guarded(block: Block, where: str) -> list[Promise]:
+    mine, against, plain = row(block, ROUTER), ratio(block, CHECKED), ratio(block, ASKED)
+    found = [
+        Promise(f"{where}: bill over always asked with check", against.bill, BILL[block.pool]),
+        Promise(f"{where}: bill over always asked, check and one retry", ratio(block, ONCE).bill, BILL[block.pool]),
+        Promise(f"{where}: resolved, points above always asked with check", 100 * against.resolved, -2.0, least=True),
+        Promise(f"{where}: switches a session", mine.switches, 2.5),
+        Promise(f"{where}: share of sessions more than 10 cents dearer", mine.dearer, 0.08),
+    ]
+    if block.pool in DOLLARS:
+        found += [
+            Promise(f"{where}: dollars over always asked without check", plain.usd, DOLLARS[block.pool]),
+            Promise(f"{where}: resolved, points above always asked without check", 100 * plain.resolved, -1.0, least=True),
+        ]
+    if block.pool == "ladder":
+        found.append(Promise(f"{where}: minutes per resolved over always asked with check", against.minutes, 0.9))
+    return found
+
+
+def as_json(blocks: Sequence[Block]) -> dict[str, object]:
+    """Everything measured, as plain values."""
+    return {
+        "blocks": [asdict(block) for block in blocks],
+        "promises": [{**asdict(promise), "met": promise.met} for promise in promises(blocks)],
+    }
+
+
+def lines(blocks: Sequence[Block]) -> Iterable[str]:
+    """The report as text."""
+    groups: dict[tuple[str, str, bool], list[Block]] = {}
+    for block in blocks:
+        groups.setdefault((block.mode, block.pool, block.check), []).append(block)
+    for (mode, pool, check), found in groups.items():
+        yield f"{pool}, {mode}, {'check at done' if check else 'no check'}: {found[0].tasks:,} tasks"
+        shown = next((block for block in found if block.v == SHOWN_V), found[0])
+        yield from _table(shown)
+        yield from _chart(found)
+        yield ""
+    held = promises(blocks)
+    if held:
+        yield "what the figures are held to (real outcomes)"
+    for promise in held:
+        sign = "at least" if promise.least else "at most"
+        yield f"  {'met   ' if promise.met else 'missed'}  {promise.value:7.3f}  {sign} {promise.limit:g}  {promise.name}"
+    yield ""
+    yield "bill: (dollars + v x tasks that end unresolved) per resolved task, failed runs included; a passed-on failure is visible."
+    yield "Every policy with a check has the same one. Brackets: 95 %, paired bootstrap over sessions."
+
+
+def _table(block: Block) -> Iterable[str]:
+    yield f"  v = {block.v:g}"
+    yield "  " + HEAD
+    for r in sorted(block.rows, key=lambda r: r.bill):
+        mark = "▸ " if r.name == ROUTER else "  "
+        yield (
+            f"{mark}{r.name:<28}{r.usd:>8.3f}{r.resolved:>10.1%}{r.visible:>9.1%}{r.bill:>9.3f}{r.minutes:>7.1f}{r.p50:>6.1f}"
+            f"{r.p95:>6.1f}{r.switches:>10.2f}{r.dearer:>7.1%}"
+        )
+
+
+def _chart(found: Sequence[Block]) -> Iterable[str]:
+    """The router's bill over always-asked's, with the same check, at every v; the bar ends at 1.0 where both are equal."""
+    yield "  bill over always asked with the same check (the mark is 1.00)"
+    for block in found:
+        r = ratio(block, CHECKED)
+        bar = round(min(1.5, r.bill) * CHART_WIDTH / 1.5)
+        drawn = "".join("█" if i < bar else "·" for i in range(CHART_WIDTH))
+        at = round(CHART_WIDTH / 1.5)
+        drawn = drawn[:at] + "|" + drawn[at + 1 :]
+        yield f"  v = {block.v:>4g} {drawn} {r.bill:.3f} [{r.low:.3f}, {r.high:.3f}]  best fixed: {block.best} ({block.over_best:.3f})"

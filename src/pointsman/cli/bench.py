@@ -1,0 +1,132 @@
+"""``bench``: measurements on real sessions. Each kind of measurement is one entry of ``KINDS``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pointsman.cli import FAILED, OK, Command, bench_outcomes
+from pointsman.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pointsman.bench.price import Report
+
+DATA, TRACES = Path("../shared/data"), Path("sessions/traces.jsonl.gz")
+"""Where the measuring data lies unless POINTSMAN_DATA names a folder."""
+
+
+def data() -> Path:
+    """The folder of measuring data."""
+    return Path(os.environ.get("POINTSMAN_DATA") or DATA)
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    price = kinds.add_parser("price", help="predicted against billed input dollars, request by request", allow_abbrev=False)
+    price.add_argument("files", nargs="*", type=Path, metavar="FILE",
+                       help="compact traces (sizes given), or Claude Code and Codex transcripts (sizes estimated); "
+                       "default: the traces in $POINTSMAN_DATA")
+    price.add_argument("--json", action="store_true", help="the figures as JSON")
+    price.add_argument("--speed", action="store_true", help="instead: microseconds that pricing one request takes")
+    price.set_defaults(measure=_price)
+    bench_outcomes.add(kinds)
+
+
+def _bench(args: Namespace) -> int:
+    code: int = args.measure(args)
+    return code
+
+
+def _price(args: Namespace) -> int:
+    from pointsman.bench.price import measure
+    from pointsman.settings import load
+    from pointsman.shell import history
+    from pointsman.shell.prices import load_book
+
+    if args.speed:
+        return _speed(args)
+    files = args.files or [data() / TRACES]
+    kinds = {history.kind_of(path) for path in files}
+    if "recording" in kinds or ("traces" in kinds and len(kinds) > 1):
+        raise SettingsError("give either compact traces or transcripts: the sizes of one are given, of the other estimated")
+    found = list(history.read_all(files))
+    troubles = [trouble for transcript in found for trouble in transcript.troubles]
+    report = measure(found, load_book(load().prices), estimate="traces" not in kinds, step=_progress())
+    print(*troubles, sep="\n", end="\n" if troubles else "", file=sys.stderr)
+    if not report.ours.billed:
+        raise SettingsError(f"nothing to score in {', '.join(map(str, files))}: no billed request after a session's first")
+    if args.json:
+        print(json.dumps(report.as_json(), indent=2))
+    else:
+        print(*_lines(report), sep="\n")
+    return FAILED if any("cut off or damaged" in trouble for trouble in troubles) else OK
+
+
+def _progress() -> Callable[[int, int], None] | None:
+    """Counts on the terminal while it runs; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        return None
+
+    def say(done: int, of: int) -> None:
+        print(f"\rbench price: {done:,} of {of:,} requests ", end="\r" if done < of else "\n", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _speed(args: Namespace) -> int:
+    from pointsman.bench.speed import micros
+    from pointsman.settings import load
+    from pointsman.shell.prices import load_book
+
+    found = micros(load_book(load().prices))
+    if args.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(*(f"{us:8.1f} µs  {what}" for what, us in found.items()), sep="\n")
+    return OK
+
+
+def _lines(report: Report) -> list[str]:
+    ours = report.ours.figures()
+    sizes = "sizes estimated from the texts" if report.estimated else "sizes given"
+    skipped = [f"{report.first:,} first requests left out"]
+    if report.unbilled:
+        skipped.append(f"{report.unbilled:,} without a bill")
+    skipped += [f"{n:,} of {model}: no price is known" for model, n in report.unpriced.items()]
+    out = [f"{ours['requests']:,} requests of {report.sessions:,} sessions, {sizes}; {'; '.join(skipped)}", ""]
+    columns = {"ours": report.ours, **report.baselines}
+    out.append(f"{'':<24}" + "".join(f"{name:>12}" for name in columns))
+    for name in ours:
+        if name != "requests":
+            cells = (score.figures()[name] for score in columns.values())
+            out.append(f"{name:<24}" + "".join(f"{_cell(name, cell):>12}" for cell in cells))
+    mean = report.mean_abs_error
+    out += ["", f"errors are fractions of billed input dollars; weighed by dollars, ours are off by {mean or 0.0:.1%}", ""]
+    out.append("reliability of \"warm?\"     predicted   observed   requests")
+    for band, (n, total, hits) in sorted(report.ours.bands.items()):
+        out.append(f"  {band * 10:>3} to {band * 10 + 10:>3} %        {total / n:>9.1%}  {hits / n:>9.1%}  {n:>9,}")
+    return out
+
+
+def _cell(name: str, value: float | int | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.4f}" if name.endswith("_warm") else f"{value:+.2%}" if name == "bias" else f"{value:.2%}"
+
+
+COMMANDS = {
+    "bench": Command(
+        "Measure: how well prices are predicted, what routing is worth beside simpler policies, how long a decision takes.",
+        "  pointsman bench price                                  the real traces in $POINTSMAN_DATA\n"
+        "  pointsman bench price ~/.claude/projects/*/*.jsonl     your own past sessions, sizes estimated\n"
+        "  pointsman bench price --json\n  pointsman bench price --speed\n"
+        "  pointsman bench outcomes --v 2,5 --seeds 1             what routing is worth, on real outcomes\n"
+        "  pointsman bench decide                                 microseconds of one decision",
+        _arguments, _bench,
+    ),
+}  # fmt: skip

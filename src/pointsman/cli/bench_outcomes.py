@@ -1,0 +1,94 @@
+"""``bench outcomes`` and ``bench decide``: what the router is worth beside simpler policies, and what a decision costs in time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import Callable
+from pathlib import Path
+
+from pointsman.cli import OK
+from pointsman.errors import SettingsError
+
+NAMES, MODE_NAMES = ("ladder", "wide", "near"), ("real", "irt", "adversarial")
+
+
+def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
+    """Add both measurements to ``bench``."""
+    outcomes = kinds.add_parser("outcomes", help="the router against every simpler policy, on real outcomes", allow_abbrev=False)
+    outcomes.add_argument("file", nargs="?", type=Path, metavar="CSV",
+                          help="model, task_id, resolved, cost_usd, api_calls; default: the outcomes in $POINTSMAN_DATA")
+    outcomes.add_argument("--v", type=_numbers, metavar="USD,..", help="dollars that a visible failure costs (0,0.6,2,5,10,20)")
+    outcomes.add_argument("--seeds", type=int, default=3, metavar="N", help="independent draws of tasks and luck (3)")
+    outcomes.add_argument("--pool", action="append", choices=NAMES, help="only this pool (repeatable)")
+    outcomes.add_argument("--mode", action="append", choices=MODE_NAMES, help="only this kind of world (repeatable)")
+    outcomes.add_argument("--check", choices=("yes", "no", "both"), default="both", help="with a check at done, without, or both")
+    outcomes.add_argument("--recall", type=float, default=0.8, help="share of failures that the check sees (0.8)")
+    outcomes.add_argument("--alarm", type=float, default=0.1, help="share of right work that it refuses (0.1)")
+    outcomes.add_argument("--retries", type=int, default=1, choices=(1, 2), help="automatic retries after a failed check (1)")
+    outcomes.add_argument("--tasks", type=int, default=3, metavar="N", help="tasks in a session (3)")
+    outcomes.add_argument("--json", action="store_true", help="everything measured as JSON")
+    outcomes.set_defaults(measure=_outcomes)
+    decide = kinds.add_parser("decide", help="microseconds of one decision at 10k, 100k and 200k tokens", allow_abbrev=False)
+    decide.add_argument("--json", action="store_true", help="the figures as JSON")
+    decide.set_defaults(measure=_decide)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    found = tuple(float(word) for word in text.split(","))
+    if any(not 0.0 <= value < 1e6 for value in found):
+        raise ValueError(f"{text!r} holds a value outside 0 to 1,000,000")
+    return found
+
+
+def _outcomes(args: Namespace) -> int:
+    from pointsman.bench import report, worlds
+    from pointsman.bench.outcomes import MODES, POOLS, VALUES, Plan, data_file, measure
+    from pointsman.settings import load
+    from pointsman.shell.prices import load_book
+
+    file = args.file or data_file()
+    if not file.is_file():
+        raise SettingsError(f"there are no outcomes at {file}: name a CSV, or the folder of measuring data in POINTSMAN_DATA")
+    if args.seeds < 1 or args.tasks < 1 or not (0 <= args.recall <= 1 and 0 <= args.alarm <= 1):
+        raise SettingsError("--seeds and --tasks are at least 1, --recall and --alarm lie between 0 and 1")
+    plan = Plan(
+        pools=[pool for pool in POOLS if pool.name in (args.pool or NAMES)], modes=[m for m in MODES if m in (args.mode or MODES)],
+        values=args.v or VALUES, checks={"yes": [True], "no": [False], "both": [True, False]}[args.check],
+        seeds=range(1, args.seeds + 1), rules=worlds.Rules(recall=args.recall, alarm=args.alarm, retries=args.retries),
+        per_session=args.tasks,
+    )  # fmt: skip
+    blocks = list(measure(worlds.read(file), load_book(load().prices), plan, _progress(plan.steps)))
+    if args.json:
+        print(json.dumps(report.as_json(blocks), indent=2))
+    else:
+        print(*report.lines(blocks), sep="\n")
+    return OK
+
+
+def _progress(steps: int) -> Callable[[str], None]:
+    """A bar on the terminal while it runs; nothing where nobody looks."""
+    done = 0
+
+    def say(what: str) -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty():
+            bar = "█" * round(30 * done / steps)
+            print(f"\r{bar:<30} {done}/{steps} {what:<50}", end="\n" if done == steps else "", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _decide(args: Namespace) -> int:
+    from pointsman.bench.deciding import measure
+    from pointsman.settings import load
+    from pointsman.shell.prices import load_book
+
+    found = measure(load_book(load().prices))
+    if args.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(*(f"{int(tokens):>8,} tokens   p50 {us['p50_us']:6.1f} µs   p99 {us['p99_us']:6.1f} µs" for tokens, us in found.items()), sep="\n")
+    return OK

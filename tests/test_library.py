@@ -1,0 +1,228 @@
+"""The library's promises to an embedder: names, pools, steering, long-gone sessions, and what misuse is told."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from playbook import Play, again, client_asks, pin, says, stay, subagent, switch, turn, unmoved, unpin, upstream_says
+from pointsman import Router, Settings, engine
+from pointsman.core import sessions
+from pointsman.core.book import Book
+from pointsman.core.events import Event, Finished, Noted, Pinned, Signalled
+from pointsman.errors import DecisionError, SettingsError, WireError
+from pointsman.shell.prices import load_book
+
+OPUS, SONNET, HAIKU = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"
+T0 = 1_800_000_000.0
+
+
+@pytest.fixture(scope="module")
+def book() -> Book:
+    return load_book()
+
+
+def chat(*texts: str, model: str = OPUS, **more: Any) -> dict[str, Any]:
+    """Arguments of a route: a plain Messages conversation of a client that nobody knows."""
+    talk = [{"role": "user" if i % 2 == 0 else "assistant", "content": text} for i, text in enumerate(texts)]
+    body = json.dumps({"model": model, "max_tokens": 500, "messages": talk, **more}).encode()
+    return {"path": "/v1/messages", "headers": {}, "body": body, "now": T0, "dice": 0.5}
+
+
+def test_the_calls_are_as_documented() -> None:
+    route = set(inspect.signature(Router.route).parameters)
+    finish = set(inspect.signature(Router.finish).parameters)
+    assert {"path", "headers", "body", "now", "dice"} <= route
+    assert {"id", "usage", "status", "started", "first_byte", "ended"} <= finish
+    assert list(inspect.signature(Router).parameters) == ["settings", "book", "events"]
+
+
+def test_every_setting_of_the_library_is_taken_and_a_typo_is_an_error(book: Book) -> None:
+    Router(
+        Settings(pool=[HAIKU, SONNET, OPUS], asked=OPUS, profile="balanced", consent_up=True, failure_usd=0, check=True,
+                 check_recall=0.8, check_false_alarm=0.0, seed=7), book,
+    )  # fmt: skip
+    with pytest.raises(SettingsError, match=r"failure_usd"):
+        Settings(failure_us=1.0)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("wrong", [{"pool": ["claude-hiaku-5-5"]}, {"asked": "no-such-model"}, {"deny": ["opsu"]}])
+def test_settings_that_name_no_model_are_refused_at_once(book: Book, wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="has no price"):
+        Router(Settings(**wrong), book)
+
+
+def test_a_route_says_where_it_goes_and_its_candidates_what_they_cost(book: Book) -> None:
+    router = Router(Settings(), book)
+    routed = router.route(**{**chat("hello"), "headers": {"X-API-Key": "k", "User-Agent": "x"}})
+    assert (routed.model, routed.protocol, routed.path, routed.effort) == (OPUS, "messages", "/v1/messages", None)
+    assert isinstance(routed.id, str) and isinstance(routed.upstream, str) and isinstance(routed.body, bytes)
+    for row in routed.decision.candidates:
+        assert row.model and row.input_usd is not None and row.cache_read >= 0 and row.cache_write >= 0 and 0 <= row.p_warm <= 1
+
+
+@pytest.mark.parametrize("dice", [1.0, -0.1, float("nan"), float("inf")])
+def test_dice_out_of_range_are_refused(book: Book, dice: float) -> None:
+    with pytest.raises(DecisionError, match="dice"):
+        Router(Settings(), book).route(**{**chat("hello"), "dice": dice})
+
+
+def test_a_body_that_is_text_is_refused_in_words(book: Book) -> None:
+    with pytest.raises(WireError, match="not bytes"):
+        Router(Settings(), book).route(**{**chat("hello"), "body": "{}"})
+
+
+def test_finishing_twice_or_something_unknown_changes_nothing(book: Book) -> None:
+    router = Router(Settings(), book)
+    routed = router.route(**chat("hello"))
+    for id in (routed.id, routed.id, "never-routed"):
+        router.finish(id, usage={"input_tokens": 900, "output_tokens": 9}, status=200, started=T0, ended=T0 + 1)
+    assert len([event for event in router.events() if isinstance(event, Finished)]) == 1
+    with pytest.raises(DecisionError, match="not|never|finished"):
+        router.refuse(routed.id, 400, T0)
+
+
+def test_a_signal_for_a_session_that_never_spoke_is_recorded_and_said_to_move_nothing(book: Book) -> None:
+    router = Router(Settings(), book)
+    router.signal(session="nobody", kind="check_failed", now=T0)
+    events = router.events()
+    assert [type(event) for event in events] == [Noted, Signalled] and "nobody" in events[0].text  # type: ignore[union-attr]
+    assert not router.sessions
+
+
+def test_tier_names_in_the_settings_mean_models(book: Book) -> None:
+    router = Router(Settings(deny=["fable"], pool=["haiku", "opus"], consent_up=True), book)
+    assert (router.policy.pool, router.policy.deny) == ((HAIKU, OPUS), ("claude-fable-5-1",))
+
+
+def test_an_asked_model_outside_the_pool_stands_where_its_ability_puts_it(book: Book) -> None:
+    play = Play(book, Settings(pool=["haiku", "opus"]), model="sonnet")
+    play >> turn() << stay("sonnet")
+    assert [row.model for row in play.decision.candidates] == [HAIKU, SONNET, OPUS]
+
+
+def test_a_pool_of_one_and_a_pool_of_two_vendors_stay(book: Book) -> None:
+    alone = Play(book, Settings(pool=[OPUS]), model="opus")
+    alone >> turn() << stay("opus", because="no_ladder") << unmoved()
+    mixed = Play(book, Settings(pool=["gpt-6-luna", OPUS], profile="saver", failure_usd=0), model="opus")
+    mixed >> turn() << stay("opus") << unmoved()
+    assert "wire format" in (mixed.decision.candidates[0].veto or "")
+
+
+def test_a_requested_name_that_is_no_model_stays_even_with_a_pool(book: Book) -> None:
+    play = Play(book, Settings(pool=[HAIKU, OPUS]), model="router-auto")
+    play >> turn() << stay(because="unpriced") << unmoved()
+
+
+def test_the_asked_model_of_the_settings_replaces_the_main_lanes_only(book: Book) -> None:
+    play = Play(book, Settings(asked="opus"), model="haiku")
+    play >> turn()
+    assert play.routes[-1].model == OPUS and play.routes[-1].changed
+    play >> subagent() << stay("haiku", because="subagent") << unmoved()
+
+
+def test_observing_sends_the_very_bytes_whatever_the_settings_ask(book: Book) -> None:
+    Play(book, Settings(asked="opus", mode="observe"), model="haiku") >> turn() << unmoved()
+
+
+def test_consent_to_go_up_does_not_admit_the_weaker_model_that_a_pin_left_behind(book: Book) -> None:
+    play = Play(book, Settings(consent_up=True), model="opus")
+    play >> turn() >> pin("haiku") >> turn() << switch("haiku", because="pin")
+    play >> unpin() >> turn() << switch("opus", because="asked") << says("Back to opus")
+
+
+def test_a_model_nobody_prices_chosen_in_the_client_is_honoured(book: Book) -> None:
+    play = Play(book, Settings(), model="opus")
+    play >> turn() >> client_asks("my-finetune") >> turn() << stay("my-finetune", because="pin") << unmoved()
+    assert not play.decision.notices
+
+
+def test_a_pin_set_between_a_failure_and_its_retry_is_heard(book: Book) -> None:
+    play = Play(book, Settings(), model="opus")
+    play >> turn() >> upstream_says(529) >> turn() << stay("opus") >> pin("sonnet") >> again() << switch("sonnet", because="pin")
+    play >> unpin() >> again() << switch("opus", because="asked")
+
+
+def test_a_pin_for_a_turn_that_cannot_be_honoured_ends_with_its_turn_too(book: Book) -> None:
+    play = Play(book, Settings(), model="opus")
+    play >> turn()
+    play.router.note(Pinned(play.now, play.session, engine.Config("gpt-6.1-sol"), "turn", "pointsman pin"))
+    play >> turn() << stay("opus", because="pin_refused") >> turn() << stay("opus", because="asked")
+
+
+def test_the_fallback_that_a_client_goes_on_with_is_never_taken_for_a_pin(book: Book) -> None:
+    play = Play(book, Settings(), model="opus")
+    play >> turn() >> upstream_says(529) >> turn()
+    play >> client_asks("haiku") >> upstream_says(200) >> again() >> turn() >> turn()
+    assert not [event for event in play.router.events() if isinstance(event, Pinned)]
+    assert play.decision.chosen.model == HAIKU and play.decision.reason == "asked"
+    play >> client_asks("sonnet") >> turn() << stay("sonnet", because="pin")
+
+
+def test_what_asks_for_json_is_work_unless_its_client_is_known(book: Book) -> None:
+    schema = {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}
+    routed = Router(Settings(), book).route(**chat("Extract the name.", **schema))
+    assert (routed.model, routed.decision.reason) == (OPUS, "asked")
+
+
+def remembering(book: Book) -> tuple[engine.Router, dict[str, list[Event]], list[str]]:
+    """A router with a ledger beside it, the ledger, and the names that were recalled."""
+    ledger: dict[str, list[Event]] = {}
+    recalled: list[str] = []
+
+    def recall(name: str) -> Iterable[Event]:
+        recalled.append(name)
+        return list(ledger.get(name, ()))
+
+    return engine.Router(Settings().policy(), book, recall=recall), ledger, recalled
+
+
+def talk(router: engine.Router, ledger: dict[str, list[Event]], now: float, *texts: str, **more: Any) -> engine.Route:
+    """One request and its answer; its events go to the ledger."""
+    routed = router.route(**{**chat(*texts, **more), "now": now})
+    router.finish(routed.id, usage={"input_tokens": 2_000, "output_tokens": 9}, status=200, started=now, ended=now + 2)
+    for event in router.events():
+        ledger.setdefault(event.session or "", []).append(event)  # type: ignore[union-attr]
+    return routed
+
+
+def test_only_so_many_sessions_are_held_and_the_rest_are_recalled(book: Book) -> None:
+    router, ledger, _ = remembering(book)
+    many = sessions.SESSIONS_KEPT * 3
+    first = talk(router, ledger, T0, "task number 0").decision.place.session
+    for n in range(1, many):
+        talk(router, ledger, T0 + n * 10, f"task number {n}")
+    assert len(router.sessions) <= sessions.SESSIONS_KEPT and len(ledger) == many and first not in router.sessions
+    later = T0 + many * 10
+    assert router.pin("sonnet", session=first, now=later).session == first
+    routed = talk(router, ledger, later + 1, "task number 0", "done", "and now this")
+    assert (routed.decision.place.session, routed.decision.place.turn, routed.model) == (first, 2, SONNET)
+
+
+def test_a_new_conversation_that_begins_alike_does_not_wake_an_old_ones_pin(book: Book) -> None:
+    router, ledger, _ = remembering(book)
+    old = talk(router, ledger, T0, "hi").decision.place.session
+    talk(router, ledger, T0 + 5, "hi", "Hello.", "fix the test")
+    router.pin("sonnet", session=old, now=T0 + 9)
+    for event in router.events():
+        ledger[old].append(event)
+    fresh, _, recalled = remembering(book)
+    fresh._known._recall = lambda name: recalled.append(name) or list(ledger.get(name, ()))  # type: ignore[func-returns-value]
+    begun = fresh.route(**{**chat("hi", "Hey!", "write a poem"), "now": T0 + 90_000})
+    assert begun.decision.place.session == old, "a shared first prompt continues (a rewind looks the same)"
+    other = fresh.route(**{**chat("hello there", "Hey!", "write a poem"), "now": T0 + 90_000})
+    assert other.decision.place.session != old and other.model == OPUS
+
+
+def test_requests_that_are_never_finished_do_not_pile_up(book: Book) -> None:
+    router = Router(Settings(), book)
+    for n in range(300):
+        router.route(**{**chat(f"task {n}"), "now": T0 + n * 60})
+    assert len(router._open) <= sessions.LOST_S / 60 + 2
+    for n in range(300, 300 + sessions.SESSIONS_KEPT * 2):
+        router.route(**{**chat(f"task {n}"), "now": T0 + n * 60})
+    assert len(router.sessions) <= sessions.SESSIONS_KEPT
