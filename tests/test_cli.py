@@ -176,6 +176,8 @@ def test_prices_say_where_each_figure_is_from(typed: Typed) -> None:
     assert code == 0 and "litellm" in out and "write 5 min" in out and "ladder" in out
     code, out, _ = typed("prices")
     assert code == 0 and out.splitlines()[0].startswith("anthropic")
+    code, out, _ = typed("prices", "--json")
+    assert code == 0 and json.loads(out)["ladders"]["anthropic"]
 
 
 def test_serve_says_where_it_listens_and_ends_well(tmp_path: Path) -> None:
@@ -259,7 +261,7 @@ def test_marks_are_written_and_taken_back(after_demo: Typed) -> None:
 
 def test_replay_adds_up_the_ledger_as_the_timeline_does(after_demo: Typed) -> None:
     rows = [json.loads(row) for row in after_demo("replay", "--json")[1].splitlines()]
-    assert len(rows) == 3
+    assert len(rows) == 4
     own = next(row for row in rows if row["session"] == "demo-api-fix")
     assert own["billed_usd"] == pytest.approx(json.loads(after_demo("line", "--session", "demo", "--json")[1])["spent_usd"])
     assert own["free_points"]["idle"] == 1

@@ -41,7 +41,7 @@ from pointsman.errors import DecisionError, SettingsError, WireError
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What to send: ``body`` and ``headers`` to ``path`` of ``upstream``, answered by ``model``.
+    """What to send: ``body`` and ``headers`` to ``path`` of the base URL ``upstream``, answered by ``model``.
 
     ``body`` is the very object that came in where nothing was decided. ``changed``: the body or path differ from it.
     """
@@ -210,6 +210,8 @@ class Router:
                 resent=resent,
                 refused=opened.refused,
                 error=error,
+                other_rates=account.others,
+                unseen=accounting.unseen(billed, served, self.book, first_byte, ended),
             )  # fmt: skip
         )
         if opened.request.purpose == "turn":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pointsman import engine
 from pointsman.core.book import Book
 from pointsman.core.events import Event
+from pointsman.engine import Route
 from pointsman.settings import Settings, verify
 from pointsman.shell.prices import load_book
+from pointsman.shell.vendors import Upstreams, vendor_of
 
 
 class Router(engine.Router):
@@ -25,4 +27,14 @@ class Router(engine.Router):
         chosen = settings if settings is not None else Settings()
         found = book if book is not None else load_book(chosen.prices)
         verify(chosen, found)
+        self._upstreams = Upstreams(chosen.upstream, chosen.upstreams)
         super().__init__(chosen.policy(), found, events, titles=chosen.titles)
+
+    def route(
+        self, *, path: str, headers: Mapping[str, str], body: bytes, now: float, dice: float,
+        run: str | None = None, upstream: str = "",
+    ) -> Route:  # fmt: skip
+        """As in the engine; ``upstream`` left out is the settings' base URL for this path, else the vendor's public API."""
+        lower = {name.lower(): value for name, value in headers.items()}
+        base = upstream or self._upstreams.base(vendor_of(path, lower))
+        return super().route(path=path, headers=headers, body=body, now=now, dice=dice, run=run, upstream=base)

@@ -105,7 +105,8 @@ def test_times_move_the_prior_by_how_often_they_were_seen(book: Book) -> None:
     known = NOTHING
     for n in range(5):
         usage = replace(WARM, output=500)
-        known = after(known, request(5), place(3), HELD, finished(usage, START + n, first_byte=START + n + 2, ended=START + n + 7), book)
+        event = finished(usage, START + n, first_byte=START + n + 2, ended=START + n + 7)
+        known = after(known, request(5), place(3), HELD, event, book)
     found = known.speed(OPUS, PRIOR)
     assert found.ttft_s_warm == pytest.approx(1.5)
     assert found.output_tps == pytest.approx(5_000 / (2_500 / 50 + 25))
@@ -122,7 +123,8 @@ def test_cold_prompts_teach_the_slope(book: Book) -> None:
 
 def test_unknown_models_and_odd_clocks_keep_the_prior(book: Book) -> None:
     assert NOTHING.speed(OPUS, PRIOR) is PRIOR
-    for odd in (finished(WARM, first_byte=None), finished(WARM, first_byte=START - 1), finished(replace(WARM, complete=False), first_byte=START + 1)):
+    cut = finished(replace(WARM, complete=False), first_byte=START + 1)
+    for odd in (finished(WARM, first_byte=None), finished(WARM, first_byte=START - 1), cut):
         assert after(NOTHING, request(5), place(3), HELD, odd, book).speed(OPUS, PRIOR) is PRIOR
 
 

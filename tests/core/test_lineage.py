@@ -143,6 +143,17 @@ def test_whose_move_a_changed_model_is(status: int, stop: str, changes: dict[str
     assert locate(again, session, 1.0).client_move == move
 
 
+@pytest.mark.parametrize(("run", "model", "move"), [
+    ("r2", "claude-opus-5-5", "resumed"), ("r1", "claude-opus-5-5", None), ("r2", "claude-haiku-4-5", None),
+])  # fmt: skip
+def test_a_resumed_client_that_goes_on_with_the_pinned_model_makes_no_pin(run: str, model: str, move: str | None) -> None:
+    session, first = opened(model="claude-sonnet-5-5", run="r1")
+    lane = replace(session.lanes["main"], current=Config("claude-opus-5-5"))
+    session = replace(session, lanes={"main": lane})
+    again = replace(first, run=run, model=model, messages=(HELLO, DONE, said("next")), body_hash=7)
+    assert locate(again, session, 1.0).client_move == move
+
+
 def test_a_client_without_ids_is_found_by_its_words() -> None:
     index, sessions = Index(), {}
     first = ask(HELLO, session=None, client="qwen")
@@ -154,6 +165,17 @@ def test_a_client_without_ids_is_found_by_its_words() -> None:
     assert other != name
     same_words = find(ask(HELLO, session=None, client="aider"), index, sessions)
     assert same_words != name
+
+
+def test_housekeeping_without_an_id_goes_to_the_newest_session_of_its_run() -> None:
+    index, sessions = Index(), {}
+    for at, (name, run) in enumerate((("s1", "r1"), ("s2", "r2"))):
+        first = ask(HELLO, session=name, client="codex", run=run)
+        sessions[name] = after(None, first, locate(first, Session(name), 0.0), at=float(at))
+    title = ask(said("title please"), session=None, client="codex", purpose="side", run="r1")
+    assert find(title, index, sessions) == "s1"
+    assert find(replace(title, run=None), index, sessions) == "s2"
+    assert find(replace(title, run="r3"), index, sessions) == "run-r3"
 
 
 def test_an_unmarked_sub_agent_is_told_by_its_system_prompt_and_tools() -> None:
@@ -194,3 +216,9 @@ def test_a_summary_inside_a_turn_keeps_the_turn() -> None:
     opening = (Message(3, "user", "reminder", 9), Message(4, "user", "reminder", 9), Message(6, "user", "reminder", 9), HELLO)
     place = locate(ask(*opening, said("what was done", "continued"), client="codex", turn_id="t1"), session, 9.0)
     assert (place.relation, place.turn, place.new_task) == ("compacted", 1, False)
+
+
+def test_the_last_words_said_again_alone_are_a_new_start() -> None:
+    first = ask(HELLO, DONE, said("more"))
+    session = after(None, first, locate(first, Session("s1"), 0.0))
+    assert locate(ask(said("more")), session, 9.0).relation == "new"

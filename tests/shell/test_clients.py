@@ -15,7 +15,7 @@ from pointsman.shell import clients
 from pointsman.shell.client_claude import OUR_COMMAND, USER_LINE
 from pointsman.shell.clients import CLIENTS, identify, wrap
 from pointsman.shell.launching import Wrapped, as_object, endpoint, option, without
-from pointsman.shell.upstream import Upstreams, join, vendor_of
+from pointsman.shell.vendors import Upstreams, join, vendor_of
 
 BASE = "http://127.0.0.1:4141/run/ab12"
 

@@ -18,7 +18,7 @@ from pointsman.engine import Route
 from pointsman.errors import WireError
 from pointsman.sandbox import Clock, Provider, faults
 from pointsman.shell.bodies import Decoder, plain, readable, zstd
-from pointsman.shell.upstream import join, vendor_of
+from pointsman.shell.vendors import join, vendor_of
 from shell.support import (
     PATHS,
     StandIn,

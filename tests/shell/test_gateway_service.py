@@ -21,7 +21,7 @@ from pointsman.errors import SettingsError
 from pointsman.sandbox import Provider, faults
 from pointsman.shell import control, ports
 from pointsman.shell.gateway import Gateway, split_run
-from pointsman.shell.upstream import Upstreams
+from pointsman.shell.vendors import Upstreams
 from shell.support import (
     PATHS,
     StandIn,

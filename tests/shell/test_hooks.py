@@ -109,4 +109,4 @@ def test_the_plugin_names_every_command_and_only_ours() -> None:
         assert "disable-model-invocation: true" in text
         assert f"pointsman {' '.join(COMMANDS[path.stem])}" in text
     hooks = json.loads((PLUGIN / "hooks" / "hooks.json").read_text())["hooks"]
-    assert set(hooks) == {"UserPromptSubmit", "SessionEnd"}
+    assert set(hooks) == {"UserPromptSubmit", "Stop", "SessionEnd"}

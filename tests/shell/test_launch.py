@@ -11,6 +11,7 @@ import os
 import pty
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,3 +244,34 @@ def test_a_run_without_requests_says_so_and_what_was_noted_meanwhile(tmp_path: P
         ledger.append([old, RunStarted(1.0, "r1", "claude", "/x", True), new, new]).result(5)
         assert closing("r1", path) == "no model request came through in this run"
         assert notes("r1", path) == ["a new trouble"]
+
+
+async def test_a_home_that_cannot_be_written_is_a_sentence_with_the_mend(place: Place) -> None:
+    (place.root / "file").write_text("x")
+    env = {**place.env, "POINTSMAN_HOME": str(place.root / "file" / "home")}
+    for words in (["run", "--client", "claude", "--", sys.executable, "-c", ""], ["serve", "--port", "0"]):
+        process = await asyncio.create_subprocess_exec(*own_command(), *words, env=env, stderr=asyncio.subprocess.PIPE)
+        _, errors = await process.communicate()
+        said = errors.decode().strip().splitlines()[-1]
+        assert process.returncode == 1 and "POINTSMAN_HOME" in said and "cannot write in the folder" in said
+
+
+def test_the_closing_line_tells_a_refusal_from_a_provider_that_was_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    router = pointsman.Router(pointsman.Settings())
+    body = b'{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":"hi %d"}]}'
+    for n, (status, error) in enumerate(((502, "no answer"), (502, None), (429, None))):
+        routed = router.route(path="/v1/messages", headers={}, body=body % n, now=10.0 + n, dice=0.5, run="r1")
+        router.finish(routed.id, usage=None, status=status, started=10.0 + n, ended=10.5 + n, error=error)
+    with Ledger(path) as ledger:
+        ledger.append(router.events()).result(5)
+    said = closing("r1", path)
+    assert "2 refused by the provider · 1 without an answer" in said and "every request ran" not in said
+
+
+async def test_a_run_that_was_killed_does_not_keep_the_next_gateway_alive(place: Place) -> None:
+    with Ledger(place.home / "ledger.db") as ledger:
+        ledger.append([RunStarted(time.time() - 60, "gone", "claude", "/x", True)]).result(5)
+    process = await place.run()
+    await process.communicate()
+    assert process.returncode == 0 and place.gateway() is None

@@ -99,6 +99,14 @@ def test_a_negative_session_shows_a_minus_and_a_positive_one_a_plus() -> None:
     assert view.net(Totals())[0] == "–"
 
 
+def test_a_pin_that_has_not_run_yet_is_shown_as_where_it_goes() -> None:
+    story = Story("s").turn().pin(HAIKU)
+    session = Timeline(story.events).sessions["s"]
+    assert plain([view.line(session, story.now)]).startswith("sonnet-4-5·med → ▣ haiku-4-5")
+    session = Timeline(story.turn(HAIKU).events).sessions["s"]
+    assert plain([view.line(session, story.now)]).startswith("▣ haiku-4-5")
+
+
 def test_turn_one_stays_on_the_asked_model() -> None:
     session = Timeline(Story("s").turn().events).sessions["s"]
     assert because(session.turns[0])[0] == "stay: asked model"

@@ -22,6 +22,7 @@ GOOD = b'{"model":"claude-opus-5-5","max_tokens":9,"messages":[{"role":"user","c
         ("messages", {"messages": []}, "no `model`"),
         ("messages", {"model": "", "messages": []}, "`model` is empty"),
         ("messages", {"model": 7, "messages": []}, "`model` is a number, not a string"),
+        ("chat", {"model": "m\x1b[2J", "messages": []}, "cannot be printed"),
         ("messages", {"model": "m"}, "no `messages`"),
         ("messages", {"model": "m", "messages": {}}, "`messages` is not an array"),
         ("messages", {"model": "m", "messages": ["hi"]}, r"messages\[0\] is a string, not an object"),
@@ -123,3 +124,12 @@ def test_any_json_is_read_or_refused(history: list[Any], other: Any, protocol: P
 def test_the_protocol_is_told_by_the_path(method: str, path: str, protocol: str | None, count: bool) -> None:
     assert protocol_of(method, path) == protocol
     assert is_count(path) is count
+
+
+def test_an_id_with_terminal_escapes_is_shown_without_them() -> None:
+    user = json.dumps({"session_id": "s-1\x1b[31m\x07\u202e\r\n"})
+    body = json.dumps({**json.loads(GOOD), "metadata": {"user_id": user}}).encode()
+    options: dict[str, Any] = {"run": None, "memo": None, "titles": True}
+    assert read("messages", "/v1/messages", {"user-agent": "claude-cli/2.1"}, body, **options).session == "s-1?[31m????"
+    headers = {"x-claude-code-session-id": "s-\udc9b", "user-agent": "claude-cli/2.1"}
+    assert read("messages", "/v1/messages", headers, GOOD, **options).session == "s-?"

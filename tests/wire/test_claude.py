@@ -196,3 +196,11 @@ def test_retries_have_one_body_hash(claude: Any) -> None:
     again = claude.marks_last().read()
     assert again.body_hash == first.body_hash
     assert claude.answers("x").says("more").read().body_hash != first.body_hash
+
+
+def test_sub_agents_known_by_the_billing_line_alone_are_told_apart_by_their_first_message(claude: Any) -> None:
+    claude.body["system"][0]["text"] += " cc_is_subagent=true;"
+    one = claude.says("read the tests").read().agent
+    assert one == claude.calls().returns("ok").read().agent
+    claude.body[claude.history] = []
+    assert claude.says("read the docs").read().agent not in (None, one)

@@ -50,6 +50,12 @@ def test_codex_says_what_a_request_is_for(codex: Any, kind: str, purpose: str) -
     assert codex.turn("turn-2", request_kind=kind).says("hi").read().purpose == purpose
 
 
+def test_codex_asks_for_titles_in_a_thread_that_is_no_session(codex: Any) -> None:
+    request = codex.turn("turn-2", request_kind="turn", thread_source="thread_title").says("Generate a title.").read()
+    assert (request.purpose, request.session) == ("side", None)
+    assert codex.turn("turn-3", request_kind="turn", thread_source="user").says("hi").read().purpose == "turn"
+
+
 def test_codex_metadata_is_read_from_the_body_too(codex: Any) -> None:
     metadata = codex.headers.pop("x-codex-turn-metadata")
     del codex.headers["session-id"]

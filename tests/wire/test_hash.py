@@ -131,3 +131,12 @@ def test_a_memo_is_bounded_and_never_wrong(keys: list[int], size: int) -> None:
         assert found is None or found == key * 7
         kept.put(key, key * 7)
         assert len(kept) <= size + 1 and kept.get(key) == key * 7
+
+
+def test_a_responses_item_without_a_type_is_a_message(codex: Any) -> None:
+    codex.says("fix it")
+    named = codex.read().messages[-1].hash
+    codex.body[codex.history][-1] = {k: v for k, v in codex.body[codex.history][-1].items() if k != "type"}
+    assert codex.read().messages[-1].hash == named
+    codex.body[codex.history][-1]["type"] = "message"
+    assert codex.read().messages[-1].hash == named

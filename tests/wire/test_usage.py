@@ -111,3 +111,9 @@ def test_no_token_is_lost_or_counted_twice(fresh: int, read: int, half_hour: int
         "input_tokens": fresh, "cache_read_input_tokens": read, "cache_creation_input_tokens": half_hour, "output_tokens": output,
     }  # fmt: skip
     assert usage("messages", anthropic).prompt == fresh + read + half_hour
+
+
+@pytest.mark.parametrize("count", [10**13, 10**400])
+def test_counts_that_no_request_can_have_are_refused(count: int) -> None:
+    with pytest.raises(WireError, match="output_tokens is over 1,000,000,000,000"):
+        usage("messages", {"input_tokens": 1, "output_tokens": count})

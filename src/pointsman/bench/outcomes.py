@@ -23,7 +23,8 @@ from pointsman.core.book import Book
 VALUES = (0.0, 0.6, 2.0, 5.0, 10.0, 20.0)
 SEEDS = 3
 RESAMPLES = 400
-ROUTER, ASKED, CHECKED, ONCE, TWICE, MIX = "pointsman", "asked, no check", "asked", "asked, one retry", "strong twice", "random mix, equal cost"
+ROUTER, ASKED, CHECKED, ONCE = "pointsman", "asked, no check", "asked", "asked, one retry"
+TWICE, MIX = "strong twice", "random mix, equal cost"
 BEST_OF = ("cheap, no check", "cheap, failed check: strong", "mid, failed check: strong", ASKED, CHECKED, ONCE)
 """The fixed policies whose best the router is held against at every v (issue 5)."""
 
@@ -105,7 +106,10 @@ def measure(outcomes: Outcomes, book: Book, plan: Plan, step: Callable[[str], No
         for pool in plan.pools:
             for check in plan.checks:
                 rules = replace(plan.rules, check=check)
-                worlds = [World(outcomes, pool, book, seed=s, mode=mode, rules=rules, per_session=plan.per_session) for s in plan.seeds]
+                worlds = [
+                    World(outcomes, pool, book, seed=seed, mode=mode, rules=rules, per_session=plan.per_session)
+                    for seed in plan.seeds
+                ]
                 yield from _blocks(worlds, rules, plan, step)
 
 
@@ -143,9 +147,8 @@ def _block(world: World, check: bool, v: float, played: Sequence[Mapping[str, li
     best = min((row for row in rows if row.name in BEST_OF), key=lambda row: row.bill)
     ratios = tuple(_ratio(name, sums[ROUTER], sums[name], v, cuts) for name in (CHECKED, ONCE, ASKED))
     mine = next(row for row in rows if row.name == ROUTER)
-    return Block(
-        world.pool.name, world.mode, check, v, len(sums[ROUTER]), tuple(rows), ratios, best.name, mine.bill / best.bill if best.bill else 1.0
-    )  # fmt: skip
+    over = mine.bill / best.bill if best.bill else 1.0
+    return Block(world.pool.name, world.mode, check, v, len(sums[ROUTER]), tuple(rows), ratios, best.name, over)
 
 
 def _sessions(lengths: Sequence[int], per_session: int) -> list[slice]:
@@ -206,7 +209,8 @@ _Sum = tuple[float, float, float, float]
 
 
 def _sum(results: Sequence[Result]) -> _Sum:
-    return sum(r.usd for r in results), float(sum(r.resolved for r in results)), sum(r.minutes for r in results), float(len(results))
+    usd, minutes = sum(r.usd for r in results), sum(r.minutes for r in results)
+    return usd, float(sum(r.resolved for r in results)), minutes, float(len(results))
 
 
 def _total(sums: Sequence[_Sum]) -> _Sum:

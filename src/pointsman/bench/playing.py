@@ -1,7 +1,7 @@
 """Plays a world's sessions under one policy and bills every call: the same luck for everybody.
 
-A *chooser* is asked at the start of each task, at points inside the run, and after a failed check. A run is billed call by call in
-closed form, with a prefix cache of five minutes per model. A change inside a run leaves the other model's work to the new one.
+A *chooser* is asked at the start of each task, at points inside the run, and after a failed check. A run is billed call by call
+in closed form, with a prefix cache of five minutes per model. A change inside a run leaves the other model's work to the new one.
 """
 
 from __future__ import annotations
@@ -177,5 +177,6 @@ def _calls(table: _Table, rung: int, n: int, sizes: tuple[float, float]) -> Part
     table.context = last + growth
     table.held[rung] = (last, started)
     read = warm if n == 1 else last - growth
-    usage = Usage(fresh=0, cache_read=round(read), cache_write=((int(TTL_S), max(1, round(last - read))),), output=max(1, round(out)))
+    written = max(1, round(last - read))
+    usage = Usage(cache_read=round(read), cache_write=((int(TTL_S), written),), output=max(1, round(out)))
     return Part(usd, seconds, usage, started)

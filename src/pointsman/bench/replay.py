@@ -114,7 +114,7 @@ def _count(out: Report, event: Routed, done: Finished | None) -> None:
     if done.rates is None:
         out.unpriced += 1
         return
-    others = {row.model: row.rates for row in decision.candidates if row.rates}
+    others = {row.model: row.rates for row in decision.candidates if row.rates} | dict(done.other_rates)
     out.billed += billed_usd(done.usage, done.rates, others)[0]
 
 

@@ -59,9 +59,8 @@ class RouterChooser:
             self._talk.append({"role": "assistant", "content": [answer]})
         size = min(TEXT_AT_MOST, round(view.job.sizes[-1][0] * CHARS_PER_TOKEN))
         if view.point == "loop":
-            block: dict[str, Any] = {
-                "type": "tool_result", "tool_use_id": f"t{len(self._talk) - 1}", "content": f"{view.job.key} {view.call} " + "x" * size
-            }  # fmt: skip
+            text = f"{view.job.key} {view.call} " + "x" * size
+            block: dict[str, Any] = {"type": "tool_result", "tool_use_id": f"t{len(self._talk) - 1}", "content": text}
         else:
             said = "The check failed:" if view.point == "retry" else "Please solve"
             block = {"type": "text", "text": f"{said} {view.job.task} ({view.job.key}, {len(view.tried)})"}

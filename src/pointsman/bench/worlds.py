@@ -1,18 +1,18 @@
 """A world made of real outcomes: which model solved which task, in how many calls, at what cost, under today's prices.
 
 Theory of operation. Every task was run once by every model (SWE-bench Verified, one scaffold). A *pool* gives the outcomes of
-some of those models the prices of current ones. A run costs tokens: a start, and growth per call sized so that the run at its
-own model's list price costs what it did cost (more output, or slower growth); the same tokens are then billed at the pool's prices with a prefix cache of five
-minutes. Draws depend only on (seed, task, config, attempt), so every policy meets the same luck. Modes: ``real`` (the recorded
-outcomes, tasks resampled), ``irt`` (drawn from a one-parameter fit), ``adversarial`` (weak configs solve nothing that the asked
-one does not, take twice the calls, and the check sees half of their failures).
+some of those models the prices of current ones. A run costs tokens: a start, growth per call and output, sized so that the run
+at its own model's list price costs what it did cost; the same tokens are then billed at the pool's prices with a prefix cache
+of five minutes. Draws depend only on (seed, task, config, attempt), so every policy meets the same luck. Modes: ``real`` (the
+recorded outcomes, tasks resampled), ``irt`` (drawn from a one-parameter fit), ``adversarial`` (weak configs solve nothing that
+the asked one does not, it solves all that they do, they take twice the calls, and the check sees half of their failures).
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import exp
@@ -107,7 +107,8 @@ def read(path: Path) -> Outcomes:
                 run = Run(row["resolved"] == "1", max(1, int(float(row["api_calls"] or 1))), float(row["cost_usd"] or 0.0))
                 found.setdefault(row["model"], {})[row["task_id"]] = run
             except (KeyError, ValueError) as error:
-                raise PointsmanError(f"{path}: a row has no usable {error}; it needs model, task_id, resolved, cost_usd, api_calls") from error
+                need = "model, task_id, resolved, cost_usd and api_calls"
+                raise PointsmanError(f"{path}: a row has no usable {error}; every row needs {need}") from error
     if not found:
         raise PointsmanError(f"{path} holds no outcomes")
     return found
@@ -147,7 +148,8 @@ def sigmoid(x: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One task as every policy meets it: per config, whether its first try solves it, its calls, and per call the prompt growth and the output."""
+    """One task as every policy meets it. Per config: whether its first try solves it, its calls, and per call the prompt's
+    growth and the output in tokens."""
 
     task: str
     key: str
@@ -172,7 +174,9 @@ class Rules:
 class World:
     """The jobs of one pool, seed and mode, in sessions; and the luck of each attempt."""
 
-    def __init__(self, outcomes: Outcomes, pool: Pool, book: Book, *, seed: int, mode: Mode, rules: Rules, per_session: int = 3) -> None:
+    def __init__(
+        self, outcomes: Outcomes, pool: Pool, book: Book, *, seed: int, mode: Mode, rules: Rules, per_session: int = 3
+    ) -> None:  # fmt: skip
         self.pool, self.book, self.seed, self.mode, self.rules = pool, book, seed, mode, rules
         self.sources = [_named(outcomes, rung.source) for rung in pool.rungs]
         tables = [outcomes[name] for name in self.sources]
@@ -253,5 +257,3 @@ def _named(outcomes: Outcomes, start: str) -> str:
         raise PointsmanError(f"the outcomes hold no model whose name begins with {start!r}")
     return found
 
-
-Progress = Callable[[str], None]

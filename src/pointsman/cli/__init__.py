@@ -42,6 +42,7 @@ COMMANDS = {
     "unpin": Entry("steer", "give the wheel back"),
     "mark": Entry("steer", "judge a turn: good, bad, or overkill"),
     "replay": Entry("past", "what past sessions cost, and what a switch would have cost"),
+    "report": Entry("report", "what the check caught, what checking took, and what was resolved by which model"),
     "bench": Entry("bench", "how well prices are predicted, measured on real sessions"),
     "record": Entry("past", "record a real agent's traffic as a session file"),
     "prices": Entry("setup", "what a model costs, and where the figure is from"),

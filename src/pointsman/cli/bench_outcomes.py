@@ -1,4 +1,4 @@
-"""``bench outcomes`` and ``bench decide``: what the router is worth beside simpler policies, and what a decision costs in time."""
+"""``bench outcomes`` and ``bench decide``: what the router is worth beside simpler policies; how long a decision takes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _outcomes(args: Namespace) -> int:
     from pointsman.bench import report, worlds
-    from pointsman.bench.outcomes import MODES, POOLS, VALUES, Plan, data_file, measure
+    from pointsman.bench.outcomes import VALUES, Plan, data_file, measure
     from pointsman.settings import load
     from pointsman.shell.prices import load_book
 
@@ -54,7 +54,8 @@ def _outcomes(args: Namespace) -> int:
     if args.seeds < 1 or args.tasks < 1 or not (0 <= args.recall <= 1 and 0 <= args.alarm <= 1):
         raise SettingsError("--seeds and --tasks are at least 1, --recall and --alarm lie between 0 and 1")
     plan = Plan(
-        pools=[pool for pool in POOLS if pool.name in (args.pool or NAMES)], modes=[m for m in MODES if m in (args.mode or MODES)],
+        pools=[pool for pool in worlds.POOLS if pool.name in (args.pool or NAMES)],
+        modes=[mode for mode in worlds.MODES if mode in (args.mode or MODE_NAMES)],
         values=args.v or VALUES, checks={"yes": [True], "no": [False], "both": [True, False]}[args.check],
         seeds=range(1, args.seeds + 1), rules=worlds.Rules(recall=args.recall, alarm=args.alarm, retries=args.retries),
         per_session=args.tasks,
@@ -90,5 +91,6 @@ def _decide(args: Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=2))
     else:
-        print(*(f"{int(tokens):>8,} tokens   p50 {us['p50_us']:6.1f} µs   p99 {us['p99_us']:6.1f} µs" for tokens, us in found.items()), sep="\n")
+        for tokens, us in found.items():
+            print(f"{int(tokens):>8,} tokens   p50 {us['p50_us']:6.1f} µs   p99 {us['p99_us']:6.1f} µs")
     return OK

@@ -69,7 +69,7 @@ def _home(keep: bool) -> Iterator[Path]:
 
 async def _play(clock: Clock, seed: int, pause: float, over: threading.Event) -> None:
     """Start provider and gateway, play the recorded sessions and the demo's own; then keep serving until ``over``."""
-    from pointsman.cli import demo_session
+    from pointsman.cli import demo_check, demo_session
     from pointsman.sandbox.incoming import Incoming
     from pointsman.sandbox.provider import Provider
     from pointsman.sandbox.recorded import Replies, load
@@ -83,19 +83,23 @@ async def _play(clock: Clock, seed: int, pause: float, over: threading.Event) ->
     replies = Replies(*recorded, otherwise=tool_task())
 
     def script(request: Incoming) -> Reply:
+        if request.session == demo_check.SESSION:
+            return demo_check.script(request)
         return demo_session.script(request) if request.session == demo_session.SESSION else replies(request)
 
     dice = random.Random(seed)
-    async with (
-        Provider(clock=clock, script=script, seed=seed, speed=1.0) as provider,
-        Gateway(Settings(), upstream=provider.url, clock=clock, dice=dice.random, announced=True) as gateway,
-    ):
-        for session in recorded:
-            await _requests(session, gateway.url, clock, pause, over)
-            clock.advance(600)
-        await _own_session(gateway.url, clock, seed, pause, over)
-        while pause and not over.is_set():
-            await asyncio.sleep(0.1)
+    guarded = Settings(profile="balanced", failure_usd=2.0)  # a task that a check guards may begin on a weaker model
+    async with Provider(clock=clock, script=script, seed=seed, speed=1.0) as provider:
+        async with Gateway(guarded, upstream=provider.url, clock=clock, dice=dice.random, announced=True) as gateway:
+            await demo_check.play(gateway.url, clock, pause, over)
+        clock.advance(600)
+        async with Gateway(Settings(), upstream=provider.url, clock=clock, dice=dice.random, announced=True) as gateway:
+            for session in recorded:
+                await _requests(session, gateway.url, clock, pause, over)
+                clock.advance(600)
+            await _own_session(gateway.url, clock, seed, pause, over)
+            while pause and not over.is_set():
+                await asyncio.sleep(0.1)
 
 
 async def _own_session(url: str, clock: Clock, seed: int, pause: float, over: threading.Event) -> None:

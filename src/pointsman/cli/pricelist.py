@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pointsman.core.book import Book
 from pointsman.core.pricing import PriceCard
@@ -47,6 +48,11 @@ def card_lines(book: Book, card: PriceCard) -> Iterator[str]:
     yield f"  ability   {theta:+.2f} ± {sd:.2f} logits (prior); {source}"
     yield f"  ladder    {' < '.join(book.ladder(card.model)) or 'none known'}"
     yield f"  prices    {card.source}"
+    for kind, source in card.sources:
+        yield f"    {kind:<15} {source}"
+    speed = book.speed(card.model)
+    yield (f"  speed     first token {speed.ttft_s_warm:g} s warm, +{speed.ttft_s_per_ktoken_cold:g} s per 1,000 cold tokens, "
+           f"{speed.output_tps:g} tokens/s (prior, until timed here)")
 
 
 def _rates(label: str, rates: Rates) -> str:
@@ -59,18 +65,24 @@ def _span(seconds: int) -> str:
     return f"{seconds // 3600} h" if seconds >= 3600 else f"{seconds // 60} min"
 
 
-def ladders() -> list[str]:
-    """The ladders of the vendors we know, cheap to strong."""
+def ladders() -> dict[str, Any]:
+    """The ladders of the vendors we know, cheap to strong, and the version of the prices they are ordered by."""
     from pointsman.settings import load
     from pointsman.shell.prices import load_book, tables
 
     book = load_book(load().prices)
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for vendor, table in tables()["ladders"].items():
         offered = (name for tier in table["tiers"] for name in tier["members"] if book.ladder(name))
         model = next((name for name in offered if not book.card(name).is_deprecated(book.today)), None)
         if model is not None:
-            found[vendor] = " < ".join(book.ladder(model))
-    width = max(map(len, found), default=0)
-    lines = [f"{vendor:<{width}}  {rungs}" for vendor, rungs in found.items()]
-    return [*lines, f"(newest offered model per tier, list price ascending; {book.version})"]
+            found[vendor] = book.ladder(model)
+    return {"ladders": found, "version": book.version}
+
+
+def ladder_lines() -> list[str]:
+    """The same for people."""
+    known = ladders()
+    width = max(map(len, known["ladders"]), default=0)
+    lines = [f"{vendor:<{width}}  {' < '.join(rungs)}" for vendor, rungs in known["ladders"].items()]
+    return [*lines, f"(newest offered model per tier, list price ascending; {known['version']})"]

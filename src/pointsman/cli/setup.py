@@ -103,10 +103,10 @@ def _prices_arguments(parser: ArgumentParser) -> None:
 
 
 def _prices(args: Namespace) -> int:
-    from pointsman.cli.pricelist import card_lines, card_of, ladders
+    from pointsman.cli.pricelist import card_lines, card_of, ladder_lines, ladders
 
     if args.model is None:
-        print(*ladders(), sep="\n")
+        print(json.dumps(ladders(), indent=2) if args.json else "\n".join(ladder_lines()))
         return OK
     book, card = card_of(args.model)
     if args.json:
@@ -127,11 +127,14 @@ class Finding(NamedTuple):
 
 
 def _doctor_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE",
+                        help="look for what breaks prompt caches in a ledger, a recording or a transcript instead")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _doctor(args: Namespace) -> int:
-    findings = [finding for look in (_python, _packages, _settings, _price_map, _ledger, _gateway, _agents) for finding in look()]
+    looks = (_python, _packages, _settings, _price_map, _ledger, _gateway, _agents, _caches)
+    findings = list(_breakers(args.file)) if args.file else [finding for look in looks for finding in look()]
     if args.json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
@@ -234,6 +237,41 @@ def _agents() -> Iterator[Finding]:
         yield Finding("note", "agents", f"none of {', '.join(commands)} is in your PATH")
 
 
+def _caches() -> Iterator[Finding]:
+    """What breaks prompt caches in the own ledger; one that cannot be read was reported already."""
+    from pointsman.cli.past import is_ledger
+    from pointsman.shell.reading import ledger_path
+
+    path = ledger_path()
+    try:
+        yield from _found(path) if path.exists() and is_ledger(path) else ()
+    except PointsmanError:
+        return
+
+
+def _breakers(path: Path) -> Iterator[Finding]:
+    """What breaks prompt caches in one file, or that nothing does."""
+    found = list(_found(path))
+    yield from found or [Finding("ok", "cache", f"nothing in {path} breaks prompt caches")]
+
+
+def _found(path: Path) -> Iterator[Finding]:
+    from pointsman.cli.past import events_in, is_ledger
+    from pointsman.core.findings import findings
+    from pointsman.core.volatile import volatile
+    from pointsman.settings import load
+    from pointsman.shell.history import kind_of
+    from pointsman.shell.prices import load_book
+
+    for one in findings(events_in(path), load_book(load().prices)):
+        cost = "" if one.usd is None else f", ≈${one.usd:.2f}"
+        yield Finding("note", "cache", f"{one.said} ({one.requests:,} of {one.of:,} requests{cost})")
+    if not is_ledger(path) and kind_of(path) == "recording":
+        from pointsman.shell.bodies_sent import sent
+
+        yield from (Finding("note", "prefix", said) for said in volatile(sent(path)))
+
+
 COMMANDS = {
     "config": Command(
         "The settings in force and where each is written (file:line, flag, or default).",
@@ -244,8 +282,11 @@ COMMANDS = {
         _config_arguments, _config,
     ),
     "doctor": Command(
-        "Look over this installation. Exit 1 when something is wrong; notes are no errors.",
-        "  pointsman doctor\n  pointsman doctor --json",
+        "Look over this installation, and for what breaks prompt caches in your ledger or in one file: other tools, volatile\n"
+        "system texts, missing marks, lifetimes too short for your pauses, changing keys; with what each cost.\n"
+        "Exit 1 when something is wrong; notes are no errors.",
+        "  pointsman doctor\n  pointsman doctor sessions/claude_code-opus-5-5-plain.jsonl\n"
+        "  pointsman doctor old-ledger.db --json",
         _doctor_arguments, _doctor,
     ),
     "prices": Command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pointsman.core import cache
@@ -12,12 +13,16 @@ from pointsman.core.types import Config, Decision, Rates, Request, Usage
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Prices in force (USD per token) and the asked model's modelled usage (None: it is the usage that was billed)."""
+    """Prices in force (USD per token) and the asked model's modelled usage (None: it is the usage that was billed).
+
+    ``others``: the prices of the models that the provider ran sub-requests on (advisor, compaction), as far as known.
+    """
 
     rates: Rates | None
     asked_usage: Usage | None
     asked_rates: Rates | None
     ttl_s: int
+    others: tuple[tuple[str, Rates], ...] = ()
 
 
 def account(
@@ -33,10 +38,31 @@ def account(
     lane = session.lanes.get(decision.place.lane) if session else None
     ttl_s = _ttl(request, billed, served.model, book)
     rates = _rates(served.model, billed, book, request, now)
+    others = tuple(_others(billed, book, now)) if billed is not None and billed.extra else ()
     if billed is None or lane is None or _same_path(lane, served, decision.asked):
-        return Account(rates, None, rates if served == decision.asked else None, ttl_s)
+        return Account(rates, None, rates if served == decision.asked else None, ttl_s, others)
     usage = _as_asked(lane, request, decision, served, billed, book, now)
-    return Account(rates, usage, _rates(decision.asked.model, usage, book, request, now), ttl_s)
+    return Account(rates, usage, _rates(decision.asked.model, usage, book, request, now), ttl_s, others)
+
+
+def unseen(billed: Usage | None, served: Config, book: Book, first_byte: float | None, ended: float) -> int:
+    """Output tokens that a broken-off answer may have been billed for beyond what was counted: a bound, modelled.
+
+    What the model writes at its speed in the time it streamed, less what is known; 0 for a complete bill. Providers bill what
+    was generated until they noticed, so the truth lies between the bill and this.
+    """
+    if billed is None or billed.complete or first_byte is None:
+        return 0
+    written = round(max(0.0, ended - first_byte) * book.speed(served.model).output_tps)
+    return max(0, written - billed.output - billed.reasoning)
+
+
+def _others(billed: Usage, book: Book, now: float) -> Iterator[tuple[str, Rates]]:
+    """The standard rates of every model that a sub-request ran on; one without a price is left out, its bill a lower bound."""
+    for model, part in billed.extra:
+        if book.has(model):
+            yield model, book.card(model).at(part.prompt, now)
+        yield from _others(part, book, now)
 
 
 def _same_path(lane: Lane, served: Config, asked: Config) -> bool:

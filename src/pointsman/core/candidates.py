@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pointsman.core import cache, pricing, sizes
 from pointsman.core.book import Book, Facts
-from pointsman.core.capability import p_success
+from pointsman.core.capability import TASKS, p_success, spread_of
 from pointsman.core.guardrails import veto
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
@@ -22,7 +22,7 @@ from pointsman.core.policy import (
 )
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
-from pointsman.core.tries import Try, chances, totals
+from pointsman.core.tries import Try, totals
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Place, Request
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
@@ -155,17 +155,21 @@ def warmth(config: Config, at: Setting, prompt: int) -> cache.Warm:
 def _warmth(config: Config, at: Setting, prompt: int, facts: Facts) -> cache.Warm:
     learned, rule = at.session.learned, facts.rule
     return cache.predict(
-        held(at.lane, config, facts.target), at.request, prompt, rule, at.now, at.moment,
+        held(at.lane, config, facts.target, at.request), at.request, prompt, rule, at.now, at.moment,
         seen=learned.seen.get(rule.provider, cache.NOTHING_SEEN), elsewhere=learned.head(at.request, config.model),
     )  # fmt: skip
 
 
-def held(lane: Lane | None, config: Config, target: Target) -> cache.Warmth | None:
-    """What the provider holds for ``config``: where effort changes inside the history, every effort shares one cache."""
+def held(lane: Lane | None, config: Config, target: Target, request: Request) -> cache.Warmth | None:
+    """What the provider holds for ``config``. An effort that the client set inside the history shares its model's cache.
+
+    One that we would set is a top-level change, which loses the messages (WIRE.md 2).
+    """
     if lane is None:
         return None
     found = lane.warm.get(config)
-    if target.effort_messages and len(lane.warm) > (found is not None):
+    in_history = target.effort_messages and "effort_messages" in request.needs and config.effort == request.effort
+    if in_history and len(lane.warm) > (found is not None):
         same = (warmth for other, warmth in lane.warm.items() if other.model == config.model)
         return max(same, key=lambda warmth: warmth.touched, default=None)
     return found
@@ -184,11 +188,30 @@ def _prompt(facts: Facts, at: Setting) -> int:
 
 def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
     """All rows, with what needs the others: way back, round trip and cost to go."""
-    done = rows_of(configs, at)
+    return costed(rows_of(configs, at), at)
+
+
+def costed(rows: tuple[Candidate, ...], at: Setting) -> tuple[Candidate, ...]:
+    """The rows with their cost to go from here."""
     odds = odds_of(at.policy)
-    tries = tries_of(done, at, odds, at.belief)
+    tries = tries_of(rows, at, odds, at.belief)
     found = dict(zip([t.config for t in tries], totals(tries, odds), strict=True))
-    return tuple([replace(row, total_usd=found.get(row.config)) for row in done])
+    return tuple([_with_total(row, found.get(row.config)) for row in rows])
+
+
+def carried(rows: tuple[Candidate, ...], last: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The rows with the cost to go of the decision before: inside a tool loop it stands as it was when the turn began."""
+    known = {row.config: row.total_usd for row in last}
+    return tuple([_with_total(row, known.get(row.config) if row.veto is None else None) for row in rows])
+
+
+def _with_total(row: Candidate, usd: float | None) -> Candidate:
+    """``row`` with its cost to go; ``dataclasses.replace`` takes three times as long."""
+    return Candidate(
+        row.model, row.effort, row.prompt, row.fresh, row.cache_read, row.cache_write, row.p_warm, row.input_usd,
+        row.output_usd, row.run_usd, row.toll_usd, row.way_back_usd, row.round_trip_usd, row.fail, row.wait_s, usd,
+        row.warm_until, row.veto, row.rates,
+    )  # fmt: skip
 
 
 def rows_of(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
@@ -220,12 +243,10 @@ def _as_try(row: Candidate, at: Setting, odds: Odds, belief: Belief, free: bool)
     rest = pricing.running_cost(rates, ttl_s, prompt, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
     after = pricing.running_cost(rates, ttl_s, grown, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
     theta, theta_sd, _ = at.book.ability(row.model)
-    mine, over = chances(belief, theta, theta_sd)
-    here = row.model == at.current.model or at.place.new_task
     return Try(
-        row.config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after,
-        mine if here else over, over, free,
-    )  # fmt: skip
+        row.config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after, free,
+        theta - TASKS, 1.0 / spread_of(0.0, theta_sd), row.model == at.current.model or at.place.new_task,
+    ).under(belief)  # fmt: skip
 
 
 def allowed(rows: tuple[Candidate, ...], at: Setting) -> dict[Config, bool]:
@@ -245,8 +266,8 @@ def odds_of(policy: Policy) -> Odds:
 
 def check_odds(policy: Policy) -> Odds:
     """The stakes after a check has run, whether or not the settings announced one: its stated rates, or the priors."""
-    recall, alarm = policy.check_recall or CHECK_RECALL, policy.check_false_alarm or CHECK_FALSE_ALARM
-    return replace(odds_of(policy), recall=recall, false_alarm=alarm, check_s=CHECK_S)
+    odds = odds_of(policy)
+    return odds if policy.check else replace(odds, recall=CHECK_RECALL, false_alarm=CHECK_FALSE_ALARM, check_s=CHECK_S)
 
 
 def _home(here: Candidate, at: Setting) -> Home | None:

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from pointsman.core import difficulty, features, lineage, outcomes
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, allowed, check_odds, compare, rungs, setting, tries_of, with_effort
+from pointsman.core.candidates import (
+    Setting,
+    allowed,
+    carried,
+    check_odds,
+    costed,
+    rows_of,
+    rungs,
+    setting,
+    tries_of,
+    with_effort,
+)
 from pointsman.core.explain import breakevens, sentence
 from pointsman.core.policy import Policy, choose
 from pointsman.core.session import Lane, Session
@@ -60,8 +71,10 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     if not place.new_task:
         belief = _after_checks(belief, session, lane, book, policy)
     at = setting(request, session, place, book, policy, asked, now, belief)
-    rows = compare(_configs(at), at)
+    last = _standing(at)
+    rows = rows_of([row.config for row in last] if last else _configs(at), at)
     free = _free_point(at, rows)
+    rows = carried(rows, last) if last and free is None else costed(rows, at)
     answer, gates = _answer(at, rows, free)
     return Decision(
         id="", place=place, asked=asked, chosen=answer.chosen, action=answer.action, reason=answer.reason,
@@ -70,6 +83,17 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
         free_point=free, would=answer.would, propensity=1.0, policy_version=policy.version, card_version=book.version,
         notices=answer.notices,
     )  # fmt: skip
+
+
+def _standing(at: Setting) -> tuple[Candidate, ...]:
+    """The rows of the lane's last decision where they stand: inside a tool loop, with no check, pin or model that is new."""
+    last = at.lane.last_decision if at.lane else None
+    if last is None or at.lane is None or not at.place.in_loop or at.place.new_turn or last.asked != at.asked:
+        return ()
+    if last.policy_version != at.policy.version or any(ts > at.lane.last_start for ts, _ in at.session.signals[-1:]):
+        return ()
+    found, pinned = [row.config for row in last.candidates], _pinned(at)
+    return last.candidates if at.current in found and (pinned is None or pinned in found) else ()
 
 
 def asked_of(request: Request, place: Place, book: Book, policy: Policy) -> Config:
@@ -147,13 +171,13 @@ def _by_strength(configs: list[Config], at: Setting) -> list[Config]:
     order = at.policy.pool or at.book.ladder(at.asked.model)
     known = [(at.book.ability(model)[0], place) for place, model in enumerate(order)]
 
-    def strength(config: Config) -> tuple[float, int]:
+    def strength(config: Config) -> tuple[float, float, int]:
         theta = at.book.ability(config.model)[0]
         weaker = [place for ability, place in known if ability <= theta]
         place = float(order.index(config.model)) if config.model in order else max(weaker, default=-1) + 0.5
         target = at.book.target(config.model)
         effort = config.effort or target.default_effort
-        return place, target.efforts.index(effort) if effort in target.efforts else len(target.efforts)
+        return place, theta, target.efforts.index(effort) if effort in target.efforts else len(target.efforts)
 
     return sorted(configs, key=strength)
 
@@ -163,7 +187,9 @@ def _pinned(at: Setting) -> Config | None:
     pin = at.session.pin
     if pin is None or at.place.kind != "main" or at.request.purpose == "side":
         return None
-    return pin.config if pin.config.effort else with_effort(pin.config.model, at.asked.effort, at.book)
+    if pin.config.effort:
+        return pin.config
+    return at.asked if pin.config.model == at.asked.model else with_effort(pin.config.model, at.asked.effort, at.book)
 
 
 def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> tuple[Answer, tuple[Gate, ...]]:
@@ -200,9 +226,9 @@ _Ruled = tuple[Answer | None, str]
 
 def _observe(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     if at.policy.mode == "observe":
-        return Answer(
-            at.asked, "stay", "asked", rules=(Rule("observe", at.policy.origin("mode")),)
-        ), "observing: nothing is changed"
+        pinned, rule = _pinned(at), Rule("observe", at.policy.origin("mode"))
+        told = () if pinned in (None, at.asked) else (f"your pin on {pinned} cannot be honoured: observing changes nothing",)
+        return Answer(at.asked, "stay", "asked", rules=(rule,), notices=told), "observing: nothing is changed"
     return None, "auto"
 
 
@@ -270,10 +296,12 @@ def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) 
         return None, "the failed check was acted on"
     here, odds = at.current, check_odds(at.policy)
     tries = tries_of(rows, at, odds, lane.belief)  # as it was before this check: the check's own evidence is in the sum
-    best, said = outcomes.next_try(after_failure(tries, here, at.session.failed, odds), here, odds)
+    order = [row.config for row in rows]
+    weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
+    owed = at.asked if weaker and at.asked not in at.session.failed else None
+    best, said = outcomes.next_try(after_failure(tries, here, at.session.failed, odds), here, owed, odds)
     if best == here:
         return None, said
-    order = [row.config for row in rows]
     down = here in order and order.index(best) < order.index(here)
     return Answer(best, "switch" if down else "escalate", "hand_down" if down else "escalate"), said
 
@@ -293,13 +321,14 @@ def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
 
     A new task is the moment at which an escalation is released: like any switch, it pays its toll.
     """
-    here, may = at.current, allowed(rows, at)
     if free is None and not at.place.new_task:
-        stays = next((r for r in rows if r.config == here), None)
-        if here != at.asked and stays is not None and stays.veto is None and may.get(here):
+        here = with_effort(at.current.model, at.asked.effort, at.book)  # the client may have changed its effort
+        own = at.place.client_move is not None  # where the client itself has gone, it is not called back
+        stays = next((r for r in rows if r.config == here), None) if here != at.asked and not own else None
+        if stays is not None and stays.veto is None and allowed(rows, at).get(here):
             return Answer(here, "stay", "free_point"), f"still on {here}: the way back is not free yet"
         return None, "the cache is warm: no free point"
-    order = [row.config for row in rows]
+    order, may = [row.config for row in rows], allowed(rows, at)
     up = order[order.index(at.asked) + 1 :] if at.asked in order else ()  # consent to spend more covers failures, not beginnings
     best, where = choose(rows, at.asked, {**may, **dict.fromkeys(up, False)}), free or "new task"
     if best is None:

@@ -89,6 +89,8 @@ class Finished:
     ``usage`` is what the provider billed (None: it said nothing); ``asked_usage`` what the asked model would have used,
     modelled, or None where it is the model that ran. ``rates``/``asked_rates``: USD per token in force. Times are epoch
     seconds; ``first_byte`` None: no byte came. ``ttl_s``: how long the provider keeps what this request wrote or read.
+    ``other_rates``: those of the models that billed sub-requests (advisor, compaction) ran on.
+    ``unseen``: output tokens that a broken-off answer may have been billed for beyond ``usage``, modelled.
     ``resent``: our change was refused, with the status ``refused``, and the original went to the asked model.
     """
 
@@ -111,6 +113,8 @@ class Finished:
     resent: bool = False
     refused: int | None = None
     error: str | None = None
+    other_rates: tuple[tuple[str, Rates], ...] = ()
+    unseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pointsman.core.candidates import Setting, odds_of, tries_of
 from pointsman.core.policy import Odds
 from pointsman.core.tries import totals
 from pointsman.core.types import Belief, BreakEven, Candidate, Config, FreePoint, Reason
+
 
 def usd(amount: float) -> str:
     """Modelled dollars for a sentence: ``≈$0.041``, three significant decimals below a dollar."""
@@ -68,18 +70,19 @@ _SAID = {
 def _beside(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
     """The alternative a person would ask about first: the cheapest other one, with what it saves and what moving costs."""
     mine = next((row for row in rows if row.config == chosen), None)
-    others = [row for row in rows if row.config != chosen and row.veto is None and row.run_usd is not None]
+    others = [row for row in rows if row.model != chosen.model and row.veto is None and row.run_usd is not None]
     if mine is None or mine.run_usd is None or not others:
         return ""
     other = min(others, key=lambda row: row.run_usd or 0.0)
     saves = mine.run_usd - (other.run_usd or 0.0)
     name = short(other.model)
     if saves <= 0:
-        return f"{name} would cost {usd(-saves)} more a request."
+        return f"{name} would cost {usd(abs(saves))} more a request."
     trip = other.round_trip_usd
     if trip is None or trip <= 0:
         return f"{name} would save {usd(saves)} a request."
-    return f"{name} would save {usd(saves)} a request; the switch and the way back cost {usd(trip)}."
+    moving = "the switch and the way back cost" if (other.toll_usd or 0.0) > 0 else "the way back costs"
+    return f"{name} would save {usd(saves)} a request; {moving} {usd(trip)}."
 
 
 def breakevens(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> tuple[BreakEven, ...]:
@@ -121,10 +124,10 @@ def _requests(mine: Candidate, row: Candidate, odds: Odds) -> BreakEven:
 USD_PER_MINUTE = 1.0
 """The user's time at $60 an hour (DECISION.md 1)."""
 
-FAILURE_GRID = (0.0, 1.0, 5.0, 20.0, 80.0)
+FAILURE_GRID = (0.0, 5.0, 60.0)
 """USD per failure between which the flip is looked for; the cost to go is nearly linear in them."""
 
-GRID = tuple(float(mu) for mu in range(-8, 9, 2))
+GRID = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """Difficulties between which the flip is looked for, in logits beside an ordinary task."""
 
 Curve = list[tuple[float, dict[Config, float]]]
@@ -135,28 +138,45 @@ def _flips(at: Setting, rows: tuple[Candidate, ...], chosen: Config, odds: Odds)
     """The flips in minutes and in difficulty; both models' failure moves with the difficulty."""
     tries = tries_of(rows, at, odds, at.belief)
     names = [t.config for t in tries]
-    usd: Curve = []
-    for failure_usd in FAILURE_GRID:
-        usd.append((failure_usd, dict(zip(names, totals(tries, replace(odds, failure_usd=failure_usd)), strict=True))))
-    hard: Curve = []
-    for mu in GRID:
+
+    def by_failure(usd: float) -> dict[Config, float]:
+        return dict(zip(names, totals(tries, replace(odds, failure_usd=usd)), strict=True))
+
+    def by_difficulty(mu: float) -> dict[Config, float]:
         there = Belief(mu, at.belief.sd, at.belief.n)
-        hard.append((mu, dict(zip(names, totals(tries_of(rows, at, odds, there), odds), strict=True))))
+        return dict(zip(names, totals([t.under(there) for t in tries], odds), strict=True))
+
+    usd: Curve = [(x, by_failure(x)) for x in FAILURE_GRID]
+    hard: Curve = [(x, by_difficulty(x)) for x in GRID]
     found = []
     for other in names:
         if other != chosen:
-            dollars, mu_at = _flip(usd, chosen, other, odds.failure_usd), _flip(hard, chosen, other, at.belief.mu)
+            dollars = _flip(usd, by_failure, chosen, other, odds.failure_usd)
+            mu = _flip(hard, by_difficulty, chosen, other, at.belief.mu)
             minutes = None if dollars is None else dollars / USD_PER_MINUTE
-            difficulty = None if mu_at is None else Belief(mu_at).hard
+            difficulty = None if mu is None else Belief(mu).hard
             found.append(BreakEven(other.model, other.effort, "minutes", minutes, odds.failure_usd / USD_PER_MINUTE))
             found.append(BreakEven(other.model, other.effort, "difficulty", difficulty, at.belief.hard))
     return found
 
 
-def _flip(curve: Curve, mine: Config, other: Config, now: float) -> float | None:
-    """The point nearest to ``now`` at which the cheaper of two changes, straight lines between the curve's points."""
+def _flip(
+    curve: Curve, usd_at: Callable[[float], dict[Config, float]], mine: Config, other: Config, now: float
+) -> float | None:  # fmt: skip
+    """The point nearest to ``now`` at which the cheaper of two changes; one more look between the curve's points sharpens it."""
     gaps = [(x, usd[mine] - usd[other]) for x, usd in curve]
-    crossings = [
-        x0 + (x1 - x0) * g0 / (g0 - g1) for (x0, g0), (x1, g1) in zip(gaps, gaps[1:], strict=False) if (g0 > 0) != (g1 > 0)
-    ]
-    return min(crossings, key=lambda x: abs(x - now), default=None)
+    spans = [(a, b) for a, b in zip(gaps, gaps[1:], strict=False) if (a[1] > 0) != (b[1] > 0)]
+    if not spans:
+        return None
+    low, high = min(spans, key=lambda span: abs(_between(*span) - now))
+    middle = _between(low, high)
+    usd = usd_at(middle)
+    here = (middle, usd[mine] - usd[other])
+    if here[1] == 0.0:
+        return middle
+    return _between(low, here) if (low[1] > 0) != (here[1] > 0) else _between(here, high)
+
+
+def _between(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Where the straight line through two points of opposite sign is zero."""
+    return a[0] + (b[0] - a[0]) * a[1] / (a[1] - b[1])

@@ -66,19 +66,21 @@ def fingerprint(request: Request) -> tuple[str, int] | None:
 def find(request: Request, index: Index, sessions: Mapping[str, Session]) -> str:
     """The id of the session a request belongs to, a new one where it begins one.
 
-    Order: the client's own id; the sessions its messages continue; the run it came through; the fingerprint itself.
+    Order: the client's own id; the sessions its messages continue; for housekeeping the newest session of the client, of
+    the same run where there is one; the run it came through; the fingerprint itself.
     """
     if request.session:
         return request.session
     known = index.find(request, sessions)
     if known is not None:
         return known
-    if request.run:
-        return f"run-{request.run}"  # one run holds one session; housekeeping, sub-agents and a new start are lanes of it
     if request.purpose != "turn":
-        newest = max((s for s in sessions.values() if s.client == request.client), key=lambda s: s.seen, default=None)
+        same = (s for s in sessions.values() if s.client == request.client and (not request.run or s.run == request.run))
+        newest = max(same, key=lambda s: s.seen, default=None)
         if newest is not None:
             return newest.id
+    if request.run:
+        return f"run-{request.run}"  # one run holds one session; housekeeping, sub-agents and a new start are lanes of it
     start = fingerprint(request)
     return _unused(f"{request.client}-{(start[1] if start else request.body_hash):016x}", sessions)
 
@@ -111,7 +113,7 @@ def locate(request: Request, session: Session | None, now: float) -> Place:
         turn=session.turn + 1 if new_turn else session.turn, task=session.task + 1 if new_task else session.task,
         new_turn=new_turn, new_task=new_task, in_loop=in_loop, gap_s=max(0.0, gap), parent=lane.parent,
         retry_of=lane.last_id if relation == "retry" else None,
-        client_move=_client_move(request, lane, relation, now) if kind == "main" else None,
+        client_move=_client_move(request, session, lane, relation, now) if kind == "main" else None,
     )  # fmt: skip
 
 
@@ -134,7 +136,7 @@ def _first(
 
 
 def _passed(session: Session, lane: Lane) -> bool:
-    """Whether the check's last word on the lane's latest work was that it passes: its goal is reached, what follows is another."""
+    """Whether the check's last word on the lane's latest work was that it passes: its goal is reached."""
     said = [kind for ts, kind in session.signals if ts > lane.last_start and kind in ("check_passed", "check_failed")]
     return bool(said) and said[-1] == "check_passed"
 
@@ -185,9 +187,13 @@ def _relation(request: Request, session: Session, lane: Lane, kept: int, now: fl
         return "fork" if _carries(request, lane) else "new"
     if kept < len(lane.messages) - REWRITTEN_TAIL:
         return "fork"
-    if (request.run and session.run and request.run != session.run) or now - lane.last_start > TASK_GAP_S:
+    if _another_run(request, session) or now - lane.last_start > TASK_GAP_S:
         return "resume"
     return "continue"
+
+
+def _another_run(request: Request, session: Session) -> bool:
+    return bool(request.run and session.run and request.run != session.run)
 
 
 def _summarised(added: tuple[Message, ...], lane: Lane) -> bool:
@@ -217,7 +223,7 @@ def _new_turn(request: Request, lane: Lane, kept: int, relation: Relation) -> bo
     return not steering
 
 
-def _client_move(request: Request, lane: Lane, relation: Relation, now: float) -> ClientMove | None:
+def _client_move(request: Request, session: Session, lane: Lane, relation: Relation, now: float) -> ClientMove | None:
     """Whose move a changed model is, where it is not a person's (WIRE.md 1, behaviours to honour)."""
     if request.purpose != "turn" or request.model == lane.asked.model:
         return None
@@ -227,6 +233,8 @@ def _client_move(request: Request, lane: Lane, relation: Relation, now: float) -
         return lane.moved_by  # it goes on where it went by itself
     if lane.last_status == 429:
         return "limit"
+    if request.model == lane.current.model and (relation == "resume" or _another_run(request, session)):
+        return "resumed"
     if request.speed != lane.speed:
         return "fast"
     if any("plan_mode" in message.facts for message in request.messages[-REWRITTEN_TAIL * 4 :]) or lane.plan:

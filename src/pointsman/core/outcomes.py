@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, sqrt
 
-from pointsman.core.capability import TASKS, sigmoid, spread_of
+from pointsman.core.capability import NOBODY, TASKS, sigmoid, spread_of
 from pointsman.core.policy import MARGIN, Odds
 from pointsman.core.tries import Next
 from pointsman.core.types import Belief, Config
@@ -33,7 +33,7 @@ def after_check(belief: Belief, theta: float, theta_sd: float, passed: bool, odd
     for i in range(POINTS):
         z = REACH * (2.0 * i / (POINTS - 1) - 1.0)
         b = belief.mu + belief.sd * z
-        p = sigmoid((theta - TASKS - b) / scale)
+        p = (1.0 - NOBODY) * sigmoid((theta - TASKS - b) / scale)
         fails = odds.recall * (1.0 - p) + odds.false_alarm * p
         weight = exp(-0.5 * z * z) * ((1.0 - fails) if passed else fails)
         total += weight
@@ -45,15 +45,21 @@ def after_check(belief: Belief, theta: float, theta_sd: float, passed: bool, odd
     return Belief(mu, sqrt(max(1e-6, second / total - mu * mu)), belief.n + 1)
 
 
-def next_try(found: Sequence[Next], here: Config, odds: Odds) -> tuple[Config, str]:
+def next_try(found: Sequence[Next], here: Config, asked: Config | None, odds: Odds) -> tuple[Config, str]:
     """Where the next try goes after a failed check, and why in words.
 
     It stays on ``here`` unless another config is cheaper to the end by the margin; where nobody is likely, it stays and says so.
+    ``asked``: the asked model where a weaker one worked and it has not tried yet. The weaker one was admitted because a check
+    guards the task, and the check has spoken: the next try is the asked model's, unless it costs more than a failure does.
     """
     mine = next((row for row in found if row.config == here), None)
     if mine is None or max(row.p for row in found) < UNLIKELY:
         return here, "no model here is likely to solve it: re-scope or ask" if mine else "what runs now has no price"
     best = min(found, key=lambda row: row.usd)
+    owed = next((row for row in found if row.config == asked and row.own <= odds.failure_usd), None)
+    if owed is not None and best.p < owed.p:
+        return owed.config, f"the check failed: the model you asked for, {owed.p - mine.p:+.0%} likelier, for ≈${owed.own:.3f}"
     if best.usd >= mine.usd * (1.0 - MARGIN):
         return here, f"the check failed, and no other try pays: {mine.p:.0%} likely here"
-    return best.config, f"the check failed: {best.p - mine.p:+.0%} likelier, ≈${best.usd:.3f} to the end against ≈${mine.usd:.3f} here"
+    sums = f"≈${best.usd:.3f} to the end against ≈${mine.usd:.3f} here"
+    return best.config, f"the check failed: {best.p - mine.p:+.0%} likelier, {sums}"

@@ -13,7 +13,7 @@ from pointsman.errors import SettingsError
 
 def parse(name: str, session: Session | None, book: Book, policy: Policy) -> Config:
     """The config meant by ``MODEL[:effort]``. Raises SettingsError with near matches, or with why it cannot run here."""
-    model, _, effort = name.partition(":")
+    model, _, effort = (name, "", "") if ":" not in name or book.has(name) else name.rpartition(":")  # some names hold a colon
     lane = session.lanes.get("main") if session else None
     asked = lane.asked.model if lane else policy.asked
     found = asked if model == "asked" else book.resolve(model, asked)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Literal
 
 from pointsman.core.types import Candidate, Config
@@ -67,12 +68,18 @@ class Policy:
     @property
     def version(self) -> str:
         """A short name for exactly these rules: equal values, equal name. Where a rule is written does not count."""
-        values = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "origins"]
-        return "first-" + hashlib.sha256(repr(values).encode()).hexdigest()[:8]
+        return _version(self)
 
     def origin(self, key: str) -> str:
         """Where ``key`` was set: ``file:line``, or ``default``."""
         return dict(self.origins).get(key, "default")
+
+
+@lru_cache(maxsize=64)
+def _version(policy: Policy) -> str:
+    """Every decision names its policy, and hashing one takes longer than pricing a model."""
+    values = [(f.name, getattr(policy, f.name)) for f in fields(policy) if f.name != "origins"]
+    return "first-" + hashlib.sha256(repr(values).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,57 @@ def _smallest_root(square: float, linear: float, fixed: float) -> float | None:
     return min(found, default=None)
 
 
+def excursion(
+    home: Rates,
+    away: Rates,
+    *,
+    ttl_s: int,
+    context: int,
+    requests: int,
+    of: int,
+    p_lapse: float,
+    new: int = 1_500,
+    output: int = 500,
+) -> float:
+    """USD that ``requests`` of ``of`` requests on ``away`` and the return cost above staying at ``home`` for all of them.
+
+    Negative: it saves. ``p_lapse``: chance that the cache at home is gone on return. No return where nothing is left to do.
+    """
+    growth = requests * (new + output)
+    there = toll(away, ttl_s, context, 0) + running_cost(away, ttl_s, context, new, output, requests)
+    stay = running_cost(home, ttl_s, context, new, output, of)
+    if requests >= of:
+        return there - stay
+    back = way_back(home, ttl_s, 1.0, growth, p_lapse, context)
+    return there + back + running_cost(home, ttl_s, context + growth, new, output, of - requests) - stay
+
+
+def longest_excursion(
+    home: Rates, away: Rates, *, ttl_s: int, context: int, of: int, p_lapse: float, new: int = 1_500, output: int = 500
+) -> int:
+    """After how many of ``of`` requests on ``away`` coming back is still cheaper than staying there for the rest; 0: never."""
+    for_good = excursion(home, away, ttl_s=ttl_s, context=context, requests=of, of=of, p_lapse=p_lapse, new=new, output=output)
+    for k in range(of - 1, 0, -1):
+        back = excursion(home, away, ttl_s=ttl_s, context=context, requests=k, of=of, p_lapse=p_lapse, new=new, output=output)
+        if back < for_good:
+            return k
+    return 0
+
+
+def compaction_toll(current: Rates, other: Rates, ttl_s: int, head: int, summary: int) -> float:
+    """USD that moving right after a compaction costs above staying: the context drops out, ``head`` and ``summary`` remain.
+
+    ``head``: tokens of tools and system text that ``current`` still reads. Negative: staying is what costs.
+    """
+    write = other.write(ttl_s)
+    return (write - current.cache_read) * head + (write - current.write(ttl_s)) * summary
+
+
+def keep_alive(rates: Rates, prompt: int, lifetimes: int) -> float:
+    """USD of reading a prompt once per lifetime to keep it."""
+    return rates.cache_read * prompt * lifetimes
+
+
 def effort_change(rates: Rates, ttl_s: int, context: int, kept: int, in_band: bool) -> float:
     """USD of changing effort: nothing in-band, else the toll on the part that a top-level change invalidates."""
     return 0.0 if in_band else toll(rates, ttl_s, context, kept)

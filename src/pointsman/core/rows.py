@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pointsman.core.events import Mark, Pinned, Stop
+from pointsman.core.events import Checked, Mark, Pinned, Stop
 from pointsman.core.types import Action, Config, Decision, LaneKind, Purpose, Reason, Usage
 
 Outcome = Literal["good", "bad", "overkill", "unknown", "running"]
@@ -64,6 +64,8 @@ class RequestRow:
     """One model call: what was asked, what ran, and what it cost in USD, tokens and seconds.
 
     ``billed`` None: not finished, or the provider said nothing. ``asked_usd`` None: no counterfactual is known.
+    ``at_least``: the bill is a lower bound (broken off, or a sub-request without a price); ``at_most``: with what a broken-off
+    answer may have been billed beyond it, modelled, None where the bill is no bound.
     ``predicted``: (prompt, cache read, cache write) tokens we expected of the config that was chosen, None without a row.
     ``decision`` is kept while it decides a turn or is its lane's newest; else None (a timeline with ``keep`` keeps all).
     """
@@ -89,6 +91,7 @@ class RequestRow:
     usage: Usage | None = None
     billed: float | None = None
     at_least: bool = False
+    at_most: float | None = None
     asked_usd: float | None = None
     modelled: bool = False
     wait_s: float | None = None
@@ -147,7 +150,7 @@ class TurnRow:
 
     ``decision`` is the one that decided the turn: its first in the main lane, or the last that moved away from it.
     ``newest`` is the main lane's last request in it. ``pin``: the pin in force; ``refused``: changes of ours that the
-    upstream refused.
+    upstream refused. ``checks``: runs of the check on this turn's work, oldest first.
     """
 
     n: int
@@ -164,6 +167,12 @@ class TurnRow:
     notices: list[str] = field(default_factory=list)
     pin: Config | None = None
     refused: list[Config] = field(default_factory=list)
+    checks: list[Checked] = field(default_factory=list)
+
+    @property
+    def check(self) -> Checked | None:
+        """The last word of a check on this turn's work, None when none ran."""
+        return self.checks[-1] if self.checks else None
 
     @property
     def outcome(self) -> Outcome:

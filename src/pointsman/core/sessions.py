@@ -98,7 +98,7 @@ class Sessions:
         if isinstance(event, Routed) and event.kept == 0:
             self._index.add(event.request, name)
         if len(self.held) > SESSIONS_KEPT:
-            self._forget()
+            self._forget(name)
 
     def _not_served(self, event: Finished) -> None:
         """An upstream that forbids or does not know a model does so for every session; other refusals may be the history's."""
@@ -121,9 +121,9 @@ class Sessions:
             self.always.pop(event.cwd, None)
             self._released = event.ts
 
-    def _forget(self) -> None:
-        """Drop the quarter of the sessions that spoke longest ago and have nothing under way, or gave up on it."""
+    def _forget(self, spoke: str) -> None:
+        """Drop the quarter of the sessions that spoke longest ago and have nothing under way, or gave up on it; not ``spoke``."""
         newest = max(s.seen for s in self.held.values())
-        idle = [s for s in self.held.values() if not s.pending or s.seen < newest - LOST_S]
+        idle = [s for s in self.held.values() if s.id != spoke and (not s.pending or s.seen < newest - LOST_S)]
         for session in sorted(idle, key=lambda s: s.seen)[: SESSIONS_KEPT // 4]:
             del self.held[session.id]

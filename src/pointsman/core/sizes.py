@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, without a tokenizer: what was billed last, and the characters added since over a learned ratio."""
+"""How many tokens a prompt has, without a tokenizer: what was billed last, and the characters added since over a ratio."""
 
 from __future__ import annotations
 

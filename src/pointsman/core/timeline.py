@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from pointsman.core.events import (
+    Checked,
     Event,
     Finished,
     Mark,
@@ -111,6 +112,8 @@ class Timeline:
                 return self._label(event.session, event.turn, None if event.undo else event.mark)
             case Signalled():
                 return self._signalled(event)
+            case Checked():
+                return self._checked(event)
             case RunStarted():
                 self.runs[event.run] = event
             case RunEnded():
@@ -226,6 +229,7 @@ class Timeline:
             self._count(session, row, -1)
             row.lost = False
         others = {c.model: c.rates for c in row.decision.candidates if c.rates} if row.decision else {}
+        others |= dict(event.other_rates)
         row.finished, row.status, row.stop = True, event.status, event.stop
         row.error, row.resent = event.error, event.resent
         row.served = event.served or (row.asked if event.resent else row.chosen)
@@ -313,6 +317,13 @@ class Timeline:
             self._known(session.turns[-1])
         return session
 
+    def _checked(self, event: Checked) -> SessionRow | None:
+        session = self.sessions.get(event.session)
+        turn = session.by_turn.get(event.turn) if session else None
+        if turn is not None:
+            turn.checks.append(event)
+        return session
+
     def _known(self, turn: TurnRow) -> None:
         known = turn.mark is not None or turn.label != "unknown"
         (self._marked.add if known else self._marked.discard)((turn.session, turn.n))
@@ -339,6 +350,8 @@ def _price(row: RequestRow, event: Finished, others: Mapping[str, Rates]) -> Non
     row.at_least = row.modelled = False
     if event.usage is not None and event.rates is not None:
         row.billed, row.at_least = billed_usd(event.usage, event.rates, others)
+        if event.unseen:
+            row.at_most = row.billed + event.unseen * event.rates.output
     if event.asked_usage is not None:
         row.modelled = True
         if event.asked_rates is not None:

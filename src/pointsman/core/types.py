@@ -12,6 +12,7 @@ Session, Lane and Pin live in ``core.session``; events in ``core.events``; price
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 Protocol = Literal["messages", "chat", "responses", "gemini"]
@@ -25,7 +26,6 @@ LaneKind = Literal["main", "subagent", "side"]
 Auth = Literal["key", "subscription", "none"]
 """How the client pays: an API key; a subscription login (stays with its vendor, marginal dollars are quota); nothing seen."""
 
-MINUTE = 60
 FIVE_MINUTES, HALF_HOUR, HOUR, HALF_DAY, DAY = 300, 1_800, 3_600, 43_200, 86_400
 """The cache lifetimes that providers sell, in seconds."""
 
@@ -188,7 +188,7 @@ class Request:
     @property
     def chars(self) -> int:
         """Size of the whole prompt on the wire: tools, system and messages."""
-        return self.head_chars + sum(message.chars for message in self.messages)
+        return self.head_chars + sum([message.chars for message in self.messages])
 
 
 Relation = Literal["new", "continue", "fork", "resume", "retry", "compacted"]
@@ -196,9 +196,10 @@ Relation = Literal["new", "continue", "fork", "resume", "retry", "compacted"]
 (rewind, edit); continues after a restart or long pause; the same request again; begins from a summary."""
 
 
-ClientMove = Literal["fallback", "limit", "opusplan", "fast"]
+ClientMove = Literal["fallback", "limit", "opusplan", "fast", "resumed"]
 """A change of the requested model that no person made: a retry on the client's fallback model after an error, its
-usage-limit fallback, plan mode of ``opusplan``, or fast mode."""
+usage-limit fallback, plan mode of ``opusplan``, fast mode, or a resumed session that goes on with the model which the last
+answer named (Claude Code 2.1: the one a pin ran, not the one that was asked for)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,10 @@ class Belief:
         return 1.0 / (1.0 + exp(-self.mu / 2.5))
 
 
+_config = lru_cache(maxsize=1024)(Config)
+"""Configs are asked of their rows dozens of times a decision: the same pair gives the same object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One config priced for this request: USD, tokens and seconds; everything here is modelled.
@@ -280,7 +285,7 @@ class Candidate:
     @property
     def config(self) -> Config:
         """The config this row prices."""
-        return Config(self.model, self.effort)
+        return _config(self.model, self.effort)
 
 
 @dataclass(frozen=True, slots=True)

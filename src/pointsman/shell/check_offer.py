@@ -67,7 +67,7 @@ def _make(folder: Path) -> str | None:
     for names, program in ((("Makefile", "makefile", "GNUmakefile"), "make"), (("justfile", "Justfile", ".justfile"), "just")):
         for name in names:
             with suppress(OSError, UnicodeDecodeError):
-                if re.search(r"^test\b[^:=\n]*:(?!=)", (folder / name).read_text(encoding="utf-8"), re.M):
+                if re.search(r"^test\b[^:\n]*:(?!=)", (folder / name).read_text(encoding="utf-8"), re.M):
                     return f"{program} test"
     return None
 

@@ -39,7 +39,7 @@ MARK = "POINTSMAN_CHECK_RUN"
 QUIET = {"CI": "1", "TERM": "dumb", "NO_COLOR": "1", "PAGER": "cat", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1"}
 """What tells common tools that nobody is there to answer or to watch; the user's own values win."""
 
-WATCHED = "(cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; exec sh -c \"$0\""
+WATCHED = "exec 3<&0 </dev/null; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; exec sh -c \"$0\""
 """The shell around the command: a helper in its group waits for our end of a pipe to close, then kills the group."""
 
 
@@ -72,8 +72,8 @@ def run(
     inner, outer = os.pipe()
     try:
         process = subprocess.Popen(
-            ["sh", "-c", f"exec 3<&{inner}; {WATCHED}", command], cwd=cwd, env=surroundings, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=(inner,),
+            ["sh", "-c", WATCHED, command], cwd=cwd, env=surroundings, stdin=inner, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     except BaseException:
         os.close(outer)
@@ -177,7 +177,7 @@ def _end(process: subprocess.Popen[bytes], mark: str) -> int | None:
             process.wait(GRACE_S)
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
-    return _kill_marked(mark)
+    return _kill_marked(mark, process.pid)
 
 
 def _signal_group(group: int, number: int) -> None:
@@ -185,8 +185,8 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _kill_marked(mark: str) -> int | None:
-    """Kill every process of ours that carries the mark of this run."""
+def _kill_marked(mark: str, group: int) -> int | None:
+    """Kill every process of ours that carries the mark of this run; how many had left its ``group``."""
     folder = Path("/proc")
     if not (folder / "self" / "environ").exists():
         return None
@@ -197,11 +197,11 @@ def _kill_marked(mark: str) -> int | None:
             continue
         try:
             data = Path(entry.path, "environ").read_bytes()
-            state = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()[:1]
-        except OSError:
+            state, _, its_group = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()[:3]
+        except (OSError, ValueError):
             continue
-        if wanted in data and state != [b"Z"]:
+        if wanted in data and state != b"Z":
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(int(entry.name), signal.SIGKILL)
-                killed += 1
+                killed += int(its_group) != group
     return killed

@@ -125,11 +125,10 @@ class Watch:
     def _read(self) -> None:
         """Take in what was written since the last look."""
         rows = self._open().execute(QUERY, (self._after,)).fetchall()
-        finished = {row[3] for row in rows if row[1] == "Finished"}
         for seq, kind, session, request, run, lane, new_turn, turn, purpose, stop, sent_back, by in rows:
             self._after = seq
             if kind == "Routed" and run == self._guarded.run and lane == "main" and purpose == "turn":
-                self._routed(session, request, bool(new_turn), turn, late=request in finished)
+                self._routed(session, request, bool(new_turn), turn)
             elif kind == "Finished" and request in self._turns:
                 self._finished(self._turns.pop(request), stop)
             elif kind == "Checked" and by == self._guarded.run:
@@ -137,13 +136,20 @@ class Watch:
                 if not sent_back:
                     self._began = {known for known in self._began if known[0] != session}
 
-    def _routed(self, session: str, request: str, new_turn: bool, turn: int, *, late: bool) -> None:
+    def _routed(self, session: str, request: str, new_turn: bool, turn: int) -> None:
         self._turns[request] = session
         self._done.pop(session, None)
         self._cancel.set()  # whoever checks now would see files that the agent is about to change
         if new_turn and (session, turn) not in self._began:
             self._began.add((session, turn))
-            self._guarded.turn_began(session, turn, late=late)
+            self._guarded.turn_began(session, turn, late=lambda: self._answered(request))
+
+    def _answered(self, request: str) -> bool:
+        """Whether the first answer of the turn is out. Its row is written before its end goes to the agent: until then no
+        tool has run.
+        """
+        query = "SELECT 1 FROM event WHERE request = ? AND kind = 'Finished' LIMIT 1"
+        return self._open().execute(query, (request,)).fetchone() is not None
 
     def _finished(self, session: str, stop: str | None) -> None:
         if stop == "final":

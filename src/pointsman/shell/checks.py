@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pointsman.core.checks import NAMES_KEPT, Judged, Trial, cannot_fail, judge
-from pointsman.core.events import Checked, Verdict
-from pointsman.shell import check_run, worktree
-from pointsman.shell.reading import home
-from pointsman.shell.reports import Report, junit_files
+from pointsman.shell import worktree
 from pointsman.shell.worktree import Tree
+
+if TYPE_CHECKING:  # a hook that has nothing to do must not pay for what a check needs
+    from pointsman.core.checks import Judged, Trial
+    from pointsman.core.events import Checked, Verdict
 
 ENV = "POINTSMAN_CHECK"
 """Environment variable with the path of the run's file: the agent's hooks find their check there."""
@@ -33,6 +33,9 @@ ENV = "POINTSMAN_CHECK"
 TIMEOUT_S = 300.0
 AGAIN_S = 60.0
 """A failed check is run a second time, to tell a flaky one, only when it took less than this many seconds."""
+
+LOCK_S = 0.2
+"""Seconds to wait for a lock that somebody may only be looking at."""
 
 TREES_KEPT = 60
 """Trees whose failures are remembered per folder and command."""
@@ -96,7 +99,11 @@ class Guarded:
     def __init__(self, spec: Spec, run: str, folder: Path | None = None) -> None:
         self.spec = spec
         self.run = run
-        self.folder = folder or home() / "checks"
+        if folder is None:
+            from pointsman.shell.reading import home
+
+            folder = home() / "checks"
+        self.folder = folder
         self.cwd = Path(spec.cwd)
         self.root = worktree.top(self.cwd)
         key = hashlib.blake2b(f"{self.root or self.cwd}\0{spec.command}".encode("utf-8", "surrogateescape"), digest_size=8)
@@ -120,12 +127,14 @@ class Guarded:
         """The files as they are now, without what the check itself writes."""
         return worktree.state(self.cwd, self.root, _read(self.memory).get("own") or ())
 
-    def turn_began(self, session: str, turn: int, *, late: bool = False) -> None:
+    def turn_began(self, session: str, turn: int, *, late: Callable[[], bool] = lambda: False) -> None:
         """A person spoke: what the files are now is where this turn's work begins.
 
-        ``late``: the agent has worked already, so that the files as they were after the turn before are what counts.
+        ``late`` is asked after they were looked at: whether the agent may have worked already. Then the files as they were
+        after the turn before are what counts.
         """
-        now = None if late else self.tree()
+        seen = self.tree()
+        now = None if late() else seen
         with self._session(session) as row:
             if time.time() - float(row.pop("sent_back", 0.0)) < BACK_S:
                 return  # the agent goes on after a failed check: the work began before that
@@ -166,6 +175,8 @@ class Guarded:
         clock: Callable[[], float] = time.time,
     ) -> Said | None:  # fmt: skip
         """Run it and judge; None when a check runs in this tree already. ``hooked``: the agent waits for the answer."""
+        from pointsman.core.checks import judge
+
         begin = time.monotonic()
         with self._alone() as alone:
             if not alone:
@@ -224,6 +235,10 @@ class Guarded:
         return True
 
     def _trial(self, cancel: threading.Event | None, limit_s: float | None = None) -> tuple[Trial, str]:
+        from pointsman.core.checks import Trial
+        from pointsman.shell import check_run
+        from pointsman.shell.reports import Report, junit_files
+
         report, since = Report(), time.time() - 1.0
         limit = self.spec.timeout_s if limit_s is None else min(limit_s, self.spec.timeout_s)
         try:
@@ -239,9 +254,7 @@ class Guarded:
         """Whether nobody else checks this tree; the lock is given back even when the process is killed."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.memory.with_suffix(".lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _locked(lock.fileno(), fcntl.LOCK_EX, LOCK_S):
                 yield False
                 return
             lock.truncate(0)
@@ -251,8 +264,9 @@ class Guarded:
 
     def busy(self) -> bool:
         """Whether a check runs in this tree now."""
-        with self._alone() as alone:
-            return not alone
+        with suppress(FileNotFoundError), self.memory.with_suffix(".lock").open() as lock:
+            return not _locked(lock.fileno(), fcntl.LOCK_SH, 0.0)
+        return False
 
     def _foreign(self, memory: dict[str, Any], now: Tree, moved: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the files that changed during a run which make it worthless: git's own, and those that were there before.
@@ -273,6 +287,8 @@ class Guarded:
         return None if known is None else frozenset(known)
 
     def _distrust(self) -> str | None:
+        from pointsman.core.checks import cannot_fail
+
         if cannot_fail(self.spec.command):
             return "its command ends with success whatever happens: it cannot fail"
         return self.spec.distrust
@@ -281,6 +297,9 @@ class Guarded:
         self, session: str, judged: Judged, first: Trial, again: Trial | None, now: Tree, moved: tuple[str, ...],
         hooked: bool, ts: float,
     ) -> Checked:  # fmt: skip
+        from pointsman.core.checks import NAMES_KEPT
+        from pointsman.core.events import Checked
+
         return Checked(
             ts=ts, session=session, label=self.spec.label, verdict=judged.verdict, why=judged.why,
             seconds=round(first.seconds + (again.seconds if again else 0.0), 3), tree=now.hash, run=self.run,
@@ -318,6 +337,19 @@ class Guarded:
             known[tree] = sorted(failed)
         memory["trees"] = dict(list(known.items())[-TREES_KEPT:])
         memory["last"] = sorted(failed)
+
+
+def _locked(file: int, how: int, wait_s: float) -> bool:
+    """Take a lock, waiting at most ``wait_s`` seconds for it; whether it was had."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
 
 
 def found(environment: Mapping[str, str]) -> Guarded | None:

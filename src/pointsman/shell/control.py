@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from pointsman.core.events import Checked, Event, Guard, Mark, PinScope, RunEnded, RunStarted, Verdict, decode, encode
 from pointsman.errors import LedgerError, SettingsError, UpstreamError
 from pointsman.shell.ports import LOOPBACK, health
-from pointsman.shell.reading import home
+from pointsman.shell.reading import home, unusable
 
 if TYPE_CHECKING:
     from pointsman.engine import Router
@@ -88,16 +88,20 @@ class Done:
 
 
 def announce(found: Found, folder: Path | None = None) -> Path:
-    """Write ``gateway.json`` for the commands to find, readable by its owner only; returns its path."""
+    """Write ``gateway.json`` for the commands to find, readable by its owner only; returns its path. Raises LedgerError."""
     folder = folder or home()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path, draft = folder / GATEWAY_FILE, folder / f"{GATEWAY_FILE}.{os.getpid()}"
-    with contextlib.suppress(FileNotFoundError):
-        draft.unlink()
     values = {name: getattr(found, name) for name in Found.__dataclass_fields__}
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
-        json.dump(values, file)
-    draft.replace(path)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+            json.dump(values, file)
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise unusable(folder, error) from error
     return path
 
 

@@ -25,7 +25,8 @@ from pointsman.errors import UpstreamError
 from pointsman.shell.bodies import Upload
 from pointsman.shell.desk import error_body, header
 from pointsman.shell.streams import Guarded, Listener, Through, listener
-from pointsman.shell.upstream import Headers, Outbound, edited, forwardable, join, received, replaced
+from pointsman.shell.upstream import Headers, Outbound, edited, forwardable, received, replaced
+from pointsman.shell.vendors import join
 from pointsman.wire import response_headers
 
 if TYPE_CHECKING:

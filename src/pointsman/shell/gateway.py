@@ -38,11 +38,10 @@ from pointsman.shell.upstream import (
     HEADER_LIMIT,
     HEADERS_AT_MOST,
     Outbound,
-    Upstreams,
     forwardable,
     replaced,
-    vendor_of,
 )
+from pointsman.shell.vendors import Upstreams, vendor_of
 from pointsman.wire import protocol_of
 
 if TYPE_CHECKING:
@@ -77,6 +76,7 @@ class Gateway:
         self.port = port
         self.token = secrets.token_urlsafe(24)
         self.runs: dict[str, RunStarted] = {}
+        self._registered: set[str] = set()  # with this process: a run killed earlier never says that it ended
         self.started = clock()
         self._ledger, self._router = ledger, router
         self._clock, self._dice, self._say = clock, dice, say
@@ -127,7 +127,11 @@ class Gateway:
             ) from error
         self.port = self._site.port
         if self._announced:
-            control.announce(self.found)
+            try:
+                control.announce(self.found)
+            except PointsmanError:
+                await self._close_all()
+                raise
         return self
 
     async def close(self, grace: float = GRACE_S) -> None:
@@ -316,10 +320,12 @@ class Gateway:
     def _run(self, event: RunStarted | RunEnded) -> Event:
         if isinstance(event, RunEnded):
             self.runs.pop(event.run, None)
+            self._registered.discard(event.run)
             return event
         checked = Upstreams(by_vendor=dict(event.upstreams))
         self._refuse_loops(list(checked.by_vendor.values()))
         self.runs[event.run] = event
+        self._registered.add(event.run)
         return event
 
     def health(self) -> dict[str, Any]:
@@ -327,7 +333,7 @@ class Gateway:
         return {
             "pointsman": True, "version": __version__, "pid": os.getpid(), "port": self.port, "started": self.started,
             "decided": self.desk.decided, "passed": self.desk.passed, "in_flight": len(self._active),
-            "sessions": len(self.desk.router.sessions), "runs": len(self.runs), "ledger": str(self.ledger.path),
+            "sessions": len(self.desk.router.sessions), "runs": len(self._registered), "ledger": str(self.ledger.path),
             "trouble": self.ledger.trouble, "notes": self.desk.notes,
         }  # fmt: skip
 

@@ -132,6 +132,7 @@ def _finished(call: Call, id: str, session: Session, request: Request, routed: R
         ts=call.end, session=session.id, id=id, status=200, stop=call.stop, started=call.start, ended=call.end,
         usage=call.usage, served=decision.asked, rates=account.rates, asked_usage=account.asked_usage,
         asked_rates=account.asked_rates, card_version=book.version, ttl_s=call.ttl_s or account.ttl_s,
+        other_rates=account.others,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def events(path: Path, book: Book, troubles: list[str], policy: Policy | None = 
             continue
         answer = exchange.response
         if answer is not None:
-            usage, model, stop = _answered(route.protocol, answer)
+            usage, model, stop = answered(route.protocol, answer)
             router.finish(
                 route.id, usage=usage, status=answer.status, started=begun, first_byte=start + answer.t_first,
                 ended=start + answer.t_end, stop=stop, model=model,
@@ -47,7 +47,7 @@ def events(path: Path, book: Book, troubles: list[str], policy: Policy | None = 
         yield from router.events()
 
 
-def _answered(protocol: Protocol, answer: Response) -> tuple[Usage | None, str | None, Stop]:
+def answered(protocol: Protocol, answer: Response) -> tuple[Usage | None, str | None, Stop]:
     """Usage, model and stop of a recorded answer. A client that hung up after the end has heard everything."""
     if answer.body is not None:
         return read_json_response(protocol, answer.body.encode()) if answer.status < 400 else (None, None, "error")

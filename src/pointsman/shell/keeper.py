@@ -8,6 +8,7 @@ started: the last run that ends stops that one, and never one that a person star
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -21,7 +22,7 @@ from pointsman.errors import PointsmanError, UpstreamError
 from pointsman.shell import control, ports
 from pointsman.shell.control import Found
 from pointsman.shell.launching import own_command
-from pointsman.shell.reading import home
+from pointsman.shell.reading import home, made_home
 
 START_S = 20.0
 """Seconds a gateway may take to answer after its start: a slow disk and a cold price map together take a few."""
@@ -36,7 +37,10 @@ MARKER = "gateway.run"
 
 
 class Keeper:
-    """The gateway of one run. ``flags``: arguments of ``pointsman serve``; ``say`` takes sentences for the person."""
+    """The gateway of one run. ``flags``: arguments of ``pointsman serve``; ``say`` takes sentences for the person.
+
+    ``trouble``: why the gateway could not write its ledger when the run ended, or None.
+    """
 
     def __init__(self, port: int, flags: Sequence[str], say: Callable[[str], None], env: Mapping[str, str]) -> None:
         self._wanted = port
@@ -49,6 +53,7 @@ class Keeper:
         self._registration: dict[str, Any] | None = None
         self.found: Found | None = None
         self.restarts = 0
+        self.trouble: str | None = None
 
     def open(self) -> Found:
         """A gateway that answers: the one that runs, else a new one. Raises UpstreamError in a sentence."""
@@ -80,14 +85,14 @@ class Keeper:
         if self._registration is not None:
             with suppress(PointsmanError):
                 control.call(self.found, "run", {"run": self._registration["run"], "code": code})
+        self.trouble = (ports.health(self.found.port) or {}).get("trouble")
         self._stop_if_last(self.found)
 
     def _start(self, port: int) -> Found:
         """Start a gateway on ``port`` and wait until it answers."""
-        folder = home()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = made_home()
         log = folder / "gateway.log"
-        with log.open("ab") as output:
+        with open(log, "ab", opener=_private) as output:
             begin = output.tell()
             self._child = subprocess.Popen(
                 [*own_command(), "serve", "--port", str(port), *self._flags], stdin=subprocess.DEVNULL, stdout=output,
@@ -103,7 +108,8 @@ class Keeper:
             if self._child.poll() is not None:
                 break
             time.sleep(0.02)
-        raise UpstreamError(f"the gateway did not start: {_last_words(log, begin) or f'see {log}'}")
+        words = _last_words(log, begin) or (f"the disk of {folder} is full" if _full(folder) else f"see {log}")
+        raise UpstreamError(f"the gateway did not start: {words}")
 
     def _watch(self) -> None:
         """Restart the gateway on its port when its process ends before the run does."""
@@ -161,10 +167,20 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _full(folder: Path) -> bool:
+    """Whether not even a sentence can be written to the folder's disk."""
+    return shutil.disk_usage(folder).free < 4_096
+
+
 def _last_words(log: Path, begin: int) -> str:
     """What a gateway that failed to start said last."""
     with suppress(OSError), log.open("rb") as file:
         file.seek(begin)
         lines = file.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].removeprefix("pointsman serve: ") if lines else ""
+        ours = [line for line in lines if line.startswith("pointsman")] or lines
+        return ours[-1].removeprefix("pointsman serve: ") if ours else ""
     return ""

@@ -23,6 +23,7 @@ from pointsman.shell import clients, guarding
 from pointsman.shell.checks import ENV
 from pointsman.shell.keeper import Keeper
 from pointsman.shell.reading import ledger_path
+from pointsman.shell.vendors import VENDORS
 
 if TYPE_CHECKING:
     from pointsman.core.rows import Totals
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from pointsman.shell.control import Found
     from pointsman.shell.guarding import RunGuard
 
-VENDORS = ("anthropic", "openai", "google", "chatgpt")
+UNREACHED = 502
+"""Status of our own answer where no provider gave one; then the row has an ``error``, which a provider's 502 has not."""
 
 
 def say_on_stderr(sentence: str) -> None:
@@ -80,6 +82,8 @@ def run(
             guard.close()
         for sentence in later:
             say(sentence)
+        if keeper.trouble:
+            say(f"{keeper.trouble}; what could not be written is missing below")
     with suppress(LedgerError):
         for sentence in notes(name):
             say(sentence)
@@ -89,7 +93,8 @@ def run(
 
 def closing(run: str, path: Path | None = None) -> str:
     """One line on what a run cost, against what was asked. Raises LedgerError when the ledger cannot be read."""
-    totals, subscription = _totals(run, path or ledger_path())
+    totals, subscription, unreached = _totals(run, path or ledger_path())
+    refused = totals.errors - unreached
     if not totals.requests:
         return "no model request came through in this run"
     mark = "≈" if totals.modelled else ""
@@ -97,12 +102,16 @@ def closing(run: str, path: Path | None = None) -> str:
     parts = [f"{count}, {_usd(totals.spent)} {'at list prices (a subscription pays)' if subscription else 'billed'}"
              + (" at least" if totals.bounded else "")]
     parts.append(f"as asked {mark}{_usd(totals.asked)}")
-    parts.append(f"net {mark}{'-' if totals.net < 0 else '+'}{_usd(abs(totals.net))}" if totals.modelled
-                 else "every request ran on the model that was asked for")
+    if totals.modelled:
+        parts.append(f"net {mark}{'-' if totals.net < 0 else '+'}{_usd(abs(totals.net))}")
+    elif totals.errors < totals.requests:
+        parts.append("every request ran on the model that was asked for")
     if totals.unknown:
         parts.append(f"{totals.unknown} without a bill")
-    if totals.errors:
-        parts.append(f"{totals.errors} refused by the provider")
+    if refused:
+        parts.append(f"{refused} refused by the provider")
+    if unreached:
+        parts.append(f"{unreached} without an answer: the provider could not be reached")
     return " · ".join(parts)
 
 
@@ -116,8 +125,8 @@ def notes(run: str, path: Path | None = None) -> list[str]:
         return [str(row[0]) for row in connection.execute(query, (run,)).fetchall()]
 
 
-def _totals(run: str, path: Path) -> tuple[Totals, bool]:
-    """The money of all sessions of a run, and whether a subscription pays."""
+def _totals(run: str, path: Path) -> tuple[Totals, bool, int]:
+    """The money of all sessions of a run, whether a subscription pays, and how many requests reached no provider."""
     from pointsman.core.events import Routed
     from pointsman.core.rows import Totals
     from pointsman.core.timeline import Timeline
@@ -133,11 +142,13 @@ def _totals(run: str, path: Path) -> tuple[Totals, bool]:
                 ours.append(event.id)
                 subscription = subscription or event.request.auth == "subscription"
     totals = Totals()
+    unreached = 0
     for id in ours:
         row = timeline.request(id)
         if row is not None and row.purpose != "count":
             totals.add(row)
-    return totals, subscription
+            unreached += row.failed and row.status == UNREACHED and row.error is not None
+    return totals, subscription, unreached
 
 
 def _sessions(run: str, path: Path) -> list[str]:

@@ -28,6 +28,21 @@ def home() -> Path:
     return Path(user_data_dir("pointsman", appauthor=False))
 
 
+def made_home() -> Path:
+    """``home()``, made where it is missing and readable by its owner only. Raises LedgerError with the mend."""
+    folder = home()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(folder, error) from error
+    return folder
+
+
+def unusable(folder: Path, error: OSError) -> LedgerError:
+    """What to say about a home folder in which nothing can be written."""
+    return LedgerError(f"cannot write in the folder {folder}: {error.strerror}; mend that, or name another in POINTSMAN_HOME")
+
+
 def ledger_path() -> Path:
     """The default ledger file."""
     return home() / "ledger.db"

@@ -17,7 +17,7 @@ NAME_AT_MOST = 200
 XML_AT_MOST = 32 << 20
 """Bytes of a JUnit report that are read."""
 
-_PYTEST = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.+?)?)(?: - .*)?$")
+_PYTEST = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::[^\[]*?(?:\[.*?\])?)?)(?: - .*)?$")
 _PYTEST_END = re.compile(r"^=* ?(?:(\d+) failed)?.*?(?:(\d+) passed)?.*? in [\d.]+s")
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|xpassed|xfailed)\b")
 _UNITTEST = re.compile(r"^(?:FAIL|ERROR): (\S+) \(([\w.]+)\)")

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BufferedReader
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import xxhash
 
 from pointsman.core.events import Stop
 from pointsman.core.types import Fact, MessageKind, Protocol, Purpose, Usage
+from pointsman.wire.usage import MOST
 
 OUTPUT_CHARS_PER_TOKEN = 2.5
 """Visible characters per billed output token: 169,919 / 68,557 over the 224 messages of 24 Claude Code transcripts whose
@@ -148,11 +148,11 @@ def seconds(stamp: Any) -> float | None:
 
 
 def tokens(usage: dict[str, Any], key: str) -> int:
-    """A token count, where null and missing mean 0. Raises ValueError for one that is negative or no number."""
+    """A token count, where null and missing mean 0. Raises ValueError for one that is negative, absurd or no number."""
     value = usage.get(key)
     if value is None:
         return 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST:
         raise ValueError(f"{key} is {value!r}, not a token count")
     return int(value)
 

@@ -1,4 +1,4 @@
-"""Where requests go, and the one HTTP client that takes them there.
+"""The one HTTP client that takes requests to their providers.
 
 Only hop-by-hop headers are dropped; nothing is added, decoded, quoted or redirected. A request is sent again once, and
 only when nothing of an answer had been received (a kept-alive connection that the provider closed in the meantime).
@@ -14,16 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from pointsman.errors import SettingsError, UpstreamError
+from pointsman.errors import UpstreamError
 from pointsman.shell.bodies import Upload, sendable
-
-VENDORS: Mapping[str, str] = {
-    "anthropic": "https://api.anthropic.com",
-    "openai": "https://api.openai.com",
-    "google": "https://generativelanguage.googleapis.com",
-    "chatgpt": "https://chatgpt.com",
-}
-"""The vendors' public APIs: where requests go unless settings or the run say otherwise."""
 
 CONNECT_S = 30.0
 KEEP_ALIVE_S = 50.0
@@ -42,61 +34,6 @@ AUTOMATIC = ("accept", "accept-encoding", "user-agent", "content-type")
 """Headers that aiohttp would add by itself."""
 
 Headers = list[tuple[str, str]]
-
-
-class Upstreams:
-    """Which base URL serves which vendor: of the run, else of the settings, else one for all, else the public API."""
-
-    def __init__(self, all: str | None = None, by_vendor: Mapping[str, str] | None = None) -> None:
-        unknown = sorted(set(by_vendor or {}) - set(VENDORS))
-        if unknown:
-            raise SettingsError(f"upstreams names {unknown[0]!r}; it can name {', '.join(VENDORS)}")
-        self.all = checked(all) if all else None
-        self.by_vendor = {vendor: checked(url) for vendor, url in (by_vendor or {}).items()}
-
-    def base(self, vendor: str, run: Mapping[str, str] | None = None) -> str:
-        """The base URL for requests of ``vendor``, with the upstreams that the run's user had set."""
-        return (run or {}).get(vendor) or self.by_vendor.get(vendor) or self.all or VENDORS[vendor]
-
-    def every(self) -> list[str]:
-        """All base URLs in use."""
-        return [self.base(vendor) for vendor in VENDORS]
-
-
-def checked(url: str) -> str:
-    """``url`` as a base URL, without a final slash. Raises SettingsError when it is none, or carries a password."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(f"the upstream {url!r} is not a base URL such as https://api.anthropic.com")
-    if parts.username or parts.password:
-        raise SettingsError(f"the upstream on {parts.hostname} carries a password: keys travel in the client's headers")
-    return url.rstrip("/")
-
-
-def vendor_of(path: str, headers: Mapping[str, str]) -> str:
-    """Whose API a request speaks, told by path, then by headers (lower-case keys): a key of ``VENDORS``."""
-    if path.startswith(("/backend-api", "/wham", "/ps/")):
-        return "chatgpt"
-    if path.startswith(("/v1beta", "/v1alpha", "/upload/")) or "x-goog-api-key" in headers:
-        return "google"
-    if path.startswith(("/v1/messages", "/api/")):
-        return "anthropic"
-    if "anthropic-version" in headers or "x-api-key" in headers or "anthropic-beta" in headers:
-        return "anthropic"
-    agent = headers.get("user-agent", "").lower()
-    return "anthropic" if "claude" in agent or "anthropic" in agent else "openai"
-
-
-def join(base: str, target: str) -> str:
-    """The URL of ``target`` (raw path and query) under ``base``; a version segment that both name stands once.
-
-    OpenAI-style base URLs end in ``/v1`` and their paths begin with it.
-    """
-    last = base.rpartition("/")[2]
-    first = target.partition("?")[0].split("/")[1] if target.startswith("/") else ""
-    if first and last == first and first.startswith("v") and first[1:2].isdigit():
-        base = base[: -len(last) - 1]
-    return base + target
 
 
 def forwardable(raw: Iterable[tuple[bytes, bytes]], also_drop: Iterable[str] = ()) -> Headers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, log, pi, sqrt
 
+from pointsman.core.events import Checked, Verdict
 from pointsman.core.rows import RequestRow, Totals, TurnRow
 from pointsman.core.types import Belief, BreakEven, Candidate, Decision
 from pointsman.tui.figures import (
@@ -37,6 +38,10 @@ from pointsman.tui.figures import (
 ENOUGH = 30
 """Outcomes under which failure is shown as an interval and never as a bare number (design rule 3)."""
 
+VERDICTS: dict[Verdict, tuple[str, Style]] = {"check_passed": ("passed", "good"), "check_failed": ("failed", "bad"),
+                                             "check_unsure": ("not clear", "warn")}  # fmt: skip
+"""What a check said, in words and colour."""
+
 FREE_POINTS = {
     "session_start": "session start", "idle": "idle", "compaction": "compaction", "clear": "clear",
     "subagent_start": "sub-agent start", "rewind": "rewind",
@@ -54,9 +59,20 @@ def because(turn: TurnRow) -> tuple[str, Style]:
     if newest is not None and newest.failed:
         return f"provider error {newest.status}", "bad"
     text, style = _reason(turn, decision)
+    if turn.check is not None:
+        said = VERDICTS[turn.check.verdict]
+        text, style = f"check {said[0]} · {text}", said[1] or style
     if newest is not None and newest.interrupted:
         return f"{text} (interrupted)" if newest.stop == "hangup" else f"{text} (stream broke off)", "warn"
     return text, style
+
+
+def _checked(check: Checked) -> str:
+    """One run of the check: what it said, of whose work, and what it took."""
+    names = f" ({', '.join(check.new_failures[:3])}{' ...' if len(check.new_failures) > 3 else ''})" if check.new_failures else ""
+    of = f" on {config_name(check.config)}'s work" if check.config else ""
+    more = "; the agent was sent back" if check.sent_back else ""
+    return f"check `{check.label}` {VERDICTS[check.verdict][0]}{of} after {check.seconds:.1f} s: {check.why}{names}{more}"
 
 
 def _reason(turn: TurnRow, decision: Decision) -> tuple[str, Style]:
@@ -138,6 +154,8 @@ def why(
     for notice in decision.notices:
         if notice not in decision.sentence:
             out += [line_of((text, "warn")) for text in wrap(f"! {notice}", width, "  ")]
+    for check in turn.checks if turn else ():
+        out += [line_of((text, VERDICTS[check.verdict][1])) for text in wrap(_checked(check), width, "  ")]
     if decision.candidates:
         out += _table(decision, width, outcomes)
     out += _flips(decision, width)
@@ -306,6 +324,8 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
         text += f" · fresh {tokens(usage.fresh)} · out {tokens(usage.output + usage.reasoning)}"
         if row.wait_s is not None:
             text += f" · first byte {span(row.wait_s)}"
+        if row.at_most is not None:
+            text += f" · broken off: at most {money(row.at_most, modelled=True)}"
         out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "tokens   ")]
     if row is not None and row.error:
         out += [line_of((part, "bad")) for part in wrap(row.error, width)]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pointsman.core.events import Pinned
 from pointsman.core.rows import SessionRow, Totals, TurnRow
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config
@@ -35,7 +36,7 @@ from pointsman.tui.figures import (
     width_of,
 )
 from pointsman.tui.lanes import OUTCOMES, Lanes, lanes_of, marks
-from pointsman.tui.reasons import as_asked, because, failure, why
+from pointsman.tui.reasons import VERDICTS, as_asked, because, failure, why
 
 __all__ = ["Columns", "Status", "closing", "columns", "header", "line", "pin_rows", "sessions", "timeline", "trend", "why"]
 
@@ -279,7 +280,7 @@ def line(session: SessionRow, now: float) -> Line:
         return line_of(("no request yet", "dim"))
     turn = session.turns[-1] if session.turns else None
     hard = turn.hard if turn else None
-    model = f"{'▣ ' if session.pin else ''}{config_name(newest.ran)}"
+    model = _steered(session.pin, newest.ran)
     difficulty = f"{bar(hard, 1.0)}{fraction(hard)}" if hard is not None else UNKNOWN
     totals = session.totals
     parts: list[tuple[str | tuple[str, Style], ...]] = [
@@ -288,9 +289,21 @@ def line(session: SessionRow, now: float) -> Line:
         ((money(totals.spent, at_least=bool(totals.bounded or totals.unknown)), "bold"),),
         (f"as asked {as_asked(totals)}",),
     ]
+    check = turn.check if turn else None
+    if check is not None:
+        parts.append((("check " + VERDICTS[check.verdict][0], VERDICTS[check.verdict][1]),))
     if session.notices:
         parts.append(((session.notices[-1], "warn"),))
     return _joined(parts)
+
+
+def _steered(pin: Pinned | None, ran: Config) -> str:
+    """What ran last, with the pin it ran under; a pin that has not run yet stands behind it, where it is going."""
+    if pin is None:
+        return config_name(ran)
+    if pin.config.model == ran.model and pin.config.effort in (None, ran.effort):
+        return f"▣ {config_name(ran)}"
+    return f"{config_name(ran)} → ▣ {config_name(pin.config)}"
 
 
 def _warmth(session: SessionRow, now: float) -> str:

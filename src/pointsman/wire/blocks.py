@@ -17,7 +17,6 @@ IMAGE_CHARS = 5_600
 the largest standard image) at 3.5 characters per token. Base64 data would count hundredfold."""
 
 SERVER_RESULTS = ("server_tool_use", "mcp_tool_use", "mcp_tool_result", "container_upload")
-PLAIN_RESULTS = ("tool_result", "function_call_output")
 RESPONSES_SERVER = frozenset(
     {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools"}
 )
@@ -96,9 +95,16 @@ class Notes:
 
     def mark(self, block: dict[str, Any]) -> None:
         """A cache mark on ``block``."""
-        control = block.get("cache_control")
-        if isinstance(control, dict):
-            self.mark_s = max(self.mark_s or 0, HOUR if control.get("ttl") == "1h" else FIVE_MINUTES)
+        found = lifetime(block.get("cache_control"))
+        if found is not None:
+            self.mark_s = max(self.mark_s or 0, found)
+
+
+def lifetime(control: Any) -> int | None:
+    """The lifetime that a cache mark asks for, in seconds (Anthropic: five minutes unless it says an hour); None: no mark."""
+    if not isinstance(control, dict):
+        return None
+    return HOUR if control.get("ttl") == "1h" else FIVE_MINUTES
 
 
 def look(protocol: Protocol, dialect: Dialect, item: dict[str, Any]) -> Notes:

@@ -172,7 +172,8 @@ def _codex(sight: Sight) -> Identity:
     Session: header ``session-id``, else the body's ``prompt_cache_key``. Sub-agents share it and have a ``thread-id`` of
     their own, with ``x-codex-parent-thread-id``; a parent that is the session itself is the main loop. The JSON in
     ``x-codex-turn-metadata`` (also in the body's ``client_metadata``) has ``turn_id`` and ``request_kind``: ``compaction``
-    summarises, ``prewarm`` and others are housekeeping. Interactive: ``originator`` is ``codex_exec`` when headless.
+    summarises, ``prewarm`` and others are housekeeping. A title is asked for in a thread of its own (``thread_source``:
+    ``thread_title``), which is no session of a person's. Interactive: ``originator`` is ``codex_exec`` when headless.
     """
     headers = sight.headers
     turn = _json(headers.get("x-codex-turn-metadata") or sight.metadata.get("x-codex-turn-metadata"))
@@ -181,14 +182,15 @@ def _codex(sight: Sight) -> Identity:
     kind = headers.get("x-openai-subagent", "")
     agent = (headers.get("thread-id") or headers.get("thread_id")) if parent or kind else None
     request_kind = turn.get("request_kind") or "turn"
+    title = turn.get("thread_source") == "thread_title"
     purpose = _purpose(sight)
     if request_kind == "compaction" or kind == "compact":
         purpose = "compaction"
-    elif request_kind != "turn" or kind == "memory_consolidation":
+    elif request_kind != "turn" or kind == "memory_consolidation" or title:
         purpose = "side"
     origin = headers.get("originator") or headers.get("user-agent", "").partition("/")[0]
     return Identity(
-        session=_id(session),
+        session=None if title else _id(session),
         agent=_id(agent) if agent != session else None,
         parent=_id(parent) if parent != session else None,
         turn_id=_id(turn.get("turn_id")),
@@ -257,5 +259,10 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _id(value: Any) -> str | None:
-    """An id as it came, shortened to what a ledger column should hold; empty and foreign values are none."""
-    return value[:200] if isinstance(value, str) and value else None
+    """An id as it came, shortened to what a ledger column should hold; empty and foreign values are none.
+
+    Ids are shown in terminals: what is not printable there (escape sequences, line ends) becomes a question mark.
+    """
+    if not isinstance(value, str) or not value:
+        return None
+    return "".join(c if c.isprintable() else "?" for c in value[:200])

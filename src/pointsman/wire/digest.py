@@ -16,15 +16,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import xxhash
 
-from pointsman.core.types import FIVE_MINUTES, HOUR, Message, MessageKind, Protocol
+from pointsman.core.types import Message, MessageKind, Protocol
 from pointsman.errors import WireError
 from pointsman.wire import blocks
 from pointsman.wire.dialects import Dialect
-
-TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
-
-MARK_TTLS = {"5m": FIVE_MINUTES, "1h": HOUR}
-"""Lifetimes that a cache mark can ask for, in seconds (Anthropic; the default is 5 minutes)."""
 
 V = TypeVar("V")
 

@@ -59,6 +59,8 @@ class Fields:
         name = self.text("model")
         if not name:
             raise WireError("the body has no `model`" if name is None else "`model` is empty")
+        if not name.isprintable():  # it is shown in terminals; no provider has such a name
+            raise WireError("`model` holds characters that cannot be printed")
         return name
 
     def _typed(self, name: str, kind: type[Any], words: str) -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import xxhash
 
-from pointsman.core.types import FIVE_MINUTES, HOUR, Protocol
+from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire import digest
-from pointsman.wire.blocks import kind_of
+from pointsman.wire.blocks import kind_of, lifetime
 from pointsman.wire.digest import Head, Memo
 
 BILLING = "x-anthropic-billing-header"
@@ -124,8 +124,8 @@ def _plain(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mark(blocks: list[dict[str, Any]]) -> int | None:
-    marks = [block["cache_control"] for block in blocks if isinstance(block.get("cache_control"), dict)]
-    return max((HOUR if mark.get("ttl") == "1h" else FIVE_MINUTES for mark in marks), default=None)
+    marks = [lifetime(block.get("cache_control")) for block in blocks]
+    return max((mark for mark in marks if mark is not None), default=None)
 
 
 def _folder(text: str) -> str | None:

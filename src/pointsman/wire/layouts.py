@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from pointsman.core.types import DAY, FIVE_MINUTES, HALF_DAY, HALF_HOUR, HOUR, Need, Protocol
+from pointsman.core.types import DAY, HALF_DAY, HALF_HOUR, Need, Protocol
 from pointsman.errors import WireError
+from pointsman.wire.blocks import lifetime
 from pointsman.wire.fields import Fields
 from pointsman.wire.protocols import gemini_span
 from pointsman.wire.splice import split_array
@@ -68,7 +69,7 @@ def _messages(path: str, fields: Fields) -> Layout:
     )
     control = fields.object("cache_control")
     if control:
-        out.ttl_s = HOUR if control.get("ttl") == "1h" else FIVE_MINUTES
+        out.ttl_s = lifetime(control)
     schema = output.get("format") or fields.value("output_format")
     form = {"enabled": "thinking_enabled", "adaptive": "thinking_adaptive", "disabled": "thinking_disabled"}.get(
         str(thinking.get("type"))

@@ -25,6 +25,10 @@ EXTRA_KINDS = frozenset({"advisor_message", "compaction"})
 """
 
 
+MOST = 1_000_000_000_000
+"""Above this a count is broken, not large: windows end at a few million tokens; sums of such figures overflow."""
+
+
 def usage(protocol: Protocol, payload: Mapping[str, Any]) -> Usage:
     """The usage object of ``protocol`` as disjoint token counts. Raises WireError naming a field that cannot be true."""
     if not isinstance(payload, Mapping):
@@ -129,6 +133,8 @@ def _count(payload: Mapping[str, Any], name: str) -> int:
         raise WireError(f"usage.{name} is {value!r}, not a number of tokens")
     if value < 0:
         raise WireError(f"usage.{name} is {value}: a number of tokens cannot be negative")
+    if value > MOST:
+        raise WireError(f"usage.{name} is over {MOST:,}: no request has so many tokens")
     return value
 
 

@@ -1,0 +1,97 @@
+"""``report``: what the check at "done" was worth. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from pointsman.cli import OK, Command
+from pointsman.core.checks import Learned, learned
+from pointsman.core.events import Checked, Event
+from pointsman.core.tally import Tally, tally
+from pointsman.core.timeline import Timeline
+from pointsman.shell.reading import ledger_path, read_events
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--days", type=float, metavar="N", help="only sessions seen in the last N days")
+    parser.add_argument("--from", dest="source", metavar="FILE", type=Path, help="another ledger, or a recording")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+
+
+def _report(args: Namespace) -> int:
+    events = list(_events(args.source))
+    timeline = Timeline(events)
+    since = time.time() - args.days * 86_400 if args.days is not None else 0.0
+    found = tally(session for session in timeline.sessions.values() if session.seen >= since)
+    labels = dict.fromkeys(event.label for event in events if isinstance(event, Checked))
+    rates = {label: learned(events, label) for label in labels}
+    print(json.dumps(as_json(found, rates), indent=2, ensure_ascii=False) if args.json else "\n".join(lines(found, rates)))
+    return OK
+
+
+def _events(source: Path | None) -> Iterator[Event]:
+    if source is None:
+        yield from (event for _, event in read_events(ledger_path()))
+    else:
+        from pointsman.cli.past import events_in
+
+        yield from events_in(source)
+
+
+def lines(found: Tally, rates: dict[str, Learned]) -> list[str]:
+    """The report for people."""
+    if not found.runs:
+        said = ["no check has run yet: `pointsman run --check \"pytest -q\" -- claude` sees a failure before you do"]
+    else:
+        said = [
+            f"checks       {found.runs} runs: {found.passed} passed, {found.failed} failed, {found.unsure} not clear"
+            + (f", {found.flaky} disagreed with themselves" if found.flaky else ""),
+            f"caught       {found.caught} failures went back to the agent before you saw \"done\", {found.shown} you were "
+            f"told of; {found.repaired} repaired",
+            f"false alarms {found.false_alarms} (failures of work that you marked good)",
+            f"took         {found.seconds / 60:.1f} min of checking, ≈${found.waiting_usd:.2f} of waiting at $60 an hour, "
+            f"${found.repair_usd:.4f} billed for repairs",
+        ]
+    for label, known in rates.items():
+        said.append(f"`{label}`: catches ≈{known.recall:.0%}, blames ≈{known.false_alarm:.0%} wrongly, from {known.runs} runs "
+                    "and the priors" + (f"; not believed: {known.distrust}" if known.distrust else ""))
+    if found.solved:
+        said += ["", f"{'began on':<32}{'escalated':<11}{'resolved':>9}{'not':>6}{'unknown':>9}"]
+    for (config, escalated), row in sorted(found.solved.items(), key=lambda item: (str(item[0][0]), item[0][1])):
+        said.append(f"{config!s:<32}{'yes' if escalated else 'no':<11}{row.resolved:>9}{row.unresolved:>6}{row.unknown:>9}")
+    return said
+
+
+def as_json(found: Tally, rates: dict[str, Learned]) -> dict[str, object]:
+    """The same figures for programs. USD, seconds, counts; ``waiting_usd`` is modelled."""
+    return {
+        "checks": {"runs": found.runs, "passed": found.passed, "failed": found.failed, "unsure": found.unsure,
+                   "flaky": found.flaky},
+        "caught": found.caught, "shown": found.shown, "repaired": found.repaired, "false_alarms": found.false_alarms,
+        "seconds": round(found.seconds, 3), "waiting_usd": found.waiting_usd, "repair_usd": found.repair_usd,
+        "rates": [
+            {"label": label, "runs": known.runs, "recall": known.recall, "false_alarm": known.false_alarm, "flake": known.flake,
+             "median_s": known.seconds, "distrust": known.distrust}
+            for label, known in rates.items()
+        ],
+        "tasks": [
+            {"config": str(config), "escalated": escalated, "resolved": row.resolved, "unresolved": row.unresolved,
+             "unknown": row.unknown}
+            for (config, escalated), row in found.solved.items()
+        ],
+    }  # fmt: skip
+
+
+COMMANDS = {
+    "report": Command(
+        "What the check at \"done\" was worth: failures caught before you saw them, false alarms, minutes and dollars of\n"
+        "checking, and what was resolved by the model a task began on, with and without escalation. Tasks that nothing\n"
+        "judged are unknown. ≈ marks modelled figures.",
+        "  pointsman report\n  pointsman report --days 30\n  pointsman report --json | jq .tasks",
+        _arguments, _report,
+    ),
+}  # fmt: skip

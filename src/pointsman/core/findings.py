@@ -1,0 +1,213 @@
+"""What breaks prompt caches: causes found in a ledger's events, each with how often it happened and what it cost.
+
+Theory of operation. Requests of one lane on one model are looked at in pairs. A request that goes on where the one before it
+stopped should read that prompt from the cache; where it did not, the first cause that the events show is blamed: other tools,
+another system text, no cache mark, a lifetime that was over, another upstream, a changed effort or speed; nothing read at all
+points at another key or deployment. The dollars are what the same tokens would have cost less, had they been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pointsman.core.book import Book
+from pointsman.core.cache import WARM_SHARE
+from pointsman.core.events import Event, Finished, Routed
+from pointsman.core.types import FIVE_MINUTES, HOUR, Rates, Usage
+
+Cause = Literal["tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "key", "unexplained", "tail", "sessions"]
+
+LEFT_TOKENS, LEFT_SHARE = 2_000, 0.1
+"""A request whose tokens after the last mark pass both has its mark too early."""
+
+RARE = 0.02
+"""Prefixes that are cold without any cause in fewer requests than this are how providers are (0.25 to 3.5 % on real traffic)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One cause: in how many of ``of`` requests, and the USD it cost (None: not a matter of dollars)."""
+
+    cause: Cause
+    requests: int
+    of: int
+    usd: float | None
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Two requests of a lane on one model, one after the other, both billed. ``lost``: tokens that should have been read."""
+
+    before: Routed
+    after: Routed
+    old: Finished
+    new: Finished
+    was: Usage
+    now: Usage
+
+    @property
+    def age_s(self) -> float:
+        """Seconds from the start of the one to the start of the other."""
+        return self.new.started - self.old.started
+
+    @property
+    def ttl_s(self) -> int:
+        """The lifetime of what the first one wrote."""
+        return self.old.ttl_s or FIVE_MINUTES
+
+    @property
+    def lost(self) -> int:
+        """Tokens of the old prompt that were not read, 0 where the prefix was warm."""
+        shared = min(self.was.prompt, self.now.prompt)
+        return shared - self.now.cache_read if self.now.cache_read < WARM_SHARE * shared else 0
+
+    @property
+    def usd(self) -> float:
+        """What they cost above reading them."""
+        rates = self.new.rates
+        return 0.0 if rates is None else self.lost * max(0.0, rates.write(self.new.ttl_s or FIVE_MINUTES) - rates.cache_read)
+
+
+@dataclass(slots=True)
+class _Sum:
+    requests: int = 0
+    usd: float = 0.0
+    lanes: set[tuple[str, str]] = field(default_factory=set)
+
+
+def findings(events: Iterable[Event], book: Book) -> list[Finding]:
+    """Everything that costs prompt cache in ``events`` (any number of sessions), the dearest first."""
+    routed: list[Routed] = []
+    finished: dict[str, Finished] = {}
+    for event in events:
+        if isinstance(event, Routed):
+            routed.append(event)
+        elif isinstance(event, Finished):
+            finished[event.id] = event
+    steps = list(_steps(routed, finished))
+    found = [*_broken(steps, book), *_lifetimes(steps, book), *_tails(routed, finished), *_sessions(routed)]
+    return sorted(found, key=lambda finding: -(finding.usd or 0.0))
+
+
+def _steps(routed: Iterable[Routed], finished: Mapping[str, Finished]) -> Iterator[Step]:
+    """Pairs that go on from each other: forks, summaries and fresh starts have reasons of their own."""
+    last: dict[tuple[str, str, str], tuple[Routed, Finished, Usage]] = {}
+    for event in routed:
+        done = finished.get(event.id)
+        if done is None or done.usage is None or not done.usage.prompt or done.served is None:
+            continue
+        place = event.decision.place
+        key = (event.session, place.lane, done.served.model)
+        before = last.get(key)
+        if before is not None and place.relation in ("continue", "resume") and event.request.purpose == "turn":
+            yield Step(before[0], event, before[1], done, before[2], done.usage)
+        last[key] = (event, done, done.usage)
+
+
+def _cause(step: Step, book: Book) -> Cause:
+    """The first reason that the events show for a cold prefix."""
+    old, new = step.before.request, step.after.request
+    model = step.new.served.model if step.new.served else new.model
+    if old.tools != new.tools:
+        return "tools"
+    if old.system != new.system:
+        return "system"
+    if book.rule(model).explicit and (old.ttl_s is None or new.ttl_s is None):
+        return "marks"
+    if step.age_s >= step.ttl_s:
+        return "lifetime"
+    if step.before.upstream != step.after.upstream:
+        return "upstream"
+    if old.effort != new.effort:
+        return "effort"
+    if (old.speed, old.tier) != (new.speed, new.tier):
+        return "speed"
+    return "key" if not step.now.cache_read else "unexplained"
+
+
+_SAID: dict[Cause, str] = {
+    "tools": "the tools changed inside a session, which loses the whole prefix: load them at the start, in a fixed order",
+    "system": "the system text changed inside a session (a date, a status line?): keep what changes out of it",
+    "marks": "requests without a cache mark, which this provider needs",
+    "upstream": "another upstream served the session: caches are not shared between them",
+    "effort": "the effort changed at the top level of the request",
+    "speed": "speed or service tier changed: they do not share prefixes",
+    "key": "within the lifetime nothing at all was read: do several keys, workspaces or deployments take turns?",
+    "unexplained": "cold within the lifetime without a reason in the request: something early in the history may change",
+}
+
+
+def _broken(steps: list[Step], book: Book) -> Iterator[Finding]:
+    sums: dict[Cause, _Sum] = {}
+    for step in steps:
+        if step.lost:
+            cause = _cause(step, book)
+            one = sums.setdefault(cause, _Sum())
+            one.requests, one.usd = one.requests + 1, one.usd + step.usd
+    for cause, one in sums.items():
+        rare = cause in ("key", "unexplained") and one.requests < max(2, RARE * len(steps))
+        if cause in _SAID and not rare:
+            yield Finding(cause, one.requests, len(steps), one.usd, _SAID[cause])
+
+
+def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:
+    """Whether an hour would have been cheaper than five minutes, from the user's own gaps; and the other way round."""
+    short = [s for s in steps if s.ttl_s == FIVE_MINUTES and _sold(s, book)]
+    gaps = [s for s in short if FIVE_MINUTES <= s.age_s < HOUR and s.lost]
+    saved = sum(s.usd for s in gaps)
+    dearer = sum(s.now.written * _premium(s.new.rates) for s in short)
+    if gaps and saved > dearer:
+        yield Finding(
+            "lifetime", len(gaps), len(short), saved - dearer,
+            f"pauses of 5 to 60 minutes outlast the cache: an hour's lifetime would have saved ${saved:.2f} of rewriting "
+            f"for ${dearer:.2f} of dearer writes",
+        )  # fmt: skip
+    long = [s for s in steps if s.ttl_s == HOUR and _sold(s, book)]
+    kept = sum(s.was.prompt * _gap(s.new.rates) for s in long if FIVE_MINUTES <= s.age_s < HOUR and not s.lost)
+    less = sum(s.now.written * _premium(s.new.rates) for s in long)
+    if long and less > kept and less > 0.0:
+        yield Finding(
+            "lifetime", len(long), len(long), less - kept,
+            f"an hour's lifetime is paid and hardly used: five minutes would have saved ${less:.2f} of writes "
+            f"and cost ${kept:.2f} of rewriting",
+        )  # fmt: skip
+
+
+def _sold(step: Step, book: Book) -> bool:
+    return step.new.served is not None and {FIVE_MINUTES, HOUR} <= set(book.rule(step.new.served.model).ttls)
+
+
+def _premium(rates: Rates | None) -> float:
+    return 0.0 if rates is None else max(0.0, rates.write(HOUR) - rates.write(FIVE_MINUTES))
+
+
+def _gap(rates: Rates | None) -> float:
+    return 0.0 if rates is None else max(0.0, rates.write(FIVE_MINUTES) - rates.cache_read)
+
+
+def _tails(routed: list[Routed], finished: Mapping[str, Finished]) -> Iterator[Finding]:
+    """Requests whose last mark stands far before their end: what comes after it is paid in full each time."""
+    marked, late, usd = 0, 0, 0.0
+    for event in routed:
+        done = finished.get(event.id)
+        if done is None or done.usage is None or event.request.ttl_s is None:
+            continue
+        marked += 1
+        left, rates = done.usage.fresh, done.rates
+        if left >= LEFT_TOKENS and left >= LEFT_SHARE * done.usage.prompt and done.usage.cache_read + done.usage.written:
+            late += 1
+            usd += left * max(0.0, rates.fresh - rates.cache_read) if rates else 0.0
+    if late >= max(2, RARE * marked):
+        said = "the last cache mark stands far before the end of the request: put one on the last block"
+        yield Finding("tail", late, marked, usd, said)
+
+
+def _sessions(routed: list[Routed]) -> Iterator[Finding]:
+    missing = [event for event in routed if event.request.session is None]
+    if missing:
+        clients = ", ".join(sorted({event.request.client for event in missing}))
+        said = f"no session id ({clients}): sessions are told apart by their history, so two equal starts may be mixed up"
+        yield Finding("sessions", len(missing), len(routed), None, said)

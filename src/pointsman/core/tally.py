@@ -1,0 +1,114 @@
+"""What checking came to: failures caught first, false alarms, minutes and dollars, and what was resolved by which config.
+
+A task is *resolved* when the last word of a check on it was that it passes, or a person marked it good; *unresolved* when
+the last word was a failure or a bad mark; else it is *unknown*, a column of its own, never imputed (DECISION.md 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pointsman.core.checks import USER_USD_PER_MINUTE
+from pointsman.core.events import Checked
+from pointsman.core.rows import SessionRow, TurnRow
+from pointsman.core.types import Config
+
+
+@dataclass(slots=True, eq=False)
+class Solved:
+    """Tasks that began on one config, with or without escalation."""
+
+    resolved: int = 0
+    unresolved: int = 0
+    unknown: int = 0
+
+    @property
+    def tasks(self) -> int:
+        """All of them."""
+        return self.resolved + self.unresolved + self.unknown
+
+
+@dataclass(slots=True, eq=False)
+class Tally:
+    """``runs``: checks that ran, by verdict in ``passed``, ``failed``, ``unsure``. ``caught``: failures that went back to the
+    agent before the person saw "done"; ``shown``: those the person was told with the answer. ``false_alarms``: failures of
+    work that a person marked good. ``flaky``: runs that disagreed with themselves. ``seconds`` of checking; ``repair_usd``
+    billed from a failure to the next word of the check. ``solved``: by (first config, escalated).
+    """
+
+    runs: int = 0
+    passed: int = 0
+    failed: int = 0
+    unsure: int = 0
+    caught: int = 0
+    shown: int = 0
+    repaired: int = 0
+    false_alarms: int = 0
+    flaky: int = 0
+    seconds: float = 0.0
+    repair_usd: float = 0.0
+    solved: dict[tuple[Config, bool], Solved] = field(default_factory=dict)
+
+    @property
+    def waiting_usd(self) -> float:
+        """What the waiting costs the person, modelled: $60 an hour."""
+        return self.seconds / 60.0 * USER_USD_PER_MINUTE
+
+
+def tally(sessions: Iterable[SessionRow]) -> Tally:
+    """Count over whole sessions."""
+    found = Tally()
+    for session in sessions:
+        tasks: dict[int, list[TurnRow]] = {}
+        for turn in session.turns:
+            tasks.setdefault(turn.task, []).append(turn)
+        for turns in tasks.values():
+            _task(found, turns)
+    return found
+
+
+def _task(found: Tally, turns: list[TurnRow]) -> None:
+    checks = [check for turn in turns for check in turn.checks]
+    for i, check in enumerate(checks):
+        later = checks[i + 1] if i + 1 < len(checks) else None
+        _check(found, check, later, turns)
+    first = next((row for turn in turns for row in turn.main if row.purpose == "turn"), None)
+    if first is None:
+        return
+    escalated = any(row.reason in ("escalate", "hand_down", "sticky") for turn in turns for row in turn.main)
+    row = found.solved.setdefault((first.ran, escalated), Solved())
+    match _outcome(turns, checks):
+        case True:
+            row.resolved += 1
+        case False:
+            row.unresolved += 1
+        case None:
+            row.unknown += 1
+
+
+def _check(found: Tally, check: Checked, later: Checked | None, turns: list[TurnRow]) -> None:
+    found.runs += 1
+    found.seconds += check.seconds
+    found.flaky += check.flake
+    found.passed += check.verdict == "check_passed"
+    found.unsure += check.verdict == "check_unsure"
+    if check.verdict != "check_failed":
+        return
+    found.failed += 1
+    found.caught += check.sent_back
+    found.shown += not check.sent_back
+    found.repaired += later is not None and later.verdict == "check_passed"
+    found.false_alarms += any(turn.n == check.turn and turn.mark == "good" for turn in turns)
+    until = later.ts if later is not None else check.ts
+    rows = (row for turn in turns for row in turn.requests if check.ts <= row.ts <= until)
+    found.repair_usd += sum(row.billed or 0.0 for row in rows)
+
+
+def _outcome(turns: list[TurnRow], checks: list[Checked]) -> bool | None:
+    """Whether the task was resolved: a person's last mark, else the check's last clear word; None: unknown."""
+    mark = next((turn.mark for turn in reversed(turns) if turn.mark is not None), None)
+    if mark is not None:
+        return mark != "bad"
+    last = next((check.verdict for check in reversed(checks) if check.verdict != "check_unsure"), None)
+    return None if last is None else last == "check_passed"

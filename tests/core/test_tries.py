@@ -1,0 +1,102 @@
+"""Cost to go against brute force, and what one model's failure says about the next."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.core.capability import NOBODY, TASKS, p_success, spread_of
+from pointsman.core.policy import Odds
+from pointsman.core.tries import NODES, REPEAT, WEIGHTS, Try, after_failure, lost_usd, totals
+from pointsman.core.types import Belief, Config
+
+ORDINARY = Belief()
+
+
+def a_try(name: str, theta: float, usd: float, *, allowed: bool = True, sd: float = 0.0, belief: Belief = ORDINARY) -> Try:
+    return Try(Config(name), usd, usd * 1.3, usd * 0.9, allowed, theta - TASKS, 1.0 / spread_of(0.0, sd), True).under(belief)
+
+
+def fails(t: Try) -> float:
+    return 1.0 - sum(w * p for w, p in zip(WEIGHTS, t.p, strict=True))
+
+
+def test_the_weights_are_a_distribution_and_nobody_solves_the_last() -> None:
+    assert sum(WEIGHTS) == pytest.approx(1.0, abs=1e-6) and WEIGHTS[-1] == NOBODY
+    assert a_try("m", 3.0, 1.0).p[-1] == 0.0 and len(WEIGHTS) == len(NODES) + 1
+
+
+@given(st.floats(-3, 7), st.floats(-3, 3), st.floats(0.1, 2.6), st.floats(0.0, 1.5))
+def test_the_chance_over_the_nodes_is_the_one_shown_in_the_row(theta: float, mu: float, sd: float, theta_sd: float) -> None:
+    belief = Belief(mu, sd)
+    shown = p_success(belief, theta, theta_sd)
+    assert 1.0 - fails(a_try("m", theta, 1.0, sd=theta_sd, belief=belief)) == pytest.approx(shown, abs=0.025)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 6), st.floats(0.01, 2)), min_size=1, max_size=3), st.floats(0, 1), st.floats(0, 0.5),
+    st.floats(0, 20),
+)  # fmt: skip
+def test_totals_equal_the_sum_over_every_branch(
+    rungs: list[tuple[float, float]], recall: float, alarm: float, v: float
+) -> None:
+    tries = [a_try(f"m{i}", theta, usd) for i, (theta, usd) in enumerate(rungs)]
+    odds = Odds(27.0, v, recall, alarm)
+    lost = lost_usd(tries, [fails(t) for t in tries], odds)
+    for t, found in zip(tries, totals(tries, odds), strict=True):
+        assert found == pytest.approx(min(_branches(t, k, odds, lost) for k in tries))
+
+
+def _branches(first: Try, then: Try, odds: Odds, lost: float) -> float:
+    """Every node, outcome and verdict by itself, with ``then`` after a refusal."""
+    usd = first.usd
+    for (w, p, over), right, refused in product(zip(WEIGHTS, first.p, then.over, strict=True), (True, False), (True, False)):
+        says = odds.false_alarm if right else odds.recall
+        chance = w * (p if right else 1.0 - p) * (says if refused else 1.0 - says)
+        if not refused:
+            usd += chance * (0.0 if right else lost)
+        else:
+            solves = REPEAT if then is first else over
+            usd += chance * ((first.again if then is first else then.later) + (0.0 if right else (1.0 - solves) * lost))
+    return usd
+
+
+def test_a_failure_speaks_against_the_next_model_as_measured() -> None:
+    """SWE-bench Verified: Opus 4.5 solves 46 % of what GPT-5 mini failed, 28 % of Sonnet 4.5's; after it 16 and 12 %."""
+    theta = {"mini": 0.73, "sonnet": 1.9, "opus": 2.5}
+    found = {name: Try(Config(name), 1.0, 1.0, 1.0, True, value, 1.0, True).under(Belief()) for name, value in theta.items()}
+
+    def after(failed: str, then: str) -> float:
+        wrong = [w * (1.0 - p) for w, p in zip(WEIGHTS, found[failed].p, strict=True)]
+        return sum(x * p for x, p in zip(wrong, found[then].p, strict=True)) / sum(wrong)
+
+    assert after("mini", "opus") == pytest.approx(0.46, abs=0.08)
+    assert after("sonnet", "opus") == pytest.approx(0.28, abs=0.10)
+    assert after("opus", "sonnet") == pytest.approx(0.16, abs=0.08)
+    assert after("opus", "mini") == pytest.approx(0.12, abs=0.08)
+
+
+def test_after_a_failure_the_strong_one_gains_and_a_repeat_hardly() -> None:
+    tries = [a_try("cheap", 3.2, 0.03), a_try("strong", 5.5, 0.9)]
+    cheap, strong = after_failure(tries, Config("cheap"), (Config("cheap"),), Odds(27.0, 2.0, 0.8, 0.1))
+    assert cheap.p == pytest.approx(REPEAT) and strong.p > 3 * cheap.p and strong.own == 0.9
+    free = after_failure(tries, Config("cheap"), (Config("cheap"),), Odds(27.0, 0.0, 0.8, 0.1))
+    assert free[0].usd < free[1].usd, "where a failure costs nothing, nothing pays"
+    assert [n.config.model for n in after_failure([tries[0]], Config("cheap"), (), Odds(27.0, 2.0, 0.8, 0.1))] == ["cheap"]
+
+
+def test_a_config_that_is_not_allowed_is_no_next_try() -> None:
+    alone = [a_try("asked", 5.5, 0.9), a_try("up", 6.5, 0.9, allowed=False)]
+    both = [a_try("asked", 5.5, 0.9), a_try("up", 6.5, 0.9)]
+    odds = Odds(27.0, 10.0, 0.8, 0.1)
+    assert totals(alone, odds)[0] > totals(both, odds)[0]
+
+
+@given(st.floats(-3, 3), st.floats(0.05, 3))
+def test_harder_tasks_never_cost_less(mu: float, step: float) -> None:
+    odds = Odds(27.0, 5.0, 0.8, 0.1)
+    here, there = ([a_try("m", 3.0, 0.1, belief=Belief(x)), a_try("n", 5.0, 1.0, belief=Belief(x))] for x in (mu, mu + step))
+    assert all(b >= a - 1e-9 for a, b in zip(totals(here, odds), totals(there, odds), strict=True))
