@@ -130,3 +130,12 @@ def test_unknown_models_are_refused_before_serving(own: Path, project: Path) -> 
         verify(load(cwd=project), Names())
     own.write_text('pool = ["claude-opus-5-5", "mine"]\n[prices.mine]\ninput = 1\noutput = 2\n')
     verify(load(cwd=project), Names())
+
+
+def test_a_repository_cannot_consent_to_weaker_models_for_you(own: Path, project: Path) -> None:
+    (project / ".pointsman.toml").write_text('\nprofile = "saver"\n')
+    with pytest.raises(SettingsError, match=r"\.pointsman\.toml:2: a project may not set the profile saver"):
+        load(cwd=project)
+    (project / ".pointsman.toml").unlink()
+    own.write_text('profile = "saver"\n')
+    assert load(cwd=project).profile == "saver"

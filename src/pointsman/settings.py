@@ -238,6 +238,11 @@ def _read(file: Path, shared: bool) -> tuple[dict[str, Any], dict[str, int]]:
             f"{file}:{lines.get(key, 1)}: {key} may not be set by a project, because a repository must not choose where "
             f"your keys go or spend your money; put it in {user_file()}"
         )
+    if shared and values.get("profile") == "saver":
+        raise SettingsError(
+            f"{file}:{lines.get('profile', 1)}: a project may not set the profile saver, because it consents to weaker models "
+            f"for unguarded work, and only you can do that; put it in {user_file()}"
+        )
     _validated(values, lambda key: f"{file}:{lines.get(key, 1)}")
     return values, lines
 

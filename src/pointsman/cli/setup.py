@@ -20,7 +20,8 @@ TEMPLATE = """\
 # mode = "auto"             # observe: price and record everything, change nothing
 # consent_up = false        # may a stronger model than you asked for be used, at your expense?
 # failure_usd = 5.0         # what one failure that you have to notice yourself costs you (five minutes at $60 an hour)
-# check = false             # does something outside guard "done" and report check_passed or check_failed?
+# check = false             # "pytest -q": run it when the agent says it is done; true: something outside reports check_passed
+#                           # or a table [check]: command, cwd, timeout_s, paths, env, retries
 # side = true               # housekeeping (titles, commit messages) may go to the cheapest model that can do it
 # titles = true             # keep the first words of a session in the ledger, to recognise it
 # pool = ["claude-haiku-4-5", "claude-sonnet-4-5"]   # choose among these, cheap to strong, instead of the vendor's ladder

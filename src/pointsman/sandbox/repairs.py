@@ -1,9 +1,9 @@
 """Work that can be wrong: a scratch repository with a real test suite, a script that edits it, and a worker that obeys.
 
 What the script writes depends on the model that serves: a weak one is wrong at its first "done", a strong one is right. The
-kinds are the ways a check at "done" can go: ``caught`` (the strong one repairs it), ``right`` (at once), ``hopeless`` (the
-strong one is wrong too), ``flaky`` (a test that fails every second run), ``before`` (a test that failed already), ``hang``
-(a test that never ends).
+kinds are the ways a check at "done" can go: ``caught`` (the strong one repairs it), ``slip`` (any model repairs it once
+told), ``right`` (at once), ``hopeless`` (the strong one is wrong too), ``flaky`` (a test that fails every second run),
+``before`` (a test that failed already), ``hang`` (a test that never ends).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pointsman.sandbox.reply import Reply, say
 from pointsman.sandbox.script import Housekeeping, Script
 from pointsman.sandbox.tasks import use
 
-Kind = Literal["caught", "right", "hopeless", "flaky", "before", "hang"]
+Kind = Literal["caught", "slip", "right", "hopeless", "flaky", "before", "hang"]
 
 PROMPT = "Let slug() join words with a single dash, however many spaces stand between them."
 FIRST = 'def slug(title):\n    return title.strip().lower().replace(" ", "-")\n'
@@ -105,6 +105,8 @@ def _text(kind: Kind, strong: bool, *, again: bool) -> str:
     """The file as this model writes it."""
     if kind == "hopeless":
         return STILL_WRONG if strong or again else WRONG
+    if kind == "slip":
+        return RIGHT if again else WRONG
     return RIGHT if strong or kind != "caught" else STILL_WRONG if again else WRONG
 
 

@@ -1,4 +1,4 @@
-"""Where requests go: the vendors' public APIs, the base URLs that settings or a run put in their place, and whose API a path is."""
+"""Where requests go: the vendors' public APIs, the base URLs put in their place, and whose API a path is."""
 
 from __future__ import annotations
 
