@@ -34,7 +34,9 @@ def test_codex_gets_a_stop_hook_that_is_trusted_for_exactly_what_it_is(tmp_path:
     state = tomllib.loads(next(flag for flag in flags if flag.startswith("hooks.state=")))["hooks"]["state"]
     identity = json.dumps({"event_name": "stop", "hooks": [hook | {"async": False}]}, sort_keys=True, separators=(",", ":"))
     assert state == {HOOK_KEY: {"trusted_hash": "sha256:" + hashlib.sha256(identity.encode()).hexdigest()}}
-    assert not any("hooks" in word for word in clients.wrap("codex", BASE, ["codex"], env(tmp_path), cwd=tmp_path).argv)
+    assert guarded.notes and "told to trust one hook" in guarded.notes[0], "what is done on a person's behalf is said"
+    bare = clients.wrap("codex", BASE, ["codex"], env(tmp_path), cwd=tmp_path)
+    assert not any("hooks" in word for word in bare.argv) and not bare.notes
 
 
 def test_opencode_gets_the_plugin_beside_the_users_own(tmp_path: Path) -> None:

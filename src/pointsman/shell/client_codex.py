@@ -51,7 +51,7 @@ def _theirs(launch: Launch, name: str, provider: dict[str, Any]) -> Wrapped:
     """The user's own provider: everything but its address stays."""
     place = endpoint(provider.get("base_url"), "/v1")
     flags = _flag(f"model_providers.{name}.base_url", launch.base + place.path)
-    return Wrapped((launch.argv[0], *flags, *launch.argv[1:]), dict(launch.env), tuple(place.upstream("openai")))
+    return Wrapped((launch.argv[0], *flags, *launch.argv[1:]), dict(launch.env), tuple(place.upstream("openai")), _said(launch))
 
 
 def _builtin(launch: Launch, config: dict[str, Any]) -> Wrapped:
@@ -76,7 +76,7 @@ def _builtin(launch: Launch, config: dict[str, Any]) -> Wrapped:
     else:
         key = "CODEX_API_KEY" if env.get("CODEX_API_KEY") else "OPENAI_API_KEY"
         flags += _flag(f"model_providers.{PROVIDER}.env_key", key)
-    return Wrapped((launch.argv[0], *flags, *launch.argv[1:]), dict(env), tuple(found))
+    return Wrapped((launch.argv[0], *flags, *launch.argv[1:]), dict(env), tuple(found), _said(launch))
 
 
 def _hooked(launch: Launch) -> Launch:
@@ -94,6 +94,13 @@ def _hooked(launch: Launch) -> Launch:
         "-c", f'hooks.state={{"{HOOK_KEY}"={{trusted_hash="sha256:{trusted}"}}}}',
     ]  # fmt: skip
     return replace(launch, argv=(launch.argv[0], *flags, *launch.argv[1:]))
+
+
+def _said(launch: Launch) -> tuple[str, ...]:
+    """What a person should know of the hook: we marked it as trusted on their behalf."""
+    if not launch.env.get(CHECK):
+        return ()
+    return ("for this run Codex is told to trust one hook, our own check at \"done\"; your own hooks and their trust stay as they are",)
 
 
 def _flag(key: str, value: object) -> list[str]:
