@@ -18,7 +18,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +32,7 @@ from pointsman.shell import clients as wrapping  # noqa: E402
 from pointsman.shell import recording, resources  # noqa: E402
 from pointsman.shell.record import Recorder, session  # noqa: E402
 
-ROOT = Path(tempfile.gettempdir()) / "points"
+ROOT = Path("/srv/points")  # stands in the recordings: a folder that says nothing about the machine they were made on
 SPEED = 0.1
 """Factor on the provider's latencies: recordings keep an order of things without taking minutes."""
 

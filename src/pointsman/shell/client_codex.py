@@ -100,7 +100,7 @@ def _said(launch: Launch) -> tuple[str, ...]:
     """What a person should know of the hook: we marked it as trusted on their behalf."""
     if not launch.env.get(CHECK):
         return ()
-    return ("for this run Codex is told to trust one hook, our own check at \"done\"; your own hooks and their trust stay as they are",)
+    return ('for this run Codex is told to trust one hook, our own check at "done"; your own hooks stay as they are',)
 
 
 def _flag(key: str, value: object) -> list[str]:

@@ -8,6 +8,7 @@ Sources: vendors' SDK types (anthropic 2.12, openai 2.54) and API references, No
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -34,7 +35,7 @@ class _Typed(msgspec.Struct):
     type: str = ""
 
 
-class Answer:
+class Answer(ABC):
     """What one answer has said so far."""
 
     protocol: ClassVar[Protocol]
@@ -65,9 +66,9 @@ class Answer:
             self._whole(payload)
         self.complete = True
 
+    @abstractmethod
     def ends(self, name: str, data: bytes) -> bool:
         """Whether this event is the last one of a stream."""
-        raise NotImplementedError
 
     def usage(self) -> Usage | None:
         """What was reported, None when nothing was; sets ``problem`` when it contradicts itself."""
@@ -79,11 +80,11 @@ class Answer:
             self.problem = str(error)
             return None
 
-    def _hear(self, name: str, data: bytes) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _hear(self, name: str, data: bytes) -> None: ...
 
-    def _whole(self, payload: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _whole(self, payload: Mapping[str, Any]) -> None: ...
 
     def _report(self, payload: object) -> None:
         if isinstance(payload, dict):
