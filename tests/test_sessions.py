@@ -68,6 +68,8 @@ def test_what_nothing_moved_is_byte_identical_and_else_only_decided_fields_diffe
         ("claude_code-opus-5-5-subagent", 2, {"main", "subagent"}, 0),
         ("claude_code-opus-5-5-title", 1, {"main", "side"}, 0),
         ("claude_code-sonnet-4-5-compaction", 2, {"main"}, 1),
+        ("claude_code-opus-5-5-resume", 2, {"main"}, 0),
+        ("claude_code-sonnet-4-5-interrupt", 3, {"main"}, 0),
         ("claude_code-sonnet-4-5-resume", 2, {"main"}, 0),
         ("claude_code-sonnet-4-5-subagent", 2, {"main", "subagent"}, 0),
         ("codex-gpt-5-5-compaction", 2, {"main"}, 1),

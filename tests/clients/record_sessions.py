@@ -263,6 +263,8 @@ SESSIONS: dict[str, tuple[str, str, Play, Callable[[], Script]]] = {
     "claude_code-opus-5-5-compaction": ("claude", OPUS, claude_compaction, scenarios.script),
     "claude_code-sonnet-4-5-compaction": ("claude", SONNET, claude_compaction, scenarios.script),
     "claude_code-opus-5-5-interrupt": ("claude", OPUS, claude_interrupt, scenarios.script),
+    "claude_code-opus-5-5-resume": ("claude", OPUS, claude_resume, scenarios.script),
+    "claude_code-sonnet-4-5-interrupt": ("claude", SONNET, claude_interrupt, scenarios.script),
     "claude_code-sonnet-4-5-resume": ("claude", SONNET, claude_resume, scenarios.script),
     "claude_code-opus-5-5-title": ("claude", OPUS, claude_title, scenarios.script),
     "codex-gpt-5-5-plain": ("codex", GPT, one, scenarios.script),
