@@ -191,26 +191,10 @@ class Router:
         how: Stop = stop or ("final" if status < 400 else "error")
         self._emit(
             Finished(
-                ts=ended,
-                session=decision.place.session,
-                id=id,
-                status=status,
-                stop=how,
-                started=started,
-                ended=ended,
-                first_byte=first_byte,
-                usage=billed,
-                served=served,
-                reported_model=model,
-                rates=account.rates,
-                asked_usage=account.asked_usage,
-                asked_rates=account.asked_rates,
-                card_version=self.book.version,
-                ttl_s=account.ttl_s,
-                resent=resent,
-                refused=opened.refused,
-                error=error,
-                other_rates=account.others,
+                ts=ended, session=decision.place.session, id=id, status=status, stop=how, started=started, ended=ended,
+                first_byte=first_byte, usage=billed, served=served, reported_model=model, rates=account.rates,
+                asked_usage=account.asked_usage, asked_rates=account.asked_rates, card_version=self.book.version,
+                ttl_s=account.ttl_s, resent=resent, refused=opened.refused, error=error, other_rates=account.others,
                 unseen=accounting.unseen(billed, served, self.book, first_byte, ended),
             )  # fmt: skip
         )

@@ -99,6 +99,13 @@ def test_a_title_request_is_side_traffic(claude: Any) -> None:
     assert request.purpose == "side" and request.needs == {"json_schema", "thinking_disabled"}
 
 
+def test_a_prompt_without_tools_and_marks_is_its_users_work(claude: Any) -> None:
+    """``claude -p --tools ""`` with caching switched off looks like this: it must never go to a cheaper model as housekeeping."""
+    claude.body.update(tools=[], system=[{"type": "text", "text": "You are Claude Code, Anthropic's official CLI for Claude."}])
+    request = claude.says("explain the flaky test").read()
+    assert (request.purpose, request.ttl_s) == ("turn", None)
+
+
 def test_a_search_that_only_the_provider_runs_is_side_traffic(claude: Any) -> None:
     claude.body["tools"] = [{"type": "web_search_20260318", "name": "web_search"}]
     request = claude.says("Perform a web search for: aiohttp").read()

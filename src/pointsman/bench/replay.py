@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Finished, Routed
+from pointsman.core.events import Event, Finished, Routed, paired
 from pointsman.core.pricing import cost
 from pointsman.core.timeline import billed_usd
 from pointsman.core.types import Candidate, Usage
@@ -78,13 +78,7 @@ class Report:
 
 def report(events: Iterable[Event], book: Book) -> Report:
     """Add up one session's events (others are not looked at)."""
-    routed: list[Routed] = []
-    finished: dict[str, Finished] = {}
-    for event in events:
-        if isinstance(event, Routed):
-            routed.append(event)
-        elif isinstance(event, Finished):
-            finished[event.id] = event
+    routed, finished = paired(events)
     first = routed[0].request if routed else None
     out = Report(routed[0].session if routed else "", first.client if first else "unknown", first.title if first else "")
     for event in routed:

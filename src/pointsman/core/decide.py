@@ -195,14 +195,12 @@ def _pinned(at: Setting) -> Config | None:
 def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> tuple[Answer, tuple[Gate, ...]]:
     """The first rule that applies wins; every rule asked on the way leaves a gate."""
     gates: list[Gate] = []
-    for name, rule in (
-        ("mode", _observe), ("pin", _by_pin), ("side", _by_side), ("compaction", _by_compaction), ("lane", _by_lane),
-        ("known", _by_knowledge), ("check", _by_check), ("sticky", _by_sticky), ("free_point", _by_free_point),
-    ):  # fmt: skip
+    for name, rule in _RULES:
         answer, said = rule(at, rows, free)
         gates.append(Gate(name, True, said))
         if answer is not None:
-            return answer, (*gates, *_skipped(len(gates)))
+            skipped = [Gate(name, False, "an earlier rule decided") for name, _ in _RULES[len(gates) :]]
+            return answer, (*gates, *skipped)
     return Answer(at.asked, _action(at, at.asked), "asked"), tuple(gates)
 
 
@@ -212,13 +210,6 @@ def _action(at: Setting, chosen: Config) -> Action:
     if chosen == at.current or own:
         return "stay"
     return "effort" if chosen.model == at.current.model else "switch"
-
-
-_NAMES = ("mode", "pin", "side", "compaction", "lane", "known", "check", "sticky", "free_point")
-
-
-def _skipped(done: int) -> list[Gate]:
-    return [Gate(name, False, "an earlier rule decided") for name in _NAMES[done:]]
 
 
 _Ruled = tuple[Answer | None, str]
@@ -334,6 +325,13 @@ def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
     if best is None:
         return None, f"{where}: nothing admitted is cheaper to go on with"
     return Answer(best, _action(at, best), "free_point"), f"{where}: {best} costs less to go on with"
+
+
+_RULES = (
+    ("mode", _observe), ("pin", _by_pin), ("side", _by_side), ("compaction", _by_compaction), ("lane", _by_lane),
+    ("known", _by_knowledge), ("check", _by_check), ("sticky", _by_sticky), ("free_point", _by_free_point),
+)  # fmt: skip
+"""The rules in the order in which they are asked: the name of each one's gate, and the rule."""
 
 
 def _free_point(at: Setting, rows: tuple[Candidate, ...]) -> FreePoint | None:

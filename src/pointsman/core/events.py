@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -221,6 +221,18 @@ class Noted:
 Event = RunStarted | RunEnded | Routed | Finished | Pinned | Unpinned | Marked | Signalled | Checked | Passed | Noted
 
 KINDS: Mapping[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Event)}
+
+
+def paired(events: Iterable[Event]) -> tuple[list[Routed], dict[str, Finished]]:
+    """The routed requests in order, and what became of each by its id."""
+    routed: list[Routed] = []
+    finished: dict[str, Finished] = {}
+    for event in events:
+        if isinstance(event, Routed):
+            routed.append(event)
+        elif isinstance(event, Finished):
+            finished[event.id] = event
+    return routed, finished
 
 
 def encode(value: Any) -> Any:

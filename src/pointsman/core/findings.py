@@ -14,7 +14,7 @@ from typing import Literal
 
 from pointsman.core.book import Book
 from pointsman.core.cache import WARM_SHARE
-from pointsman.core.events import Event, Finished, Routed
+from pointsman.core.events import Event, Finished, Routed, paired
 from pointsman.core.types import FIVE_MINUTES, HOUR, Rates, Usage
 
 Cause = Literal["tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "key", "unexplained", "tail", "sessions"]
@@ -80,13 +80,7 @@ class _Sum:
 
 def findings(events: Iterable[Event], book: Book) -> list[Finding]:
     """Everything that costs prompt cache in ``events`` (any number of sessions), the dearest first."""
-    routed: list[Routed] = []
-    finished: dict[str, Finished] = {}
-    for event in events:
-        if isinstance(event, Routed):
-            routed.append(event)
-        elif isinstance(event, Finished):
-            finished[event.id] = event
+    routed, finished = paired(events)
     steps = list(_steps(routed, finished))
     found = [*_broken(steps, book), *_lifetimes(steps, book), *_tails(routed, finished), *_sessions(routed)]
     return sorted(found, key=lambda finding: -(finding.usd or 0.0))

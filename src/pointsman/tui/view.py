@@ -138,8 +138,9 @@ def sessions(rows: Sequence[SessionRow], current: str | None, now: float, width:
         spent = spent_cell(row.totals, row.running)
         here = row.id == current
         name = fit(called[row.id], width - 5 - cells(spent))
-        mark = ("▸", "accent") if here else (" ", "")
-        out.append(line_of(mark, light_of(row, now), " ", (name, "bold" if here else ""), " ", spent, " "))  # type: ignore[arg-type]
+        mark = Segment("▸", "accent") if here else Segment(" ")
+        title = Segment(name, "bold") if here else Segment(name)
+        out.append(line_of(mark, light_of(row, now), " ", title, " ", spent, " "))
     return out
 
 

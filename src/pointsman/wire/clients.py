@@ -32,7 +32,6 @@ class Sight:
     cache_key: str | None
     json_schema: bool
     max_output: int | None
-    marked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +133,8 @@ def _claude(sight: Sight) -> Identity:
     Session: header ``x-claude-code-session-id``, else ``session_id`` inside ``metadata.user_id``, which is a JSON string
     (older: ``user_.._session_ID``). Sub-agent: ``x-claude-code-agent-id``, or ``cc_is_subagent=true`` in the billing line.
     Interactive: ``cc_entrypoint=cli`` there, else the same word in the user-agent; ``sdk-..`` is headless. The turn's id
-    (``x-claude-code-prompt-id``, *read*) is only sent to the vendor's own address. Side traffic: no tools and no cache
-    mark, or only tools that the provider runs (a web search).
+    (``x-claude-code-prompt-id``, *read*) is only sent to the vendor's own address. Side traffic: what ``_purpose`` names,
+    or only tools that the provider runs (a web search). No tools and no marks prove nothing: that may be its user's work.
     """
     headers, billing = sight.headers, _billing(sight.system.billing)
     user = _json(sight.metadata.get("user_id"))
@@ -146,7 +145,7 @@ def _claude(sight: Sight) -> Identity:
     if not agent and billing.get("cc_is_subagent") == "true":
         agent = f"sub-{sight.messages[0].hash:016x}" if sight.messages else "sub"
     purpose = _purpose(sight)
-    if purpose == "turn" and not sight.tools.client_tools and (sight.tools.server_tools or not sight.marked):
+    if purpose == "turn" and sight.tools.server_tools and not sight.tools.client_tools:
         purpose = "side"
     return Identity(
         session=_id(session),

@@ -56,7 +56,7 @@ def read(
     messages = _digests(protocol, dialect, layout, memo)
     sight = Sight(
         protocol, path, headers, system, tools, messages, layout.metadata, layout.cache_key,
-        "json_schema" in layout.needs, layout.max_output, _ttl(layout, system, tools, messages) is not None,
+        "json_schema" in layout.needs, layout.max_output,
     )  # fmt: skip
     who = identify(client, sight)
     purpose: Purpose = "count" if is_count(path) else who.purpose
