@@ -227,6 +227,9 @@ class Place:
     client_move: ClientMove | None = None
 
 
+TaskKind = Literal["plan", "explore", "edit", "debug", "test", "review", "commit", "chat"]
+"""What a turn is about, by simple visible rules (core/kinds)."""
+
 FreePoint = Literal["session_start", "idle", "compaction", "clear", "subagent_start", "rewind"]
 """Moments at which leaving costs (almost) nothing: the own cache is cold anyway, or was never written."""
 
@@ -320,7 +323,26 @@ class BreakEven:
     now: float | None
 
 
-Action = Literal["stay", "switch", "escalate", "effort"]
+Action = Literal["stay", "switch", "escalate", "effort", "advise", "hold"]
+"""``advise``: stay, with a stronger model's advice asked first; ``hold``: stay although a move pays, until a free point."""
+
+EditKind = Literal["effort", "advice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One addition to a lane's history that every later request repeats byte for byte (WIRE.md 3).
+
+    It stands after ``at`` messages of the client's, the last of which hashes to ``after``: where that message is gone, so is
+    the edit. ``value``: the effort's name, or the id of an advice. ``model``: only requests to it carry the edit; None: all.
+    """
+
+    kind: EditKind
+    at: int
+    after: int
+    value: str
+    model: str | None = None
+
 
 Reason = Literal[
     "asked",  # uncertified means the asked model
@@ -338,6 +360,13 @@ Reason = Literal[
     "hand_down",  # the strong model failed too, and a weaker one is the better next try
     "free_point",  # cold anyway: follow the advice
     "count",  # a token count answers for the model that will run
+    "schedule",  # a schedule given for a test or a demonstration
+    "rule",  # a rule of the user's: protected work, a floor, a ceiling, a preference for this kind of task
+    "budget",  # a budget of the user's is spent
+    "envelope",  # what the move would have saved since has paid for the switch
+    "effort",  # another effort of the same model
+    "advisor",  # a stronger model is asked for advice first
+    "failover",  # the provider failed before its first byte: the next deployment or model
     "fail_open",  # an error of ours: the original request went to the asked model
 ]
 
@@ -348,7 +377,8 @@ class Decision:
 
     ``would``: what would have run without the pin (the counterfactual row). ``propensity``: probability with which this
     config was drawn among the candidates. ``notices``: what must be said before the next request (a pin that ends or
-    cannot be honoured).
+    cannot be honoured). ``kind``: what the turn is about. ``edits``: what is added to the history, of now and of before.
+    ``consult``: the advisor to be asked before the request is sent.
     """
 
     id: str
@@ -369,6 +399,9 @@ class Decision:
     policy_version: str = ""
     card_version: str = ""
     notices: tuple[str, ...] = ()
+    kind: TaskKind | None = None
+    edits: tuple[Edit, ...] = ()
+    consult: Config | None = None
 
     @property
     def moved(self) -> bool:
