@@ -129,12 +129,12 @@ def correction() -> Step:
     return turn("No, that is not it.")
 
 
-def result(text: str, *, failed: bool = False) -> Step:
-    """The agent runs a tool inside a turn and sends what it printed."""
+def result(text: str, *, failed: bool = False, tool: str = "Bash", given: dict[str, Any] | None = None) -> Step:
+    """The agent runs a tool inside a turn, with what it was ``given``, and sends what it printed."""
 
     def step(play: Play) -> None:
         own = f"toolu_{len(play.talk)}"
-        play.talk[-1] = {"role": "assistant", "content": [{"type": "tool_use", "id": own, "name": "Bash", "input": {}}]}
+        play.talk[-1] = {"role": "assistant", "content": [{"type": "tool_use", "id": own, "name": tool, "input": given or {}}]}
         block: dict[str, Any] = {"type": "tool_result", "tool_use_id": own, "content": text}
         play.talk.append({"role": "user", "content": [block | {"is_error": True} if failed else block]})
         play.send()

@@ -315,7 +315,7 @@ def test_a_failed_check_may_send_the_agent_on_only_so_often_in_one_task(book: Bo
         return play.router.checked(event, retries=1).sent_back
 
     assert not checked("check_unsure") and checked() and not checked()
-    play >> turn("next", pause=9_000) << turns(2)
+    play >> turn("Now for something else: write the notes for the release of next week.", pause=9_000) << turns(2)
     assert checked(), "a new task starts the count again"
 
 

@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_defaults_need_no_file(own: Path, project: Path) -> None:
     settings = load(cwd=project)
-    assert (settings.profile, settings.mode, settings.consent_up, settings.failure_usd) == ("quality", "auto", False, 5.0)
+    assert (settings.profile, settings.mode, settings.consent_up, settings.failure_usd) == ("quality", "auto", None, 5.0)
     assert settings.origin("profile") == "default"
 
 

@@ -14,12 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pointsman import wire
-from pointsman.core import accounting, lineage, pins
+from pointsman.core import accounting, edits, failover, lineage, pins, verdicts
 from pointsman.core.book import Book
-from pointsman.core.decide import asked_of, decide
+from pointsman.core.decide import asked_of, decide, retry
 from pointsman.core.events import (
+    Advised,
+    AdviceHow,
+    AdviceOutcome,
+    Answer,
     Checked,
     Event,
+    FailedOver,
     Finished,
     Mark,
     Marked,
@@ -27,15 +32,20 @@ from pointsman.core.events import (
     Passed,
     Pinned,
     PinScope,
+    Proposed,
     Routed,
     Signalled,
     Stop,
     Unpinned,
 )
+from pointsman.core.learned import Learned
+from pointsman.core.foreign import is_foreign, native_of
+from pointsman.core.policies import in_run, named, watched
 from pointsman.core.policy import Policy
-from pointsman.core.session import SCOPE, Pin, Session
+from pointsman.core.session import SCOPE, Lane, Pin, Session
 from pointsman.core.sessions import LOST_S, Sessions
-from pointsman.core.types import Config, Decision, Gate, Protocol, Request, Usage
+from pointsman.core.userrecord import answered, follows, kind_now
+from pointsman.core.types import Advice, Config, Decision, Edit, Gate, Place, Protocol, Request, Usage
 from pointsman.errors import DecisionError, SettingsError, WireError
 
 
@@ -44,6 +54,8 @@ class Route:
     """What to send: ``body`` and ``headers`` to ``path`` of the base URL ``upstream``, answered by ``model``.
 
     ``body`` is the very object that came in where nothing was decided. ``changed``: the body or path differ from it.
+    ``rewritten``: its history went out in another form than before, our own lasting additions aside. ``native``: the format in
+    which another vendor's model must be asked: ``body`` is still the client's and has to be translated; None: it is ready.
     """
 
     id: str
@@ -56,6 +68,9 @@ class Route:
     path: str
     protocol: Protocol
     changed: bool
+    rewritten: bool = False
+    native: Protocol | None = None
+    stream: bool = False
 
 
 @dataclass(slots=True)
@@ -67,6 +82,8 @@ class _Open:
     original: bytes
     original_path: str
     started: float
+    upstream: str
+    session: Session
     refused: int | None = None
 
 
@@ -87,21 +104,29 @@ class Router:
         titles: bool = True,
         recall: Callable[[str], Iterable[Event]] | None = None,
     ) -> None:
-        self.policy = _named(policy, book)
+        self.policy = named(policy, book)
         self.book = book
         self._titles = titles
-        self._known = Sessions(book, recall)
+        self.additions = wire.Additions()
+        self._known = Sessions(book, self.additions.hearing(recall) if recall else None)
+        self._known.user.under(self.policy)
         self._open: dict[str, _Open] = {}
         self._memo = wire.Memo()
         self._new: list[Event] = []
         self._count = 0
         for event in events:
+            self.additions.heard(event)
             self._known.apply(event)
 
     @property
     def sessions(self) -> Mapping[str, Session]:
         """The sessions in memory, by id."""
         return self._known.held
+
+    @property
+    def learned(self) -> Learned:
+        """What bills and outcomes have taught, over all sessions."""
+        return self._known.learned
 
     def events(self) -> list[Event]:
         """The events since the last call, oldest first; the caller owns them now."""
@@ -125,9 +150,10 @@ class Router:
         if protocol is None:
             raise WireError(f"{path} is not a path that Pointsman decides")
         lower = {key.lower(): value for key, value in headers.items()}
-        request = wire.read(protocol, path, lower, body, run=run, memo=self._memo, titles=self._titles)
+        watch = watched(self._policy_in(run))
+        request = wire.read(protocol, path, lower, body, run=run, memo=self._memo, titles=self._titles, watch=watch)
         request = self._in_run(request)
-        session = self._known.of(request, upstream)
+        session = self._known.of(request, upstream, now)
         self._give_up(now)
         if request.purpose == "count":
             return self._route_count(request, session, path, headers, body, upstream, now)
@@ -135,6 +161,7 @@ class Router:
         by_person = place.client_move is None and place.relation != "new"
         if by_person and self._client_pin(request, session, place.lane, now):
             session = self._known.laid_under(self.sessions[session.id], request, upstream)
+        session = self._with_texts(session, place, request, body)
         decision = decide(request, session, self.book, self._policy_in(request.run), now, dice)
         ends = pins.ends_with_request(session.pin, decision)
         if ends:
@@ -142,7 +169,7 @@ class Router:
         self._count += 1
         decision = replace(decision, id=f"{int(now * 1000):x}-{self._count:x}")
         route = self._written(decision, request, path, headers, body, upstream)
-        self._open[route.id] = _Open(route, request, body, path, now)
+        self._open[route.id] = _Open(route, request, body, path, now, upstream, session)
         self._routed(route, request, upstream, now)
         if ends and session.pin is not None:
             self._unpinned(session, session.pin, ends, now)
@@ -159,13 +186,62 @@ class Router:
         route = opened.route
         asked = replace(
             route, model=opened.request.model, effort=opened.request.effort, body=opened.original,
-            path=opened.original_path, changed=False,
+            path=opened.original_path, changed=False, native=None,
         )  # fmt: skip
         text = f"{route.upstream or 'the provider'} refused {route.decision.chosen} with {status}: sent as asked to {asked.model}"
         self._emit(Noted(now, "refused_change", text, route.decision.place.session))
         opened.route = asked
         opened.refused = status
         return asked
+
+    def unchange(self, id: str, why: str, now: float) -> Route:
+        """The original request for the asked model, because of an error of ours: nothing is held against what was chosen.
+
+        Raises DecisionError for an unknown or finished ``id``.
+        """
+        opened = self._open.get(id)
+        if opened is None:
+            raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
+        route, request = opened.route, opened.request
+        text = f"{route.decision.chosen} was not reached ({why}): sent as asked to {request.model}"
+        back = Config(request.model, request.effort)
+        decision = replace(route.decision, chosen=back, action="stay", reason="fail_open", sentence=text + ".")
+        opened.route = replace(
+            route, model=back.model, effort=back.effort, body=opened.original, path=opened.original_path, changed=False,
+            native=None, decision=decision,
+        )  # fmt: skip
+        self._emit(Noted(now, "not_translated", text, decision.place.session))
+        return opened.route
+
+    def fail_over(
+        self, id: str, now: float, *, upstream: str, why: str, status: int | None = None, model: str | None = None,
+        place: str = "",
+    ) -> Route | None:  # fmt: skip
+        """The provider failed before its first content byte: the same request for ``model`` (None: the same) at ``upstream``.
+
+        ``place``: the deployment's name, for people; ``status`` None: no answer came. None: it cannot go there, and a note
+        says why. Raises DecisionError for an unknown or finished ``id``.
+        """
+        opened = self._open.get(id)
+        if opened is None:
+            raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
+        route, request = opened.route, opened.request
+        policy = self._policy_in(request.run)
+        found = failover.hop(route.decision, request, opened.session, self.book, policy, now, model, place, why)
+        if found.decision is None:
+            self._emit(Noted(now, "no_failover", found.why, route.decision.place.session))
+            return None
+        onward = self._written(found.decision, request, opened.original_path, route.headers, opened.original, upstream)
+        if onward.decision.chosen != found.decision.chosen:  # it could not be written
+            return None
+        self._emit(
+            FailedOver(
+                now, route.decision.place.session, id, route.decision.chosen, onward.decision.chosen, opened.upstream, upstream,
+                why, status, found.extra_usd,
+            )  # fmt: skip
+        )
+        opened.route, opened.upstream = onward, upstream
+        return onward
 
     def finish(
         self, id: str, *, usage: Mapping[str, Any] | Usage | None, status: int, started: float,
@@ -206,23 +282,34 @@ class Router:
 
         A session that never spoke is not judged by it: the event is recorded, and for a check a note says so.
         """
-        if self._known.known(session) is None and kind.startswith("check_"):
-            text = f"{kind} came for session {session!r}, which has made no request: recorded, but it moves nothing"
-            self._emit(Noted(now, "unknown_session", text))
-        self._emit(Signalled(now, session, kind, tuple(sorted((detail or {}).items()))))
+        known, said = self._known.known(session), dict(detail or {})
+        if kind.startswith("check_"):
+            if known is None:
+                text = f"{kind} came for session {session!r}, which has made no request: recorded, but it moves nothing"
+                self._emit(Noted(now, "unknown_session", text))
+            said = {**verdicts.rates(self._policy_in(known.run if known else None)), **said}
+        self._emit(Signalled(now, session, kind, tuple(sorted(said.items()))))
 
     def checked(self, event: Checked, retries: int = 0) -> Checked:
         """Record what a check said of the work; the event with turn, task and config filled in.
 
         ``retries``: how often a failed check may send the agent on by itself in one task; ``sent_back`` of the result
-        says whether it does this time. Raises SettingsError for a session that is not known.
+        says whether it does this time: a try that is not worth its price is not made (``stopped`` says why), and the person
+        sees the failure. Raises SettingsError for a session that is not known.
         """
         session = self._target_session(event.session, None)
         assert session is not None
         main = session.lanes.get("main")
-        back = event.sent_back and event.verdict == "check_failed" and session.sent_back < retries
+        back, stopped = event.sent_back and event.verdict == "check_failed" and session.sent_back < retries, ""
+        if back and event.ts > session.turn_began + self.policy.deadline_s:
+            back, stopped = False, f"this turn's {self.policy.deadline_s:.0f} seconds are over"
+        if back:
+            last = main.last_request if main else None
+            laid = self._known.laid_under(session, last, main.upstream) if main and last else session
+            back, said = retry(laid, self.book, self._policy_in(event.run or session.run), event.ts)
+            stopped = "" if back else said
         event = replace(
-            event, turn=session.turn, task=session.task, run=event.run or session.run, sent_back=back,
+            event, turn=session.turn, task=session.task, run=event.run or session.run, sent_back=back, stopped=stopped,
             config=main.current if main and main.requests else None,
         )  # fmt: skip
         self.signal(session=event.session, kind=event.verdict, now=event.ts, detail={"by": event.label})
@@ -239,7 +326,7 @@ class Router:
         holder = None if scope == "always" else (target.id if target else None)
         if holder is None and scope != "always":
             raise SettingsError(f"no session to pin{f' in {cwd}' if cwd else ''}: start one, or use --scope always")
-        event = Pinned(now, holder, config, scope, origin, cwd if scope == "always" else None)
+        event = Pinned(now, holder, config, scope, origin, cwd if scope == "always" else None, kind_now(target))
         self._emit(event)
         return event
 
@@ -269,6 +356,13 @@ class Router:
         self._emit(event)
         return event
 
+    def answer(self, kind: str, answer: Answer, now: float) -> Proposed:
+        """What the user says to the rule proposed for ``kind``; an accepted one holds at once. Raises SettingsError."""
+        event, self.policy = answered(self._known.user, self.policy, kind, answer, now)
+        self._known.user.under(self.policy)
+        self._emit(event)
+        return event
+
     def note(self, event: Event) -> None:
         """Record an event that the shell saw: a run that began or ended, something passed through, something to say."""
         self._emit(event)
@@ -276,12 +370,9 @@ class Router:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _policy_in(self, run: str | None) -> Policy:
-        """The policy of a run: with its own check's learned rates where one guards "done" in it."""
+        """The policy of a run: with its own rules, its check's learned rates where one guards "done" in it, and its upstream."""
         known = self._known.runs.get(run) if run else None
-        if known is None or known.guard is None:
-            return self.policy
-        guard = known.guard
-        return replace(self.policy, check=True, check_recall=guard.recall, check_false_alarm=guard.false_alarm)
+        return self.policy if known is None else in_run(self.policy, known, self.book)
 
     def _in_run(self, request: Request) -> Request:
         run = self._known.runs.get(request.run) if request.run else None
@@ -297,7 +388,7 @@ class Router:
             return False
         if not known.asked.model or request.model == known.asked.model or self.policy.asked:
             return False
-        self._emit(Pinned(now, session.id, Config(request.model), "session", "the client's model menu"))
+        self._emit(Pinned(now, session.id, Config(request.model), "session", "the client's model menu", None, kind_now(session)))
         return True
 
     def _route_count(
@@ -312,52 +403,140 @@ class Router:
             chosen = Config(lane.current.model, request.effort and lane.current.effort)
         gate = Gate("count", True, "a token count answers for the model that will run")
         self._count += 1
+        known = self.additions.known(lane, request, body, place.kept) if lane is not None and lane.edits else None
+        ours = edits.standing(known.edits, request.messages, place.kept) if known is not None else ()
         decision = Decision(
-            f"count-{self._count:x}", place, asked, chosen, "stay", "count", f"Counted for {chosen.model}.", gates=(gate,)
+            f"count-{self._count:x}", place, asked, chosen, "stay", "count", f"Counted for {chosen.model}.", gates=(gate,), edits=ours
         )
         route = self._written(decision, request, path, headers, body, upstream)
-        self._open[route.id] = _Open(route, request, body, path, now)
+        self._open[route.id] = _Open(route, request, body, path, now, upstream, session)
         return route
+
+    def _with_texts(self, session: Session, place: Place, request: Request, body: bytes) -> Session:
+        """``session`` without the edits whose words are lost, and with new ones bound to the answer they happened in."""
+        lane = session.lanes.get(place.lane)
+        if lane is None or not lane.edits:
+            return session
+        known = self.additions.known(lane, request, body, place.kept)
+        return session if known is lane else replace(session, lanes={**session.lanes, lane.id: known})
+
+    def advised(
+        self, id: str, advice: Advice | None, *, config: Config, how: AdviceHow, outcome: AdviceOutcome, now: float,
+        seconds: float = 0.0, usage: Usage | None = None, after: tuple[int, int] | None = None, why: str = "",
+    ) -> Route:  # fmt: skip
+        """An advisor was asked for the request ``id``: what it said goes into the history from now on, what it cost is ours.
+
+        ``advice`` None: nothing is added. ``after``: the place of a call that was made in an earlier answer of the lane, as
+        (messages, hash of the last). Raises DecisionError for an unknown or finished ``id``.
+        """
+        opened = self._open.get(id)
+        if opened is None:
+            raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
+        route, request = opened.route, opened.request
+        place = route.decision.place
+        edit = self._edit(route, request, advice, config, how, after) if advice is not None else None
+        rates = self.book.card(config.model).at(usage.prompt, now) if usage and self.book.has(config.model) else None
+        asking = self.policy.advisor
+        kept = advice if edit is not None and asking is not None and asking.keep_text else None
+        self._emit(
+            Advised(
+                now, place.session, id, place.lane, config, how, outcome, seconds, usage, rates,
+                route.decision.propensity, edit, kept, why,
+            )  # fmt: skip
+        )
+        if edit is None:
+            return route
+        decision = replace(route.decision, edits=(*route.decision.edits, edit))
+        if how == "pull" and after is None:  # the answer is under way: the request is what it was
+            opened.route = replace(route, decision=decision)
+        else:
+            session = self._with_texts(self.sessions[place.session], place, request, opened.original)
+            lane = session.lanes[place.lane]
+            decision = replace(decision, edits=edits.standing(lane.edits, request.messages, len(request.messages)))
+            opened.route = self._written(decision, request, opened.original_path, route.headers, opened.original, opened.upstream)
+        return opened.route
+
+    def _edit(
+        self, route: Route, request: Request, advice: Advice, config: Config, how: AdviceHow, after: tuple[int, int] | None
+    ) -> Edit | None:  # fmt: skip
+        """The edit that puts ``advice`` into the history of ``request``; None where there is no place for it."""
+        messages, place = request.messages, route.decision.place
+        at: int | None
+        if how == "push":
+            at = edits.place_of(messages, place.kept)
+        else:
+            at = after[0] if after is not None else len(messages)
+        if not at:
+            return None
+        hashed = after[1] if after is not None else messages[at - 1].hash
+        self._count += 1
+        edit = Edit("advice" if how == "push" else "consult", at, hashed, f"{route.id}-{self._count:x}@{config.model}")
+        edit = replace(edit, chars=wire.edit_size(request.protocol, edit, advice))
+        self.additions.keep(edit.value, advice)
+        return edit
 
     def _written(
         self, decision: Decision, request: Request, path: str, headers: Mapping[str, str], body: bytes, upstream: str
     ) -> Route:
         """The route with the decision written into the body; what cannot be written stays as asked, and says so."""
         chosen = decision.chosen
-        new_body, new_path = body, path
-        if chosen != Config(request.model, request.effort):
-            try:
-                new_body, new_path = wire.write(request.protocol, path, body, request, chosen, self.book.target(chosen.model))
-            except WireError as error:
-                said = f"{chosen} could not be written into this request ({error}): sent as asked"
-                asked = Config(request.model, request.effort)
-                decision = replace(
-                    decision, chosen=asked, action="stay", reason="fail_open", sentence=said + ".",
-                    notices=(*decision.notices, said),
-                )  # fmt: skip
-                chosen = asked
-        if request.protocol == "messages" and self._after_detour(decision, request, body, new_body):
+        added = new_body = body
+        new_path, target = path, self.book.target(chosen.model)
+        native = self._native(decision, request)
+        try:
+            if decision.edits:
+                added, headers = self.additions.put(request.protocol, body, headers, decision.edits, chosen.model)
+                new_body = added
+            said = edits.written(request, chosen, target)
+            if native is None and said != Config(request.model, request.effort):
+                new_body, new_path = wire.write(request.protocol, path, added, request, said, target)
+        except WireError as error:
+            why = f"{chosen} could not be written into this request ({error}): sent as asked"
+            chosen, added, new_body, new_path, native = Config(request.model, request.effort), body, body, path, None
+            decision = replace(
+                decision, chosen=chosen, action="stay", reason="fail_open", sentence=why + ".", edits=(), consult=None,
+                notices=(*decision.notices, why),
+            )  # fmt: skip
+        rewritten = request.protocol == "messages" and (wire.rewritten(added, new_body) or self._left_out(decision))
+        if request.protocol == "messages" and self._after_detour(decision, request, rewritten):
             new_body, headers = wire.unbound(new_body, headers)
-        changed = new_body is not body or new_path != path
+        changed = native is not None or new_body is not body or new_path != path
         return Route(
-            decision.id, chosen.model, chosen.effort, new_body, headers, decision, upstream, new_path, request.protocol, changed
+            decision.id, chosen.model, chosen.effort, new_body, headers, decision, upstream, new_path, request.protocol, changed,
+            rewritten, native, request.stream,
         )  # fmt: skip
 
-    def _after_detour(self, decision: Decision, request: Request, body: bytes, new_body: bytes) -> bool:
+    def _native(self, decision: Decision, request: Request) -> Protocol | None:
+        """The format of the chosen model's vendor where it is reached by translation only; None: the client's own."""
+        vendor = self.book.vendor(decision.chosen.model)
+        home = self.book.vendor(decision.asked.model)
+        foreign = decision.moved and is_foreign(request, home, vendor, self._policy_in(request.run))
+        return native_of(vendor) if foreign else None
+
+    def _lane(self, place: Place) -> Lane | None:
+        session = self.sessions.get(place.session)
+        return session.lanes.get(place.lane) if session else None
+
+    def _left_out(self, decision: Decision) -> bool:
+        """Whether an edit that stood in this history is no longer sent: its words are lost, or it no longer fits."""
+        lane, place = self._lane(decision.place), decision.place
+        carried = {(edit.kind, edit.value) for edit in decision.edits}
+        mine = edits.carried(lane.edits, decision.chosen.model) if lane is not None else ()
+        return any(edit.at <= place.kept and (edit.kind, edit.value) not in carried for edit in mine)
+
+    def _after_detour(self, decision: Decision, request: Request, rewritten: bool) -> bool:
         """Whether thinking blocks of the history were written after another form of it than the chosen model will see."""
-        session = self.sessions.get(decision.place.session)
-        lane = session.lanes.get(decision.place.lane) if session else None
+        lane = self._lane(decision.place)
         if lane is None or not any("thinking" in message.facts for message in request.messages):
             return False
-        return self.book.target(decision.chosen.model).binds and (lane.rewritten or wire.rewritten(body, new_body))
+        return self.book.target(decision.chosen.model).binds and (lane.rewritten or rewritten)
 
     def _routed(self, route: Route, request: Request, upstream: str, now: float) -> None:
         place = route.decision.place
         lane = self.sessions[place.session].lanes.get(place.lane) if place.session in self.sessions else None
         kept = place.kept if lane else 0
         delta = replace(request, messages=request.messages[kept:])
-        rewritten = request.protocol == "messages" and wire.rewritten(self._open[route.id].original, route.body)
-        self._emit(Routed(now, place.session, route.id, delta, kept, route.decision, upstream, rewritten))
+        self._emit(Routed(now, place.session, route.id, delta, kept, route.decision, upstream, route.rewritten))
 
     def _usage(self, protocol: Protocol, usage: Mapping[str, Any] | Usage | None, session: str, now: float) -> Usage | None:
         if usage is None or isinstance(usage, Usage):
@@ -393,6 +572,9 @@ class Router:
     def _emit(self, event: Event) -> None:
         self._new.append(event)
         self._known.apply(event)
+        if isinstance(event, (Signalled, Marked, Pinned)):
+            for more in follows(self._known.user, self.sessions.get(event.session or ""), event, self.policy):
+                self._emit(more)
 
     def _give_up(self, now: float) -> None:
         """Forget requests that were never finished: each holds its body."""
@@ -401,11 +583,3 @@ class Router:
                 del self._open[id]
 
 
-def _named(policy: Policy, book: Book) -> Policy:
-    """``policy`` with tier names such as ``opus`` read as the models they mean; unknown names stay as they are."""
-    asked = book.resolve(policy.asked) or policy.asked if policy.asked else None
-
-    def read(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(book.resolve(name, asked) or name for name in names))
-
-    return replace(policy, asked=asked, pool=read(policy.pool), allow=read(policy.allow), deny=read(policy.deny))

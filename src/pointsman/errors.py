@@ -56,5 +56,9 @@ class PluginError(PointsmanError):
     """A plugin hook raised; the plugin is named."""
 
 
+class TranslationError(PointsmanError):
+    """A request could not be told to another vendor's model; the original goes to the asked one."""
+
+
 class UpstreamError(PointsmanError):
     """The provider could not be reached, or broke off before its first byte."""

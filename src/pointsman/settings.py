@@ -8,74 +8,52 @@ keys in ``OWN_FILE_ONLY`` belong in your own file.
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, FAILURE_USD, Mode, Policy, Profile
+from pointsman.core import globs, schedule
+from pointsman.core.policy import (
+    CHECK_FALSE_ALARM,
+    CHECK_RECALL,
+    DEADLINE_S,
+    FAILURE_USD,
+    RISK,
+    STAKES,
+    UP_CAP_USD,
+    Mode,
+    Policy,
+    Profile,
+    Then,
+)
+from pointsman.core.types import TaskKind
 from pointsman.errors import SettingsError
+from pointsman.layers import Layers, as_table, lines_of, read
+from pointsman.sections import Budget, Check, Deployment, Globs, Kind, Models, Names, Price, Protect, Share, Url
 
 PROJECT_FILE = ".pointsman.toml"
-OWN_FILE_ONLY = frozenset({"upstream", "upstreams", "port", "prices", "consent_up"})
+ANSWERS_FILE = "answers.toml"
+"""Beside your own file: what you have answered to Pointsman's questions. Your own file has the last word over it."""
+
+OWN_FILE_ONLY = frozenset(
+    {
+        "upstream", "upstreams", "keys", "deployments", "fallbacks", "port", "prices", "schedule",  # where keys and money go
+        "consent_up", "up_cap_usd", "asked", "kinds", "risk",  # what spends your money or weakens what you get
+    }
+)  # fmt: skip
 PORT = 4141
 
 
-def _base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"{value!r} is not a base URL such as https://api.anthropic.com")
-    return value.rstrip("/")
-
-
-def _model_names(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(value)) != len(value) or not all(name.strip() for name in value):
-        raise ValueError("model names must be different and not empty")
+def _schedule(value: str) -> str:
+    try:
+        schedule.parse(value)
+    except SettingsError as error:
+        raise ValueError(str(error)) from error
     return value
-
-
-Url = Annotated[str, AfterValidator(_base_url)]
-Models = Annotated[tuple[str, ...], AfterValidator(_model_names)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Price(BaseModel):
-    """What a model costs, in USD per million tokens, where the installed price map is wrong or silent.
-
-    ``cache_read`` and ``cache_write`` left out: the input price (no cache discount, no write premium).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-    cache_read: Annotated[float, Field(ge=0)] | None = None
-    cache_write: Annotated[float, Field(ge=0)] | None = None
-    cache_write_1h: Annotated[float, Field(ge=0)] | None = None
-    provider: str | None = None
-
-
-class Check(BaseModel):
-    """The check that guards "done": a shell command, run when the agent says it is done and files have changed.
-
-    ``cwd``: where it runs (default: where ``run`` was called). ``timeout_s``: seconds it may take. ``paths``: only changes
-    of files that match (``src/**``, ``*.py``) trigger it. ``env``: added to its environment. ``retries``: how often in one
-    task a failure sends the agent on by itself.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    command: Annotated[str, Field(min_length=1)]
-    cwd: str | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 300.0
-    paths: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    retries: Annotated[int, Field(ge=0, le=10)] = 1
 
 
 class Settings(BaseModel):
@@ -85,8 +63,16 @@ class Settings(BaseModel):
     where it is not the model named in the request. ``failure_usd``: USD that one failure seen by you costs you (0 allowed).
     ``check``: a command (or a table with one) that ``run`` runs when the agent says it is done; true: something outside
     guards "done" and reports ``check_passed`` or ``check_failed``. ``upstream``: one base
-    URL for every protocol; ``upstreams``: vendor to base URL. ``side``: housekeeping requests may go to the cheapest
-    model that can do them. ``titles``: keep the first words of a session in the ledger.
+    URL for every protocol; ``upstreams``: vendor to base URL; ``keys``: vendor to the environment variable with its key. ``side``: housekeeping requests may go to the cheapest
+    model that can do them. ``deployments`` and ``fallbacks``: who takes over
+    when a provider fails; ``deadline_s``: seconds of one turn after which nothing new is started by itself.
+    ``titles``: keep the first words of a session in the ledger. ``schedule``: configs forced from given
+    requests on (``core.schedule``), for tests and demonstrations.
+
+    ``consent_up``: may a stronger model than asked be used after failures (left out: you are asked once); ``up_cap_usd``: what
+    that may cost one task. ``protect``: globs of work that holds the asked model or better. ``floor``, ``ceiling``: the weakest
+    and the strongest model that we may go to; what you ask for is always sent. ``kinds``: a model for a kind of task. ``budget``:
+    USD per session and day. ``risk``: share of failed tasks under which a weaker model counts as certified.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -98,16 +84,28 @@ class Settings(BaseModel):
     allow: Models = ()
     deny: Models = ()
     side: bool = True
-    consent_up: bool = False
+    consent_up: bool | None = None
+    up_cap_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = UP_CAP_USD
+    floor: Names = ()
+    ceiling: Names = ()
+    protect: bool | Globs | Protect = True
+    kinds: dict[str, str | Kind] = {}
+    budget: Budget = Budget()
+    risk: Annotated[float, Field(ge=0.01, le=0.5)] = RISK
     failure_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = FAILURE_USD
     check: bool | str | Check = False
     check_recall: Share = CHECK_RECALL
     check_false_alarm: Share = CHECK_FALSE_ALARM
     seed: int = 0
+    schedule: Annotated[str, AfterValidator(_schedule)] | None = None
     titles: bool = True
     port: Annotated[int, Field(ge=0, le=65535)] = PORT
     upstream: Url | None = None
     upstreams: dict[str, Url] = {}
+    keys: dict[str, str] = {}
+    deployments: dict[str, Deployment] = {}
+    fallbacks: dict[str, Models] = {}
+    deadline_s: Annotated[float, Field(gt=0)] = DEADLINE_S
     prices: dict[str, Price] = {}
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -125,11 +123,25 @@ class Settings(BaseModel):
         both = sorted(set(self.allow) & set(self.deny))
         if both:
             raise ValueError(f"{', '.join(both)} is in both allow and deny: take it out of one")
+        for name, wanted in self.kinds.items():
+            shows = isinstance(wanted, Kind) and (wanted.paths or wanted.commands or wanted.tools)
+            if name not in get_args(TaskKind) and not shows:
+                raise ValueError(
+                    f"kinds: {name!r} is none of {', '.join(get_args(TaskKind))}; a kind of your own needs paths, commands or "
+                    f"tools that show it: [kinds.{name}]"
+                )
+            if name in globs.WHATS or not name.replace("-", "_").isidentifier():
+                raise ValueError(f"kinds: {name!r} cannot name a kind: letters, digits, - and _, and not {', '.join(globs.WHATS)}")
         return self
 
     def origin(self, key: str) -> str:
         """Where ``key`` was set: ``file:line``, ``--flag``, or ``default``."""
         return self._origins.get(key, "given" if key in self.model_fields_set else "default")
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The keys that somebody set: in a file, an answer or a flag."""
+        return tuple(key for key in type(self).model_fields if self.origin(key) != "default")
 
     def shared(self, key: str) -> bool:
         """Whether a project's file, which comes with somebody's repository, is what set ``key``."""
@@ -147,31 +159,53 @@ class Settings(BaseModel):
         checked = self.check is True  # a command guards the runs that run it; the gateway is told with each
         return Policy(
             profile=self.profile, mode=self.mode, asked=self.asked, pool=self.pool, allow=self.allow, deny=self.deny,
-            side=self.side, consent_up=self.consent_up, failure_usd=self.failure_usd, check=checked,
+            side=self.side, consent_up=bool(self.consent_up), failure_usd=self.failure_usd, check=checked,
             check_recall=self.check_recall if checked else 0.0,
             check_false_alarm=self.check_false_alarm if checked else 0.0,
-            seed=self.seed, origins=tuple((key, self.origin(key)) for key in sorted(self.model_fields_set)),
+            deadline_s=self.deadline_s, seed=self.seed, schedule=schedule.parse(self.schedule) if self.schedule else (),
+            protect=self.protected, stakes_usd=self.protect.stakes if isinstance(self.protect, Protect) else STAKES,
+            kinds=tuple((name, k if isinstance(k, str) else k.model) for name, k in self.kinds.items()),
+            kind_rules=self._kind_rules(), floor=self.floor, ceiling=self.ceiling, budget_session=self.budget.session,
+            budget_day=self.budget.day, budget_then=self.budget.then,
+            day_offset_s=_clock_offset_s() if self.budget.day is not None else 0, up_cap_usd=self.up_cap_usd, risk=self.risk,
+            origins=tuple(sorted({**{key: self.origin(key) for key in self.model_fields_set}, **self._origins}.items())),
         )
 
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """What is protected, as the rules of ``core.globs``: the built-in list unless it is taken off, and the user's own."""
+        protect = self.protect
+        table = protect.model_dump() if isinstance(protect, Protect) else as_table(protect) or {}
+        own = [f"{what[:-1]} {glob}" for what in ("paths", "commands", "tools") for glob in table.get(what, ())]
+        return tuple(dict.fromkeys((*(globs.DEFAULTS if table.get("defaults", True) else ()), *own)))
 
-def load(path: Path | None = None, *, cwd: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    def _kind_rules(self) -> tuple[str, ...]:
+        """The globs that show kinds of the user's own, each with the kind's name before it."""
+        tables = [(name, k) for name, k in self.kinds.items() if isinstance(k, Kind)]
+        return tuple(
+            f"{name} {what[:-1]} {glob}"
+            for name, k in tables for what in ("paths", "commands", "tools") for glob in getattr(k, what)
+        )  # fmt: skip
+
+
+def load(
+    path: Path | None = None, *, cwd: Path | None = None, flags: Mapping[str, Any] | None = None, projects: bool = True
+) -> Settings:  # fmt: skip
     """The settings in force in ``cwd`` (None: the current folder).
 
-    ``path`` replaces the user's own file and must exist. ``flags``: values from the command line, None left out.
-    Raises SettingsError that names file, line, key and near match.
+    ``path`` replaces the user's own file and must exist. ``flags``: values from the command line, None left out. ``projects``:
+    the project's file counts. Raises SettingsError that names file, line, key and near match.
     """
     if path is not None and not path.is_file():
         raise SettingsError(f"there is no settings file {path}: `pointsman config init` writes one with comments")
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    layers: list[tuple[Path, bool]] = [(path or user_file(), False)]
-    project = project_file(cwd or Path.cwd())
-    if project is not None and project != layers[0][0]:
-        layers.append((project, True))
-    for file, shared in layers:
-        found, lines = _read(file, shared)
-        values.update(found)
-        origins.update({key: f"{file}:{lines.get(key, 1)}" for key in found})
+    layers, own = Layers(), path or user_file()
+    files = [(answers_file(own), False), (own, False)]
+    project = project_file(cwd or Path.cwd()) if projects else None
+    if project is not None and project != own:
+        files.append((project, True))
+    for file, shared in files:
+        layers.add(file, *_read(file, shared), shared)
+    values, origins = layers.values, layers.origins
     for key, value in (flags or {}).items():
         if value is not None:
             values[key] = value
@@ -191,6 +225,11 @@ def user_file() -> Path:
     return user_config_path("pointsman", appauthor=False) / "config.toml"
 
 
+def answers_file(own: Path | None = None) -> Path:
+    """Where your answers are kept: beside your own settings file."""
+    return (own or user_file()).with_name(ANSWERS_FILE)
+
+
 def project_file(folder: Path) -> Path | None:
     """The ``.pointsman.toml`` of the nearest folder at or above ``folder``, or None."""
     return next((p for f in (folder, *folder.parents) if (p := f / PROJECT_FILE).is_file()), None)
@@ -208,9 +247,16 @@ class Prices(Protocol):
 
 def verify(settings: Settings, book: Prices) -> None:
     """Raise SettingsError for a model in the settings that the price book does not know: before serving, not during."""
-    named = [(key, name) for key in ("pool", "allow", "deny") for name in getattr(settings, key)]
+    named = [(key, name) for key in ("pool", "allow", "deny", "floor", "ceiling") for name in getattr(settings, key)]
+    for kind, model in settings.policy().kinds:
+        known = book.resolve(model) is not None
+        named.append((f"kinds.{kind}", model if known or ":" not in model else model.rpartition(":")[0]))
     if settings.asked:
         named.append(("asked", settings.asked))
+    for step in schedule.parse(settings.schedule) if settings.schedule else ():
+        name = schedule.taken_apart(step.name, book.resolve(step.name) is not None)[0]
+        if name != "asked" and name not in schedule.WORDS:
+            named.append(("schedule", name))
     for key, name in named:
         if book.resolve(name) is None and name not in settings.prices:
             near = book.near(name)
@@ -218,25 +264,22 @@ def verify(settings: Settings, book: Prices) -> None:
             raise SettingsError(f"{settings.origin(key)}: {key} names {name!r}, which has no price; {hint}")
 
 
-def _read(file: Path, shared: bool) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values in ``file`` and the line of each top-level key; nothing where there is no such file."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}, {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{file} is not valid TOML: {error}") from error
-    lines = _lines(text)
+def _clock_offset_s() -> int:
+    """Seconds that this machine's clock is ahead of UTC today."""
+    offset = datetime.now().astimezone().utcoffset()
+    return round(offset.total_seconds()) if offset is not None else 0
+
+
+def _read(file: Path, shared: bool) -> tuple[dict[str, Any], str]:
+    """The values in ``file``, each allowed there and sound by itself, and its text; nothing where there is no such file."""
+    values, text = read(file)
+    lines = lines_of(text)
     refused = sorted(OWN_FILE_ONLY & set(values)) if shared else []
     if refused:
         key = refused[0]
         raise SettingsError(
-            f"{file}:{lines.get(key, 1)}: {key} may not be set by a project, because a repository must not choose where "
-            f"your keys go or spend your money; put it in {user_file()}"
+            f"{file}:{lines.get(key, 1)}: {key} may not be set by a project, because a repository must not choose where your keys "
+            f"go, spend your money, or choose your models; put it in {user_file()}"
         )
     if shared and values.get("profile") == "saver":
         raise SettingsError(
@@ -244,7 +287,7 @@ def _read(file: Path, shared: bool) -> tuple[dict[str, Any], dict[str, int]]:
             f"for unguarded work, and only you can do that; put it in {user_file()}"
         )
     _validated(values, lambda key: f"{file}:{lines.get(key, 1)}")
-    return values, lines
+    return values, text
 
 
 def _validated(values: dict[str, Any], where: Callable[[str], str]) -> Settings:
@@ -255,19 +298,6 @@ def _validated(values: dict[str, Any], where: Callable[[str], str]) -> Settings:
         if isinstance(error.__cause__, ValidationError):
             raise SettingsError(_sentence(error.__cause__, where)) from error.__cause__
         raise
-
-
-def _lines(text: str) -> dict[str, int]:
-    """The line on which each top-level key or table of a TOML text begins; tomllib does not tell."""
-    found: dict[str, int] = {}
-    in_table = False
-    for number, line in enumerate(text.splitlines(), 1):
-        if table := re.match(r"\s*\[\[?\s*[\"']?([\w-]+)", line):
-            in_table = True
-            found.setdefault(table.group(1), number)
-        elif not in_table and (key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[.=]", line)):
-            found.setdefault(key.group(1), number)
-    return found
 
 
 def _sentence(error: ValidationError, where: Callable[[str], str]) -> str:
@@ -283,10 +313,12 @@ def _sentence(error: ValidationError, where: Callable[[str], str]) -> str:
 def _complaint(kind: str, path: list[str], value: object, message: str) -> str:
     key = ".".join(path)
     if kind == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"prices": Price, "check": Check}
+        tables: dict[str, type[BaseModel]] = {
+            "prices": Price, "check": Check, "deployments": Deployment, "protect": Protect, "kinds": Kind, "budget": Budget,
+        }  # fmt: skip
         known = tables.get(path[0] if len(path) > 1 else "", Settings).model_fields
         return f"unknown setting {key!r}{_near(path[-1], list(known))}"
-    choices = {"profile": get_args(Profile), "mode": get_args(Mode)}.get(key)
+    choices = {"profile": get_args(Profile), "mode": get_args(Mode), "budget.then": get_args(Then)}.get(key)
     if kind == "literal_error" and choices:
         return f"{key} is {value!r}{_near(str(value), list(choices))}; it can be {', '.join(choices)}"
     if kind == "missing":

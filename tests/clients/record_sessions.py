@@ -3,7 +3,7 @@
     python tests/clients/record_sessions.py                 all of them
     python tests/clients/record_sessions.py claude_code     those whose name begins so
 
-Needs the four clients (``real.find`` installs them). Works in a folder under the system's temporary one, with a home of
+Needs the clients (``real.find`` installs them). Works in a folder under the system's temporary one, with a home of
 its own for each session; nothing of the user's is read.
 """
 
@@ -37,6 +37,7 @@ SPEED = 0.1
 """Factor on the provider's latencies: recordings keep an order of things without taking minutes."""
 
 OPUS, SONNET, GPT, DEEPSEEK = "claude-opus-5-5", "claude-sonnet-4-5", "gpt-5.5", "deepseek-chat"
+CHAT, GEMINI, ARGON = "gpt-4.1", "gemini-2.5-pro", "gemini-4-argon"
 
 
 @dataclass
@@ -50,18 +51,28 @@ class Stage:
     executable: Path
     folder: Path = ROOT / "calc"
     env: dict[str, str] = field(default_factory=dict)
+    after: list[Callable[[], None]] = field(default_factory=list)
 
     async def run(self, *prompts: str, flags: Sequence[str] = (), resume: bool = False) -> None:
         """One headless process per prompt; all but the first continue the session."""
         for n, prompt in enumerate(prompts):
-            argv = real.headless(self.client, self.executable, self.model, prompt, resume=resume or n > 0)
+            argv = real.headless(self.client, self.executable, self.model, prompt, resume=resume or n > 0,
+                                 home=Path(self.env["HOME"]))
             process = await self._start([*argv[:1], *flags, *argv[1:]], stdin=asyncio.subprocess.DEVNULL)
             output, _ = await asyncio.wait_for(process.communicate(), 120)
+            self.tidy()
             if process.returncode:
                 raise SystemExit(f"{self.client} exited with {process.returncode}: {output.decode()[-2000:]}")
 
+    def tidy(self) -> None:
+        """What is to be done when a client has ended."""
+        while self.after:
+            self.after.pop()()
+
     async def _start(self, argv: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
         wrapped = wrapping.wrap(self.client, self.recorder.url, argv, self.env, cwd=self.folder)
+        if wrapped.after is not None:
+            self.after.append(wrapped.after)
         return await asyncio.create_subprocess_exec(
             *wrapped.argv, cwd=self.folder, env=dict(wrapped.env), stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, **options,
@@ -217,6 +228,16 @@ async def three(stage: Stage) -> None:
     await stage.run(scenarios.REPAIR, scenarios.GROW, scenarios.CORRECT)
 
 
+async def hand_over(stage: Stage) -> None:
+    """A turn in which an agent of the client's own reads the code."""
+    await stage.run(scenarios.LOOK)
+
+
+async def codex_subagent(stage: Stage) -> None:
+    """An agent that Codex starts, and waits for."""
+    await stage.run(scenarios.LOOK, flags=("--enable", "multi_agent_v2"))
+
+
 async def codex_compaction(stage: Stage) -> None:
     """Codex summarises by itself once the provider's figures pass its limit."""
     await stage.run(scenarios.REPAIR, scenarios.GROW, flags=("-c", "model_auto_compact_token_limit=10200"))
@@ -272,6 +293,19 @@ SESSIONS: dict[str, tuple[str, str, Play, Callable[[], Script]]] = {
     "codex-gpt-5-5-compaction": ("codex", GPT, codex_compaction, scenarios.script),
     "opencode-sonnet-4-5-plain": ("opencode", f"anthropic/{SONNET}", three, scenarios.script),
     "opencode-deepseek-compatible": ("opencode", f"house/{DEEPSEEK}", opencode_custom, scenarios.script),
+    "codex-gpt-5-5-subagent": ("codex", GPT, codex_subagent, scenarios.script),
+    "claude_sdk-sonnet-4-5-resume": ("claude-sdk", SONNET, three, scenarios.script),
+    "qwen-gpt-4-1-resume": ("qwen", CHAT, three, scenarios.script),
+    "qwen-gpt-4-1-subagent": ("qwen", CHAT, hand_over, scenarios.script),
+    "gemini-2-5-pro-resume": ("gemini", GEMINI, three, scenarios.script),
+    "gemini-4-argon-plain": ("gemini", ARGON, one, scenarios.script),
+    "gemini-4-argon-subagent": ("gemini", ARGON, hand_over, scenarios.script),
+    "cline-gpt-4-1-plain": ("cline", CHAT, one, scenarios.script),
+    "cline-gpt-5-5-plain": ("cline", GPT, one, scenarios.script),
+    "cline-gpt-4-1-subagent": ("cline", CHAT, hand_over, scenarios.script),
+    "cline-sonnet-4-5-plain": ("cline", SONNET, one, scenarios.script),
+    "mini-gpt-4-1-plain": ("mini", CHAT, one, scenarios.script),
+    "mini-sonnet-4-5-plain": ("mini", SONNET, one, scenarios.script),
     "aider-sonnet-4-5-plain": ("aider", SONNET, aider, scenarios.editing_script),
 }
 
@@ -285,8 +319,13 @@ async def record(name: str, folder: Path) -> None:
     shutil.rmtree(ROOT, ignore_errors=True)
     scenarios.lay_out(ROOT / "calc")
     env = real.environment(ROOT / "home")
+    real.settle(client, model, ROOT / "home")
     async with Provider(script=script(), speed=SPEED) as provider, Recorder(provider.url) as recorder:
-        await play(Stage(client, model, provider, recorder, executable, env=env))
+        stage = Stage(client, model, provider, recorder, executable, env=env)
+        try:
+            await play(stage)
+        finally:
+            stage.tidy()
     done = session(recorder.exchanges, client=client, version=real.VERSIONS[client], scenario=name.rsplit("-", 1)[1],
                    own=scenarios.own(), private=[socket.gethostname(), os.environ.get("HOME", "")])
     recording.save(done, folder / f"{name}.jsonl")

@@ -51,7 +51,7 @@ EXPLANATION = " ".join(
 
 def own() -> list[str]:
     """Every text of ours that a client may send back."""
-    prompts = (REPAIR, GROW, CORRECT, LOOK, LONG, AFTER, THANKS, "/compact")
+    prompts = (REPAIR, GROW, CORRECT, LOOK, ERRAND, LONG, AFTER, THANKS, "/compact")
     return [*prompts, *FILES.values(), MENDED, GROWN, WRONG, TEST_TWO, README, *OUTPUTS]
 
 
@@ -88,6 +88,18 @@ def read(name: str, words: str = "", thought: str = "") -> Step:
     return do(words, "read", thought, path=name)
 
 
+ERRAND = "Read calc.py and say whether add and mul are right."
+ANSWERED = "The agent has answered: add and mul are right."
+
+
+def reported(request: Incoming) -> Reply:
+    """Codex starts an agent and goes on: there the answer has to be waited for."""
+    call = use(request, "wait")
+    return say("I wait for its answer.", call) if call is not None else say(ANSWERED)
+
+
+AGENT = Steps(read("calc.py", "I read it."), "add adds and mul multiplies: both are right.")
+
 DIALOGUE: Mapping[str, Step] = {
     REPAIR: Steps(
         do("I run the test first.", "run", "Run the failing test, then read the code.", command="python3 test_calc.py"),
@@ -108,17 +120,13 @@ DIALOGUE: Mapping[str, Step] = {
     LONG: EXPLANATION,
     AFTER: Steps(RUN, "The tests pass."),
     THANKS: "Nothing is left: the tests pass and the README is up to date.",
-    LOOK: Steps(
-        do("I hand this to an agent.", "agent", prompt="Read calc.py and say whether add and mul are right."),
-        "The agent has answered: add and mul are right.",
-    ),
+    ERRAND: AGENT,
+    LOOK: Steps(do("I hand this to an agent.", "agent", prompt=ERRAND), reported, ANSWERED),
 }
 """The user's words to what the provider does about them."""
 
 GO_ON = Steps(RUN, "I went on from the summary, and the test passes.")
 """For a prompt that is not ours: the summary after a compaction in the middle of a turn."""
-
-AGENT = Steps(read("calc.py", "I read it."), "add adds and mul multiplies: both are right.")
 
 
 def dialogue(request: Incoming) -> Reply:

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from pointsman.core.capability import p_success
 from pointsman.core.difficulty import PRIOR, update
-from pointsman.core.features import SENSORS, Sensor, observe
-from pointsman.core.types import Belief, Message, Place, Request
+from pointsman.core.features import ENDS, LASTS, SENSORS, SIGNALS, Sensor
+from pointsman.core.types import Belief, Place
 
 IN_LOOP = Place("s", "main", "main", "continue", kept=1, turn=1, task=1, in_loop=True)
 NEXT_TASK = Place("s", "main", "main", "continue", kept=1, turn=9, task=2, new_turn=True, new_task=True)
-FAILED = next(s for s in SENSORS if s.fact == "tests_failed")
-PASSED = next(s for s in SENSORS if s.fact == "tests_passed")
+FAILED, PASSED = SENSORS["tests_failed"], SENSORS["tests_passed"]
+EVERY = (*SENSORS.values(), *SIGNALS.values(), LASTS, ENDS)
 
 
 def test_failing_tests_make_the_task_harder_and_passing_ones_easier() -> None:
@@ -35,7 +35,7 @@ def test_a_new_task_forgets_nearly_everything() -> None:
 beliefs = st.builds(Belief, st.floats(-5, 5), st.floats(0.1, 4), st.integers(1, 20))
 
 
-@given(beliefs, st.floats(-3, 3), st.lists(st.sampled_from([s for s in SENSORS if s.alpha > 0]), max_size=4))
+@given(beliefs, st.floats(-3, 3), st.lists(st.sampled_from([s for s in EVERY if s.alpha > 0]), max_size=4))
 def test_more_failure_evidence_never_lowers_the_difficulty(belief: Belief, theta: float, seen: list[Sensor]) -> None:
     assert update(belief, seen, theta, IN_LOOP).mu >= update(belief, [], theta, IN_LOOP).mu - 1e-12
 
@@ -47,10 +47,24 @@ def test_success_falls_with_difficulty_and_a_hand_over(belief: Belief, theta: fl
     assert p_success(belief, theta, sd, handover=True) <= p_success(belief, theta, sd)
 
 
-def test_only_new_messages_are_evidence_and_a_retry_is_none() -> None:
-    old = Message(1, "user", "tool_result", 9, facts=("tests_failed",))
-    new = Message(2, "user", "tool_result", 9, facts=("tests_passed",))
-    request = Request("messages", "/v1/messages", "m", messages=(old, new))
-    assert [s.fact for s in observe(request, IN_LOOP)] == ["tests_passed"]
-    again = Place("s", "main", "main", "retry", kept=0)
-    assert observe(request, again) == ()
+@given(beliefs, st.floats(-3, 3), st.lists(st.sampled_from([s for s in EVERY if s.alpha < 0]), max_size=4))
+def test_more_evidence_of_success_never_raises_the_difficulty(belief: Belief, theta: float, seen: list[Sensor]) -> None:
+    assert update(belief, seen, theta, IN_LOOP).mu <= update(belief, [], theta, IN_LOOP).mu + 1e-12
+
+
+@given(beliefs, st.floats(-3, 3), st.lists(st.sampled_from(EVERY), max_size=12))
+def test_evidence_never_makes_the_belief_wild(belief: Belief, theta: float, seen: list[Sensor]) -> None:
+    after = update(belief, seen, theta, IN_LOOP, seen)
+    assert abs(after.mu) < 40 and 0 < after.sd < 8
+
+
+def test_what_a_hook_says_counts_for_more_than_what_a_text_shows() -> None:
+    for name in ("tests_failed", "tests_passed", "interrupt", "tool_error"):
+        told, shown = (update(PRIOR, [one], 1.0, IN_LOOP).mu for one in (SIGNALS[name], SENSORS[name]))  # type: ignore[index]
+        assert abs(told) > abs(shown) > 0
+
+
+def test_evidence_of_the_turn_that_ended_is_weakened_by_the_step_to_the_next_task() -> None:
+    known = Belief(0.0, 2.0, 3)
+    past = update(known, [], 1.0, NEXT_TASK, [FAILED]).mu
+    assert 0 < past < 0.1 * update(known, [FAILED], 1.0, NEXT_TASK).mu

@@ -147,10 +147,13 @@ async def test_a_gateway_that_a_person_serves_is_used_and_left_running(place: Pl
         *own_command(), "serve", "--port", str(ports.free_port()), env=place.env, stdout=asyncio.subprocess.DEVNULL,
     )
     await until(place.gateway)
-    process = await place.run(1, "--mode", "observe")
+    (place.root / "other.toml").write_text("")
+    process = await place.run(1, "--mode", "observe", "--config", str(place.root / "other.toml"))
     _, errors = await process.communicate()
     assert process.returncode == 0
-    assert "keeps its own settings: --mode observe has no effect" in errors.decode()
+    assert "keeps its own settings: --config" in errors.decode()
+    run = next(e for e in place.events() if isinstance(e, RunStarted))
+    assert run.policy is not None and (run.policy.mode, run.own) == ("observe", ("mode",)), "flags hold for the run that has them"
     assert place.gateway() is not None
     served.terminate()
     assert await served.wait() == 0

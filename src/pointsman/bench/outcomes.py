@@ -122,7 +122,7 @@ def _blocks(worlds: Sequence[World], rules: Rules, plan: Plan, step: Callable[[s
         for world, same in zip(worlds, always, strict=True):
             step(f"{first.pool.name}, {first.mode}, {'check' if rules.check else 'no check'}, v = {v:g}")
             settings = settings_for([rung.model for rung in world.pool.rungs], v, rules, **plan.settings)
-            found = {ROUTER: play(world, RouterChooser(settings, world.book)), **same}
+            found = {ROUTER: play(world, RouterChooser(settings, world.book, retries=rules.retries)), **same}
             found |= {chooser.name: play(world, chooser) for chooser in valued(world, v)}
             played.append(found)
         yield _block(first, rules.check, v, played, plan.per_session)

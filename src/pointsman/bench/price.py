@@ -24,7 +24,7 @@ from pointsman.core.lineage import locate
 from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost
 from pointsman.core.session import Session, evolve, taught
-from pointsman.core.sizes import CHARS_PER_TOKEN
+from pointsman.core.sizes import CHARS_PER_TOKEN, chars_of, prior
 from pointsman.core.types import Config, Decision, Message, MessageKind, Place, Request, Usage
 from pointsman.shell.transcript import Call, Piece, Transcript
 
@@ -167,7 +167,7 @@ class _Run:
             report.unpriced[call.model] = report.unpriced.get(call.model, 0) + 1
             return learned
         talk = self._talks.setdefault(call.lane, _Talk(self.estimate))
-        request = self._request(call, talk.messages(call, usage), talk.head_chars)
+        request = self._request(call, talk.messages(call, usage, book), talk.head_chars)
         session = replace(self.session, learned=learned)
         place = locate(request, session, call.start)
         config = Config(call.model, call.effort)
@@ -218,7 +218,8 @@ class _Run:
         decision = Decision(name, place, config, config, "stay", "asked", "")
         kept = place.kept if place.lane in self.session.lanes else 0
         delta = replace(request, messages=request.messages[kept:])
-        session = evolve(self.session, Routed(call.start, self.session.id, name, delta, kept, decision)) or self.session
+        before = replace(self.session, learned=learned)
+        session = evolve(before, Routed(call.start, self.session.id, name, delta, kept, decision)) or self.session
         ttl_s = call.ttl_s or book.rule(call.model).ttl_s
         event = Finished(
             call.end, session.id, name, 200, call.stop, call.start, call.end, usage=call.usage, served=config, ttl_s=ttl_s
@@ -244,7 +245,7 @@ class _Talk:
         self._sent: list[Message] = []
         self._pieces: list[int] = []
 
-    def messages(self, call: Call, usage: Usage) -> tuple[Message, ...]:
+    def messages(self, call: Call, usage: Usage, book: Book) -> tuple[Message, ...]:
         """All messages of ``call``. A rewritten history shares nothing but tools and system text with what was sent."""
         if self._rewritten(call, usage):
             self._sent.clear()
@@ -255,7 +256,9 @@ class _Talk:
                 self._sent.pop()
         heard = _heard(call)
         if self.previous is None and self._estimate:  # tools and system text are in the bill and not in the transcript
-            self.head_chars = max(0, round(usage.prompt * CHARS_PER_TOKEN) - heard.chars)
+            believed = prior(book.chars_per_token(call.model))
+            head = usage.prompt - believed.tokens(chars_of((heard,)))
+            self.head_chars = max(0, round(head / believed.mean[-1]))
         self._add(heard, call.kept or 0)
         return tuple(self._sent)
 
@@ -286,7 +289,9 @@ def _heard(call: Call) -> Message:
     kind: MessageKind = next((kind for kind in KINDS if kind in found), "reminder")
     facts = tuple(dict.fromkeys(fact for piece in pieces for fact in piece.facts))
     own = hash((call.id, *(piece.hash for piece in pieces)))
-    return Message(own, "user", kind, sum(piece.chars + FRAME for piece in pieces) or 1, None, facts)
+    mixes = [piece.mix for piece in pieces if piece.mix]
+    mix = tuple(map(sum, zip(*mixes, strict=True))) if mixes else ()
+    return Message(own, "user", kind, sum(piece.chars + FRAME for piece in pieces) or 1, None, facts, mix=mix)
 
 
 def _message(piece: Piece) -> Message:

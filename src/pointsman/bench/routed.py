@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pointsman.bench.playing import Part, View
-from pointsman.bench.worlds import START, Rules
+from pointsman.bench.worlds import CHECK_S, START, Rules
 from pointsman.core.book import Book
+from pointsman.core.events import Checked, Verdict
 from pointsman.engine import Route, Router
 from pointsman.settings import Settings
 
@@ -30,10 +31,14 @@ def settings_for(models: Sequence[str], v: float, rules: Rules, **more: Any) -> 
 
 
 class RouterChooser:
-    """Asks ``Router.route`` and reports to ``finish`` and ``signal``; keeps the conversation of the session under way."""
+    """Asks ``Router.route`` and reports to ``finish`` and ``checked``; keeps the conversation of the session under way.
 
-    def __init__(self, settings: Settings, book: Book, name: str = "pointsman") -> None:
-        self.name, self._settings = name, settings
+    ``retries``: how often a failed check may send the agent on in one task; the router says each time whether it does.
+    """
+
+    def __init__(self, settings: Settings, book: Book, name: str = "pointsman", retries: int = 1) -> None:
+        self.name, self._settings, self._retries = name, settings, retries
+        self._on = True
         self._router = Router(settings.policy(), book, titles=settings.titles)
         self._models = list(settings.pool)
         self._session = ""
@@ -42,6 +47,8 @@ class RouterChooser:
 
     def choose(self, view: View) -> int | None:
         """One routed request: a prompt at a start, a tool result in the loop, the check's output after it failed."""
+        if view.point == "retry" and not self._on:
+            return None
         session = f"bench-{view.session}"
         if session != self._session:
             self._session, self._talk = session, []
@@ -87,8 +94,10 @@ class RouterChooser:
         self._router.events()
 
     def checked(self, view: View, passed: bool) -> None:
-        """The check's verdict."""
-        self._router.signal(session=self._session, kind="check_passed" if passed else "check_failed", now=view.now)
+        """The check's verdict, and whether the router sends the agent on after it."""
+        verdict: Verdict = "check_passed" if passed else "check_failed"
+        said = Checked(view.now, self._session, "bench", verdict, verdict, CHECK_S, sent_back=not passed)
+        self._on = self._router.checked(said, self._retries).sent_back
         self._router.events()
 
     def points(self, calls: int) -> tuple[int, ...]:

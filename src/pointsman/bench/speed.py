@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from timeit import repeat
 
-from pointsman.core import cache, candidates
+from pointsman.core import cache, candidates, sizes
 from pointsman.core.book import Book
 from pointsman.core.policy import Policy
 from pointsman.core.session import Lane, Session
@@ -40,7 +40,7 @@ def _setting(book: Book, model: str) -> candidates.Setting:
     held = cache.touch(None, old, usage, 0.0, 300)
     lane = Lane(
         "main", "main", messages=old.messages, tools=1, system=2, requests=300, asked=asked, current=asked,
-        last_usage=usage, last_model=model, warm={asked: held}, chars_per_token={model: 2.6},
+        last_usage=usage, last_model=model, warm={asked: held}, ratios={model: sizes.prior(2.6)},
     )  # fmt: skip
     session = Session("speed", lanes={"main": lane})
     place = Place("speed", "main", "main", "continue", kept=MESSAGES, turn=3, task=1)

@@ -172,10 +172,11 @@ class Rules:
 
 
 class World:
-    """The jobs of one pool, seed and mode, in sessions; and the luck of each attempt."""
+    """The jobs of one pool, seed and mode, in sessions; and the luck of each attempt. ``count``: jobs (as many as tasks)."""
 
     def __init__(
-        self, outcomes: Outcomes, pool: Pool, book: Book, *, seed: int, mode: Mode, rules: Rules, per_session: int = 3
+        self, outcomes: Outcomes, pool: Pool, book: Book, *, seed: int, mode: Mode, rules: Rules, per_session: int = 3,
+        count: int | None = None,
     ) -> None:  # fmt: skip
         self.pool, self.book, self.seed, self.mode, self.rules = pool, book, seed, mode, rules
         self.sources = [_named(outcomes, rung.source) for rung in pool.rungs]
@@ -185,7 +186,7 @@ class World:
         dice = Random(f"{seed} {pool.name} tasks")
         self.jobs = [
             self._job(i, task, tables, [theta[n] for n in self.sources], b[task])
-            for i, task in enumerate(dice.choices(tasks, k=len(tasks)))
+            for i, task in enumerate(dice.choices(tasks, k=count or len(tasks)))
         ]
         self.sessions = [self.jobs[i : i + per_session] for i in range(0, len(self.jobs), per_session)]
 

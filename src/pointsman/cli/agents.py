@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from pointsman.settings import Settings
 
 
+NAMING = ("pool", "allow", "deny", "floor", "ceiling", "schedule")
+"""Settings of a project or a flag that name models: looked up before the agent starts."""
+
+
 def _shared(parser: ArgumentParser) -> None:
     """Options of every command that may start a gateway."""
     parser.add_argument("--port", type=int, metavar="N", help="port of the gateway (default 4141; 0: any free one)")
     parser.add_argument("--upstream", action="append", metavar="[VENDOR=]URL",
                         help="where requests go: one base URL for all, or vendor=URL (repeatable)")
-    parser.add_argument("--profile", choices=("quality", "balanced", "fast", "saver"), help="what may be chosen")
+    parser.add_argument("--prefer", "--profile", dest="profile", choices=("quality", "balanced", "fast", "saver"),
+                        help="quality: the model you ask for, or better (default); balanced: also weaker ones where a check guards "
+                             "or your own tasks certify; fast: fewer minutes, never a lower bound on quality; saver: also unguarded")
     parser.add_argument("--mode", choices=("auto", "observe"), help="observe: price and record, change nothing")
+    parser.add_argument("--schedule", metavar="N:MODEL,...", help="this model from request N of a session on, for tests and "
+                        "demonstrations: 2:cheaper,4:asked,6:gpt-6-luna:low")
     parser.add_argument("--config", metavar="FILE", help="another settings file than your own")
     parser.add_argument("--home", metavar="DIR", help="where ledger and gateway file are (default: POINTSMAN_HOME)")
 
@@ -33,10 +41,11 @@ def settings_of(args: Namespace) -> Settings:
     if args.home:
         os.environ["POINTSMAN_HOME"] = str(Path(args.home).expanduser().absolute())
     alone, by_vendor = upstreams(args.upstream or [])
-    flags: dict[str, Any] = {"port": args.port, "profile": args.profile, "mode": args.mode, "upstream": alone}
+    flags: dict[str, Any] = {"port": args.port, "profile": args.profile, "mode": args.mode, "upstream": alone,
+                             "schedule": args.schedule}
     if by_vendor:
         flags["upstreams"] = by_vendor
-    return load(Path(args.config) if args.config else None, flags=flags)
+    return load(Path(args.config) if args.config else None, flags=flags, projects=not getattr(args, "no_project", False))
 
 
 def upstreams(given: list[str]) -> tuple[str | None, dict[str, str]]:
@@ -57,6 +66,7 @@ def upstreams(given: list[str]) -> tuple[str | None, dict[str, str]]:
 
 def _serve_arguments(parser: ArgumentParser) -> None:
     _shared(parser)
+    parser.add_argument("--no-project", action="store_true", help="leave .pointsman.toml aside: each run brings its own project's")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="only loopback: the port spends your keys")
 
 
@@ -88,19 +98,23 @@ def _run_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(args: Namespace) -> int:
+    from pointsman.settings import verify
     from pointsman.shell.launch import run
+    from pointsman.shell.prices import load_book
 
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not words:
         raise SettingsError("which agent? for example `pointsman run -- claude`")
     settings = settings_of(args)
+    if any(settings.shared(key) or settings.origin(key).startswith("--") for key in NAMING):
+        verify(settings, load_book(settings.prices))
     alone, _ = upstreams(args.upstream or [])
     return run(words, settings=settings, client=args.client, upstream=alone, serve=_serve_flags(args), check=args.check)
 
 
 def _serve_flags(args: Namespace) -> list[str]:
-    """The flags for a gateway that ``run`` has to start: those that were given to ``run``."""
-    single = {"--profile": args.profile, "--mode": args.mode, "--config": args.config}
+    """The flags for a gateway that ``run`` has to start; what they choose goes with the run's registration."""
+    single = {"--config": args.config}
     flags = [word for flag, value in single.items() if value is not None for word in (flag, str(value))]
     _, by_vendor = upstreams(args.upstream or [])  # one URL for all is this run's own and goes with its registration
     return flags + [word for vendor, url in by_vendor.items() for word in ("--upstream", f"{vendor}={url}")]
@@ -123,6 +137,7 @@ COMMANDS = {
         "passes through untouched. Listens on 127.0.0.1 only.",
         "  pointsman serve\n"
         "  pointsman serve --port 4200 --upstream https://llm.example.com\n"
+        "  pointsman serve --schedule 2:cheaper,4:asked     a switch down and back, for a test or a demonstration\n"
         "  pointsman serve --upstream anthropic=https://a.example --upstream openai=https://b.example/v1",
         _serve_arguments, _serve,
     ),

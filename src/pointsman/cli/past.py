@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.cli import FAILED, OK, USAGE, Command
-from pointsman.core.events import Event
+from pointsman.core.events import Event, Routed
 from pointsman.errors import SettingsError
+
+HELP = (
+    "asked, cheap, strong: one model throughout; cheaper, stronger: one rung from asked; quality, balanced, saver, fast: a profile; "
+    "MODEL[:effort]: a pin; 2:MODEL,5:asked: a schedule; key=value,..: settings on top of yours; settings: yours as they are; "
+    "hindsight; or a settings file"
+)
+"""What ``--policy`` takes."""
 
 if TYPE_CHECKING:
     from pointsman.bench.replay import Report
@@ -56,6 +63,7 @@ def _replay_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE",
                         help="transcripts, recordings, ledgers (default: your own ledger); plain or gzip'd")
     parser.add_argument("--session", metavar="ID", help="only the session whose id begins so")
+    parser.add_argument("--policy", action="append", metavar="NAME", help=f"instead: what it would have done (repeatable). {HELP}")
     parser.add_argument("--json", action="store_true", help="one JSON object per session and line")
     parser.add_argument("--brief", action="store_true", help="only the totals")
 
@@ -64,6 +72,8 @@ def _replay(args: Namespace) -> int:
     from pointsman.bench.replay import as_json
     from pointsman.cli.replaying import lines_of, total_lines
 
+    if args.policy:
+        return _instead(args)
     book, reports = _book(), []
     troubles: list[str] = []
     for report in _reports(args.files, book, troubles, args.session):
@@ -83,24 +93,43 @@ def _replay(args: Namespace) -> int:
     return OK
 
 
+def _instead(args: Namespace) -> int:
+    """The same sessions under other policies."""
+    from pointsman.cli.instead import run
+
+    book = _book()
+    troubles: list[str] = []
+    count = run(_sessions(args.files, book, troubles, args.session), args.policy, book, as_json=args.json, brief=args.brief)
+    for trouble in troubles:
+        print(f"pointsman replay: {trouble}", file=sys.stderr)
+    if not count:
+        print("pointsman replay: no session with a request in there", file=sys.stderr)
+    return OK if count else FAILED
+
+
 def _reports(files: list[Path], book: Book, troubles: list[str], wanted: str | None) -> Iterator[Report]:
     from pointsman.bench.replay import report
+
+    for events in _sessions(files, book, troubles, wanted):
+        yield report(events, book)
+
+
+def _sessions(files: list[Path], book: Book, troubles: list[str], wanted: str | None) -> Iterator[list[Event]]:
+    """The events of every session in ``files`` (none: your own ledger) whose id begins with ``wanted``."""
     from pointsman.shell import history
     from pointsman.shell.reading import ledger_path
 
     ledgers = [path for path in files if is_ledger(path)] if files else [ledger_path()]
     for path in ledgers:
-        for events in _by_session(path, wanted):
-            yield report(events, book)
+        yield from _by_session(path, wanted)
     for events in history.sessions([path for path in files if path not in ledgers], book, troubles):
-        found = report(events, book)
-        if wanted is None or found.session.startswith(wanted):
-            yield found
+        name = next((event.session for event in events if isinstance(event, Routed)), None)
+        if name is not None and (wanted is None or name.startswith(wanted)):
+            yield events
 
 
 def _by_session(path: Path, wanted: str | None) -> Iterator[list[Event]]:
     """A ledger's events, a session at a time, sessions in the order of their first request."""
-    from pointsman.core.events import Routed
     from pointsman.shell.reading import read_events
 
     found: dict[str, list[Event]] = {}
@@ -132,7 +161,8 @@ COMMANDS = {
         "  pointsman replay                                     your own ledger\n"
         "  pointsman replay ~/.claude/projects/*/*.jsonl        what you ran before Pointsman\n"
         "  pointsman replay ~/.codex/sessions/2026/*/*/*.jsonl --brief\n"
-        "  pointsman replay --session 5f0c --json",
+        "  pointsman replay --session 5f0c --json\n"
+        "  pointsman replay --policy always-cheap --policy balanced --policy 5:haiku --brief",
         _replay_arguments, _replay,
     ),
     "record": Command(

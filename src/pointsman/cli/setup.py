@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,11 +30,21 @@ TEMPLATE = """\
 # deny = []                 # never these models
 # asked = "claude-sonnet-4-5"   # the baseline, where it is not what the agent asks for
 
+# deadline_s = 1800         # seconds of one turn after which no failover and no retry after a failed check begins
 # port = 4141
 # upstream = "https://gateway.example.com"           # one base URL for every protocol
 
 # [upstreams]               # or one per vendor
 # anthropic = "https://api.anthropic.com"
+
+# [deployments.spare]       # another place that serves a vendor's models
+# url = "https://eu.example.com"
+# vendor = "anthropic"
+# key_env = "SPARE_KEY"     # its key; left out: what the agent sends
+
+# [fallbacks]               # who takes over when a provider fails before it has answered: deployments, then models
+# anthropic = ["spare"]
+# "claude-opus-5-5" = ["claude-sonnet-5-5"]
 
 # [prices."my-model"]       # USD per million tokens, where the installed price map is wrong or silent
 # input = 3.0
@@ -65,9 +76,13 @@ def _config(args: Namespace) -> int:
         return _init(Path.cwd() / settings.PROJECT_FILE if args.project else own)
     found = settings.load(args.config)
     if args.action == "check":
+        from pointsman.shell.fallbacks import Fallbacks
         from pointsman.shell.prices import load_book
+        from pointsman.shell.vendors import Upstreams
 
-        settings.verify(found, load_book(found.prices))
+        book = load_book(found.prices)
+        settings.verify(found, book)
+        Fallbacks(found, Upstreams(found.upstream, found.upstreams), time.time, book.vendor)
         print("settings are sound: " + ", ".join(str(p) for p in _files(own) if p.is_file()) or "defaults")
         return OK
     rows = {key: (found.model_dump(mode="json")[key], found.origin(key)) for key in type(found).model_fields}

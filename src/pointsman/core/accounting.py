@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pointsman.core import cache
+from pointsman.core import cache, edits
 from pointsman.core.book import Book
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import Config, Decision, Rates, Request, Usage
@@ -39,7 +39,8 @@ def account(
     ttl_s = _ttl(request, billed, served.model, book)
     rates = _rates(served.model, billed, book, request, now)
     others = tuple(_others(billed, book, now)) if billed is not None and billed.extra else ()
-    if billed is None or lane is None or _same_path(lane, served, decision.asked):
+    ours = edits.carried(decision.edits, served.model)
+    if billed is None or lane is None or (not ours and _same_path(lane, served, decision.asked)):
         return Account(rates, None, rates if served == decision.asked else None, ttl_s, others)
     usage = _as_asked(lane, request, decision, served, billed, book, now)
     return Account(rates, usage, _rates(decision.asked.model, usage, book, request, now), ttl_s, others)
@@ -89,7 +90,8 @@ def _as_asked(lane: Lane, request: Request, decision: Decision, served: Config, 
     """The asked model's buckets, modelled: the same prompt in its own tokens against the cache it would have kept."""
     model = decision.asked.model
     factor = book.token_factor(served.model, model)
-    prompt, rule = round(billed.prompt * factor), book.rule(model)
+    prompt, output, reasoning = _without_ours(lane, decision, served, billed, book)
+    prompt, rule = round(prompt * factor), book.rule(model)
     ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
     moment = cache.moment_of(request.messages[decision.place.kept :], decision.place.new_turn)
     warm = cache.predict(lane.shadow, request, prompt, rule, now, moment)
@@ -100,5 +102,21 @@ def _as_asked(lane: Lane, request: Request, decision: Decision, served: Config, 
     written = rest if caches and priced and prompt >= rule.min_tokens else 0
     return Usage(
         fresh=rest - written, cache_read=read, cache_write=((ttl_s, written),) if written else (),
-        output=round(billed.output * factor), reasoning=round(billed.reasoning * factor), complete=billed.complete,
+        output=round(output * factor), reasoning=round(reasoning * factor), complete=billed.complete,
     )  # fmt: skip
+
+
+def _without_ours(
+    lane: Lane, decision: Decision, served: Config, billed: Usage, book: Book
+) -> tuple[int, int, int]:  # fmt: skip
+    """Prompt, output and reasoning tokens that the request would have had without our edits and consults.
+
+    Where the model asked for advice in its answer it was billed for several requests: the first had the client's prompt, and
+    what all of them answered belongs to the work.
+    """
+    parts = [part for model, part in billed.extra if model == served.model]
+    prompt = parts[0].prompt if parts else billed.prompt
+    known = lane.ratios.get(served.model)
+    ratio = known.chars_per_token if known is not None else book.chars_per_token(served.model)
+    prompt -= round(edits.chars((e for e in decision.edits if e.into or e.kind != "consult"), served.model) / ratio)
+    return max(1, prompt), sum(p.output for p in parts) + billed.output, sum(p.reasoning for p in parts) + billed.reasoning

@@ -21,7 +21,7 @@ from pointsman.core.ladders import Name, Vendor, read_vendors, row_keys, take_ap
 from pointsman.core.pricing import PriceCard, cost
 from pointsman.core.sizes import CHARS_PER_TOKEN
 from pointsman.core.targets import Target, read_target
-from pointsman.core.types import Usage
+from pointsman.core.types import Config, Usage
 from pointsman.errors import Unpriced
 
 T = TypeVar("T")
@@ -94,6 +94,7 @@ class Book:
         self._names: dict[str, Name] = {}
         self._cards: dict[str, PriceCard | None] = {}
         self._facts: dict[str, Facts] = {}
+        self._skills: dict[Config, tuple[float, float]] = {}
         self._known: dict[tuple[str, str], Any] = {}  # filled on first use; the answers never change
 
     # ---- prices
@@ -289,6 +290,13 @@ class Book:
         shift = float(self._tables["abilities"]["efforts"].get(effort, 0.0))
         return theta + shift, sd, f"{source}; effort {effort}: {shift:+.1f}"
 
+    def skill(self, config: Config) -> tuple[float, float]:
+        """Prior ability of ``config`` and its standard deviation, in logits; one look-up."""
+        found = self._skills.get(config)
+        if found is None:
+            found = self._skills[config] = self.ability(config.model, config.effort)[:2]
+        return found
+
     def _ability(self, model: str) -> tuple[float, float, str]:
         table = self._tables["abilities"]
         row = self._row_for("abilities", "abilities", model)
@@ -367,6 +375,7 @@ def _cache_rule(row: Mapping[str, Any] | None, prior: Mapping[str, Any]) -> Cach
         ttls=tuple(ttl for ttl, _ in writes) or (ttl_s,),
         min_tokens=row.get("min_tokens", 1024),
         block=row.get("block", 1),
+        margin=row.get("margin", 0),
         refresh=row.get("refresh", True),
         explicit=row.get("explicit", False),
         writes=writes,
@@ -375,5 +384,6 @@ def _cache_rule(row: Mapping[str, Any] | None, prior: Mapping[str, Any]) -> Cach
         half_life_s=row.get("half_life_s", 0.0),
         cold={name: (float(p), float(weight)) for name, (p, weight) in cold.items()},
         p_head=float(prior["p_head"]),
+        keeps_reasoning=row.get("keeps_reasoning", True),
         source=row.get("source", ""),
     )

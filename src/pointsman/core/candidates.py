@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import sqrt
 
-from pointsman.core import cache, pricing, sizes
+from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
-from pointsman.core.capability import TASKS, p_success, spread_of
+from pointsman.core.capability import ORDINARY, SQUEEZE, Outlook, p_success
+from pointsman.core.difficulty import PRIOR
 from pointsman.core.guardrails import veto
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
@@ -18,12 +20,12 @@ from pointsman.core.policy import (
     REQUESTS_PER_TURN,
     Odds,
     Policy,
-    admitted,
 )
+from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
-from pointsman.core.tries import Try, totals
-from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Place, Request
+from pointsman.core.tries import Try, plans, resolved_usd, totals
+from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Edit, Message, Place, Request, TaskKind
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
 """New prompt tokens and output tokens of a typical later request (notes/cache.md 5.2), until the lane shows its own."""
@@ -41,7 +43,8 @@ class Setting:
 
     ``new_share``: share of the prompt that this request adds, by characters; ``chars``: its size; ``moment``: when it is made.
     ``current``: the config that holds the lane's cache: what ran last, or the asked one at the start.
-    ``refused``: configs that this upstream refused, for this lane's history or altogether.
+    ``refused``: configs that this upstream refused, for this lane's history or altogether. ``edits``: ours that still stand.
+    ``ruling``: what the user's own rules say of it. ``dropped``: reasoning tokens that leave the prompt with the user's words (None: it stays).
     """
 
     request: Request
@@ -58,6 +61,14 @@ class Setting:
     moment: cache.Moment
     current: Config
     refused: Mapping[Config, str]
+    edits: tuple[Edit, ...] = ()
+    ruling: Ruling = NOTHING
+    outlook: Outlook = ORDINARY
+    dropped: int | None = None
+
+    def skill(self, config: Config) -> tuple[float, float]:
+        """Ability of ``config`` and its standard deviation in logits: its prior, moved by the user's own outcomes."""
+        return self.session.learned.abilities.skill(config.model, *self.book.skill(config))
 
 
 def setting(
@@ -69,16 +80,33 @@ def setting(
     asked: Config,
     now: float,
     belief: Belief,
+    kind: TaskKind | None = None,
 ) -> Setting:
-    """Gather the shared facts once per request."""
+    """Gather the shared facts once per request. ``kind``: what the turn is about, by visible rules."""
     lane = session.lanes.get(place.lane)
+    ruled = rules.ruling(policy, session, lane, request, place, asked, kind, now)
+    if ruled.touched:
+        policy = replace(policy, stakes=policy.stakes_usd)
     new = request.messages[place.kept :]
     chars = request.chars
     share = sum(message.chars for message in new) / max(1, chars) if lane and lane.requests and place.kept else 1.0
     moment = cache.moment_of(new, place.new_turn)
     current = lane.current if lane and lane.requests else asked
     refused = {**session.refused, **lane.refused} if lane else session.refused
-    return Setting(request, session, lane, place, book, policy, asked, now, belief, share, chars, moment, current, refused)
+    ours = edits.standing(lane.edits, request.messages, place.kept) if lane and lane.edits else ()
+    outlook = session.learned.abilities.outlook(session.cwd or "", kind)
+    return Setting(
+        request, session, lane, place, book, policy, asked, now, belief, share, chars, moment, current, refused, ours, ruled,
+        outlook, _dropped(lane, new, book),
+    )  # fmt: skip
+
+
+def _dropped(lane: Lane | None, new: tuple[Message, ...], book: Book) -> int | None:
+    """Reasoning tokens that the provider which ran last takes out of the prompt now; None: it keeps what there is."""
+    held = lane.warm.get(lane.current) if lane else None
+    if lane is None or held is None or not held.carried + held.reasoning:
+        return None
+    return cache.dropped(held, new, book.rule(lane.current.model))
 
 
 def rungs(asked: str, book: Book, policy: Policy) -> tuple[str, ...]:
@@ -133,16 +161,17 @@ def price(config: Config, at: Setting, prompt: int | None = None, home: Home | N
     moved = model != at.current.model and not at.place.new_task
     return Candidate(
         model, config.effort, prompt, prompt - read - writes, read, writes, warm.p,
-        pricing.expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches),
+        pricing.forecast(rates, ttl_s, prompt, warm, caches),
         output,
         rates.cache_read * prompt + write * NEW_TOKENS + output,
         toll,
         home.back if home and away else None,
         pricing.round_trip(toll, home.toll, home.back) if home and away else None,
-        1.0 - p_success(at.belief, facts.theta, facts.theta_sd, handover=moved),
+        1.0 - p_success(at.belief, *at.skill(config), moved, at.outlook),
         speed.wait(prompt - read, OUTPUT_TOKENS),
         warm_until=warm.until,
-        veto=veto(config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt),
+        veto=veto(config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt,
+                  at.book.vendor(at.asked.model)),
         rates=rates,
     )  # fmt: skip
 
@@ -154,22 +183,24 @@ def warmth(config: Config, at: Setting, prompt: int) -> cache.Warm:
 
 def _warmth(config: Config, at: Setting, prompt: int, facts: Facts) -> cache.Warm:
     learned, rule = at.session.learned, facts.rule
+    request = edits.sent(at.request, at.edits, config.model) if at.edits else at.request
     return cache.predict(
-        held(at.lane, config, facts.target, at.request), at.request, prompt, rule, at.now, at.moment,
-        seen=learned.seen.get(rule.provider, cache.NOTHING_SEEN), elsewhere=learned.head(at.request, config.model),
+        held(at.lane, config, facts.target, at.request), request, prompt, rule, at.now, at.moment,
+        seen=learned.seen.get(rule.provider, cache.NOTHING_SEEN), elsewhere=learned.head(request, config.model),
     )  # fmt: skip
 
 
 def held(lane: Lane | None, config: Config, target: Target, request: Request) -> cache.Warmth | None:
-    """What the provider holds for ``config``. An effort that the client set inside the history shares its model's cache.
+    """What the provider holds for ``config``. An effort set inside the history, the client's or ours, shares its model's cache.
 
-    One that we would set is a top-level change, which loses the messages (WIRE.md 2).
+    A change of the client's own field, and any where the model takes none inside the history, loses the messages (WIRE.md 2).
     """
     if lane is None:
         return None
     found = lane.warm.get(config)
-    in_history = target.effort_messages and "effort_messages" in request.needs and config.effort == request.effort
-    if in_history and len(lane.warm) > (found is not None):
+    if len(lane.warm) <= (found is not None) or not edits.in_band(request, target):
+        return found
+    if "effort_messages" in request.needs or lane.last_request is None or lane.last_request.effort == request.effort:
         same = (warmth for other, warmth in lane.warm.items() if other.model == config.model)
         return max(same, key=lambda warmth: warmth.touched, default=None)
     return found
@@ -177,12 +208,14 @@ def held(lane: Lane | None, config: Config, target: Target, request: Request) ->
 
 def _prompt(facts: Facts, at: Setting) -> int:
     lane, model = at.lane, facts.model
+    learned = at.session.learned
+    believed = learned.ratios.get(model) or sizes.prior(facts.chars_per_token)
     if lane is None:
-        return sizes.prompt_tokens(at.request, 0, None, None, model, {}, prior=facts.chars_per_token, chars=at.chars)
-    factor = at.book.token_factor(lane.last_model, model) if lane.last_model else 1.0
+        return sizes.prompt_tokens(at.request, 0, None, None, model, {}, believed=believed)
+    factor = learned.factor(lane.last_model, model, at.book) if lane.last_model else 1.0
     return sizes.prompt_tokens(
-        at.request, at.place.kept, lane.last_usage, lane.last_model, model, lane.chars_per_token, factor,
-        prior=facts.chars_per_token, before=len(lane.messages), chars=at.chars,
+        at.request, at.place.kept, lane.last_usage, lane.last_model, model, lane.ratios, factor,
+        believed=believed, before=len(lane.messages), dropped=at.dropped,
     )  # fmt: skip
 
 
@@ -192,25 +225,37 @@ def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
 
 
 def costed(rows: tuple[Candidate, ...], at: Setting) -> tuple[Candidate, ...]:
-    """The rows with their cost to go from here."""
-    odds = odds_of(at.policy)
+    """The rows with their cost to go from here, and what each request bears of failures and waiting in it."""
+    odds = odds_of(at.policy, at.outlook)
     tries = tries_of(rows, at, odds, at.belief)
-    found = dict(zip([t.config for t in tries], totals(tries, odds), strict=True))
-    return tuple([_with_total(row, found.get(row.config)) for row in rows])
+    usd_of = totals(tries, odds, price_of(tries, odds, at.belief))
+    found = {t.config: (usd, (usd - t.usd) / odds.requests) for t, usd in zip(tries, usd_of, strict=True)}
+    out = []
+    for row in rows:
+        usd, risk = found.get(row.config, (None, None))
+        steps = at.book.steps(row.model)
+        if risk is not None and odds.minute_usd:
+            risk += odds.minute_usd * steps * (row.wait_s or 0.0) / 60.0
+        out.append(_with_total(row, usd, steps, risk))
+    return tuple(out)
 
 
 def carried(rows: tuple[Candidate, ...], last: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     """The rows with the cost to go of the decision before: inside a tool loop it stands as it was when the turn began."""
-    known = {row.config: row.total_usd for row in last}
-    return tuple([_with_total(row, known.get(row.config) if row.veto is None else None) for row in rows])
+    known = {row.config: row for row in last}
+    out = []
+    for row in rows:
+        before = known.get(row.config) if row.veto is None else None
+        out.append(_with_total(row, before.total_usd, before.steps, before.risk_usd) if before else row)
+    return tuple(out)
 
 
-def _with_total(row: Candidate, usd: float | None) -> Candidate:
+def _with_total(row: Candidate, usd: float | None, steps: float, risk: float | None) -> Candidate:
     """``row`` with its cost to go; ``dataclasses.replace`` takes three times as long."""
     return Candidate(
         row.model, row.effort, row.prompt, row.fresh, row.cache_read, row.cache_write, row.p_warm, row.input_usd,
         row.output_usd, row.run_usd, row.toll_usd, row.way_back_usd, row.round_trip_usd, row.fail, row.wait_s, usd,
-        row.warm_until, row.veto, row.rates,
+        row.warm_until, row.veto, row.rates, steps, risk,
     )  # fmt: skip
 
 
@@ -222,17 +267,24 @@ def rows_of(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
     return tuple([here if here and config == at.current else price(config, at, None, home) for config in wanted])
 
 
+def price_of(tries: list[Try], odds: Odds, belief: Belief) -> float:
+    """USD of a resolved task of ordinary difficulty with these ``tries``, whose chances are those under ``belief``."""
+    ordinary = tries if belief == PRIOR else [t.under(PRIOR) for t in tries]
+    return resolved_usd(plans(ordinary, odds), odds.failure_usd)
+
+
 def tries_of(rows: tuple[Candidate, ...], at: Setting, odds: Odds, belief: Belief) -> list[Try]:
     """The rows that can serve, each as a try at the task under ``belief``."""
-    free = allowed(rows, at)
+    free, order = allowed(rows, at), [row.config for row in rows]
+    base = order.index(at.asked) if at.asked in order else 0
     return [
-        _as_try(row, at, odds, belief, free[row.config])
-        for row in rows
+        _as_try(row, at, odds, belief, free[row.config], i - base)
+        for i, row in enumerate(rows)
         if row.veto is None and row.rates is not None and row.input_usd is not None
     ]
 
 
-def _as_try(row: Candidate, at: Setting, odds: Odds, belief: Belief, free: bool) -> Try:
+def _as_try(row: Candidate, at: Setting, odds: Odds, belief: Belief, free: bool, rank: int) -> Try:
     """USD of this request as it is now and of those still to come; later tries find the context grown by the first."""
     rates, ttl_s, prompt = row.rates, at.request.ttl_s or at.book.rule(row.model).ttl_s, row.prompt
     assert rates is not None
@@ -242,10 +294,12 @@ def _as_try(row: Candidate, at: Setting, odds: Odds, belief: Belief, free: bool)
     own = (row.output_usd or 0.0) + wait
     rest = pricing.running_cost(rates, ttl_s, prompt, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
     after = pricing.running_cost(rates, ttl_s, grown, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
-    theta, theta_sd, _ = at.book.ability(row.model)
+    (theta, theta_sd), look = at.skill(row.config), at.outlook
+    edge = theta - look.tasks
     return Try(
-        row.config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after, free,
-        theta - TASKS, 1.0 / spread_of(0.0, theta_sd), row.model == at.current.model or at.place.new_task,
+        row.config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after, free, rank,
+        edge, edge - look.handover, look.slope / sqrt(1.0 + SQUEEZE * look.slope * look.slope * theta_sd * theta_sd), look.common,
+        row.model == at.current.model or at.place.new_task,
     ).under(belief)  # fmt: skip
 
 
@@ -253,20 +307,21 @@ def allowed(rows: tuple[Candidate, ...], at: Setting) -> dict[Config, bool]:
     """Which rows the policy admits to user-visible work."""
     order = [row.config for row in rows]
     base = order.index(at.asked) if at.asked in order else 0
-    return {row.config: admitted(row, at.asked, i - base, at.policy) is None for i, row in enumerate(rows)}
+    own = rows[base] if rows else None
+    return {row.config: rules.refused(row, i - base, at, own) is None for i, row in enumerate(rows)}
 
 
-def odds_of(policy: Policy) -> Odds:
+def odds_of(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:
     """The user's stakes: a policy without a check sees no failure first."""
-    minute = MINUTE_USD if policy.profile == "fast" else 0.0
-    if not policy.check:
-        return Odds(REQUESTS_AHEAD, policy.failure_usd, minute_usd=minute)
-    return Odds(REQUESTS_AHEAD, policy.failure_usd, policy.check_recall, policy.check_false_alarm, minute, CHECK_S)
+    minute, owed = MINUTE_USD if policy.profile == "fast" else 0.0, policy.profile != "saver"
+    recall, alarm, seconds = (policy.check_recall, policy.check_false_alarm, CHECK_S) if policy.check else (0.0, 0.0, 0.0)
+    stake = policy.failure_usd * policy.stakes
+    return Odds(REQUESTS_AHEAD, stake, recall, alarm, minute, seconds, outlook.nobody, outlook.repeat, owed)
 
 
-def check_odds(policy: Policy) -> Odds:
+def check_odds(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:
     """The stakes after a check has run, whether or not the settings announced one: its stated rates, or the priors."""
-    odds = odds_of(policy)
+    odds = odds_of(policy, outlook)
     return odds if policy.check else replace(odds, recall=CHECK_RECALL, false_alarm=CHECK_FALSE_ALARM, check_s=CHECK_S)
 
 

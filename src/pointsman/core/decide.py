@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from pointsman.core import difficulty, features, lineage, outcomes
+from pointsman.core import advisor, difficulty, features, lineage, outcomes, rules
 from pointsman.core.book import Book
 from pointsman.core.candidates import (
     Setting,
@@ -12,6 +13,8 @@ from pointsman.core.candidates import (
     carried,
     check_odds,
     costed,
+    odds_of,
+    price_of,
     rows_of,
     rungs,
     setting,
@@ -19,9 +22,11 @@ from pointsman.core.candidates import (
     with_effort,
 )
 from pointsman.core.explain import breakevens, sentence
-from pointsman.core.policy import Policy, choose
+from pointsman.core.kinds import kind_of
+from pointsman.core.policy import Odds, Policy, choose
+from pointsman.core.schedule import config_of, step_at
 from pointsman.core.session import Lane, Session
-from pointsman.core.tries import after_failure
+from pointsman.core.tries import Next, after_failure
 from pointsman.core.types import (
     Action,
     Belief,
@@ -35,9 +40,14 @@ from pointsman.core.types import (
     Request,
     Rule,
 )
+from pointsman.core.weighing import due, weighed
 
 COLD = 0.5
 """Below this probability of a warm own cache, staying pays for the prefix as well: leaving is free."""
+
+
+_gate = lru_cache(maxsize=1024)(Gate)
+"""Most gates say the same at every request: the same words give the same object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class Answer:
     would: Config | None = None
     rules: tuple[Rule, ...] = ()
     notices: tuple[str, ...] = ()
+    consult: Config | None = None
 
 
 def decide(request: Request, session: Session, book: Book, policy: Policy, now: float, dice: float) -> Decision:
@@ -62,27 +73,32 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     asked = asked_of(request, place, book, policy)
     again = _replayed(session, lane, place, asked)
     if again is not None:
-        return again
+        return replace(again, edits=advisor.additions(again, request, lane, book, policy))
     worker = lane.current.model if lane and lane.requests else asked.model
     before = lane.belief if lane else difficulty.PRIOR
     if place.new_task:  # a check judged the task before this one
         before = _after_checks(before, session, lane, book, policy)
-    belief = difficulty.update(before, features.observe(request, place), book.ability(worker)[0], place)
+    seen = features.observe(request, place, lane, session, book.steps(worker))
+    belief = difficulty.update(before, seen.now, _ability(worker, session, book), place, seen.past)
+    kind = kind_of(request, place, lane, seen.progress)
     if not place.new_task:
         belief = _after_checks(belief, session, lane, book, policy)
-    at = setting(request, session, place, book, policy, asked, now, belief)
+    at = setting(request, session, place, book, policy, asked, now, belief, kind)
     last = _standing(at)
     rows = rows_of([row.config for row in last] if last else _configs(at), at)
     free = _free_point(at, rows)
     rows = carried(rows, last) if last and free is None else costed(rows, at)
     answer, gates = _answer(at, rows, free)
-    return Decision(
+    notices = (*answer.notices, *[said for said in rules.notices(at) if said not in answer.notices])
+    decision = Decision(
         id="", place=place, asked=asked, chosen=answer.chosen, action=answer.action, reason=answer.reason,
-        sentence=sentence(at, rows, answer.reason, answer.chosen, free, answer.notices),
-        candidates=rows, gates=gates, rules=answer.rules, breakevens=breakevens(at, rows, answer.chosen), belief=belief,
+        sentence=sentence(at, rows, answer.reason, answer.chosen, free, notices),
+        candidates=rows, gates=gates, rules=(*answer.rules, *rules.shown(at)), breakevens=breakevens(at, rows, answer.chosen), belief=belief,
         free_point=free, would=answer.would, propensity=1.0, policy_version=policy.version, card_version=book.version,
-        notices=answer.notices,
+        notices=notices, envelope=weighed(at, rows, free), consult=answer.consult, kind=kind,
     )  # fmt: skip
+    ours = advisor.additions(decision, request, lane, book, policy)
+    return replace(decision, edits=ours) if ours else decision
 
 
 def _standing(at: Setting) -> tuple[Candidate, ...]:
@@ -90,10 +106,13 @@ def _standing(at: Setting) -> tuple[Candidate, ...]:
     last = at.lane.last_decision if at.lane else None
     if last is None or at.lane is None or not at.place.in_loop or at.place.new_turn or last.asked != at.asked:
         return ()
+    if at.ruling.fresh:  # what the task touches now changes what a failure costs
+        return ()
     if last.policy_version != at.policy.version or any(ts > at.lane.last_start for ts, _ in at.session.signals[-1:]):
         return ()
     found, pinned = [row.config for row in last.candidates], _pinned(at)
-    return last.candidates if at.current in found and (pinned is None or pinned in found) else ()
+    wanted = [c for c in (at.current, pinned, _scheduled(at), rules.preferred_config(at)) if isinstance(c, Config)]
+    return last.candidates if all(config in found for config in wanted) else ()
 
 
 def asked_of(request: Request, place: Place, book: Book, policy: Policy) -> Config:
@@ -105,14 +124,23 @@ def asked_of(request: Request, place: Place, book: Book, policy: Policy) -> Conf
     return Config(named or request.model, request.effort)
 
 
+def _ability(worker: str, session: Session, book: Book) -> float:
+    """Ability of the model that worked, on the scale on which ``TASKS`` is an ordinary task of this user's."""
+    known = session.learned.abilities
+    theta, _ = known.skill(worker, *book.skill(Config(worker)))
+    return theta - known.tasks.mean
+
+
 def _after_checks(belief: Belief, session: Session, lane: Lane | None, book: Book, policy: Policy) -> Belief:
     """The belief after the checks that ran since the lane's last request began: each judged the config that worked then."""
     if lane is None or lane.kind != "main" or not lane.requests:
         return belief
-    theta, theta_sd, _ = book.ability(lane.current.model)
     for ts, kind in session.signals:
         if ts > lane.last_start and kind in ("check_failed", "check_passed"):
-            belief = outcomes.after_check(belief, theta, theta_sd, kind == "check_passed", check_odds(policy))
+            known = session.learned.abilities
+            look = known.outlook(session.cwd or "", lane.last_decision.kind if lane.last_decision else None)
+            skill = known.skill(lane.current.model, *book.skill(lane.current))
+            belief = outcomes.after_check(belief, *skill, kind == "check_passed", check_odds(policy, look), look)
     return belief
 
 
@@ -163,6 +191,9 @@ def _configs(at: Setting) -> list[Config]:
     pinned = _pinned(at)
     if pinned is not None and pinned not in found:
         found.append(pinned)
+    for wanted in (_scheduled(at), rules.preferred_config(at)):
+        if isinstance(wanted, Config) and wanted not in found:
+            found.append(wanted)
     return _by_strength(found, at)
 
 
@@ -192,14 +223,22 @@ def _pinned(at: Setting) -> Config | None:
     return at.asked if pin.config.model == at.asked.model else with_effort(pin.config.model, at.asked.effort, at.book)
 
 
+def _scheduled(at: Setting) -> Config | str | None:
+    """What the schedule wants of this request (a sentence where it cannot be meant): agent work on the main lane only."""
+    if not at.policy.schedule or at.place.kind != "main" or at.request.purpose != "turn":
+        return None
+    step = step_at(at.policy.schedule, (at.lane.worked if at.lane else 0) + 1)
+    return config_of(step, at.asked, at.book) if step else None
+
+
 def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> tuple[Answer, tuple[Gate, ...]]:
     """The first rule that applies wins; every rule asked on the way leaves a gate."""
     gates: list[Gate] = []
     for name, rule in _RULES:
         answer, said = rule(at, rows, free)
-        gates.append(Gate(name, True, said))
+        gates.append(_gate(name, True, said))
         if answer is not None:
-            skipped = [Gate(name, False, "an earlier rule decided") for name, _ in _RULES[len(gates) :]]
+            skipped = [_gate(name, False, "an earlier rule decided") for name, _ in _RULES[len(gates) :]]
             return answer, (*gates, *skipped)
     return Answer(at.asked, _action(at, at.asked), "asked"), tuple(gates)
 
@@ -215,12 +254,58 @@ def _action(at: Setting, chosen: Config) -> Action:
 _Ruled = tuple[Answer | None, str]
 
 
+def _ruled(at: Setting, found: rules.Ruled) -> _Ruled:
+    """What a rule of the user's own comes to."""
+    if found.chosen is None:
+        return None, found.said
+    action: Action = "hold" if found.hold else _action(at, found.chosen)
+    return Answer(found.chosen, action, found.reason, rules=found.rules, notices=found.notices), found.said
+
+
+def _by_protect(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    if not at.ruling.touched:
+        return None, "nothing protected is touched"
+    return _ruled(at, rules.protected(at, rows))
+
+
+def _by_budget(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    return _ruled(at, rules.within_budget(at, rows, allowed(rows, at) if at.ruling.over else {}, free is not None))
+
+
+def _by_kind(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    if not at.policy.kinds:
+        return None, "no preferences"
+    return _ruled(at, rules.preferred_kind(at, rows, free is not None))
+
+
+def _by_hold(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    """A move that pays waits for a free point while the cache is warm."""
+    if free is not None or at.place.in_loop or at.place.new_task:
+        return None, "nothing to wait for" if not at.place.in_loop else "inside a tool loop nothing moves"
+    return _ruled(at, rules.hold(at, rows, _advice(at, rows)))
+
+
 def _observe(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     if at.policy.mode == "observe":
         pinned, rule = _pinned(at), Rule("observe", at.policy.origin("mode"))
         told = () if pinned in (None, at.asked) else (f"your pin on {pinned} cannot be honoured: observing changes nothing",)
         return Answer(at.asked, "stay", "asked", rules=(rule,), notices=told), "observing: nothing is changed"
     return None, "auto"
+
+
+def _by_schedule(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    """Vetoed like any choice: what cannot take this request is said, and the asked model serves."""
+    wanted = _scheduled(at)
+    if wanted is None:
+        return None, "nothing is scheduled for this request" if at.policy.schedule else "no schedule"
+    number, rule = (at.lane.worked if at.lane else 0) + 1, Rule("schedule", at.policy.origin("schedule"))
+    row = next((r for r in rows if r.config == wanted), None)
+    why = wanted if isinstance(wanted, str) else row.veto if row is not None else "it was not priced"
+    if why is not None and wanted != at.asked:  # what was asked can always be sent
+        said = f"the schedule cannot be kept at request {number}: {why if isinstance(wanted, str) else f'{wanted}: {why}'}"
+        return Answer(at.asked, _action(at, at.asked), "schedule", rules=(rule,), notices=(said,)), said
+    assert isinstance(wanted, Config)
+    return Answer(wanted, _action(at, wanted), "schedule", rules=(rule,)), f"request {number} is scheduled for {wanted}"
 
 
 def _by_pin(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -278,6 +363,28 @@ def _by_knowledge(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | No
     return None, f"{len(rows)} candidates"
 
 
+def _by_advisor(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    """Before another try or an escalation: advice of a stronger model, where that is cheaper to the end."""
+    model, here = at.policy.advisor, next((row for row in rows if row.config == at.current), None)
+    if model is None or at.lane is None or here is None or here.veto is not None:
+        return None, "no advisor is set" if model is None else "nothing to advise on yet"
+    asks = Answer(at.current, "advise", "advisor", rules=(Rule("advisor", at.policy.origin("advisor")),), consult=Config(model.model))
+    if at.place.kind != "main" or not _check_failed(at, at.lane):
+        hard, said = advisor.failing_hard(at, here, odds_of(at.policy, at.outlook))
+        return (asks if hard else None), said
+    found, owed = _next_tries(at, rows, at.lane, (*at.session.failed,), check_odds(at.policy, at.outlook))
+    if owed is not None:
+        return None, "the model you asked for is owed the next try"
+    advised, said = advisor.advised_try(at, here, found)
+    return (asks if advised is not None else None), said
+
+
+def _check_failed(at: Setting, lane: Lane) -> bool:
+    """Whether a check has refused this task's work since the lane's last request."""
+    failed = any(ts > lane.last_start and kind == "check_failed" for ts, kind in at.session.signals)
+    return failed and not at.place.new_task and bool(at.session.failed)
+
+
 def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     """After a failed check the next try goes where uplift pays: up to the asked model freely, further only by consent."""
     lane = at.lane
@@ -285,16 +392,47 @@ def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) 
         return None, "no failed check in this task"
     if not any(ts > lane.last_start and kind == "check_failed" for ts, kind in at.session.signals):
         return None, "the failed check was acted on"
-    here, odds = at.current, check_odds(at.policy)
-    tries = tries_of(rows, at, odds, lane.belief)  # as it was before this check: the check's own evidence is in the sum
+    here, odds = at.current, check_odds(at.policy, at.outlook)
     order = [row.config for row in rows]
-    weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
-    owed = at.asked if weaker and at.asked not in at.session.failed else None
-    best, said = outcomes.next_try(after_failure(tries, here, at.session.failed, odds), here, owed, odds)
+    found, owed = _next_tries(at, rows, lane, (*at.session.failed,), odds)
+    best, said = outcomes.next_try(found, here, owed, odds)
     if best == here:
         return None, said
     down = here in order and order.index(best) < order.index(here)
     return Answer(best, "switch" if down else "escalate", "hand_down" if down else "escalate"), said
+
+
+def _next_tries(
+    at: Setting, rows: tuple[Candidate, ...], lane: Lane, failed: tuple[Config, ...], odds: Odds
+) -> tuple[list[Next], Config | None]:
+    """The ways to go on after a failed check, and the asked model where it is owed the next try (``outcomes.next_try``)."""
+    before = lane.belief  # as it was before this check: the check's own evidence is in the sum
+    tries = tries_of(rows, at, odds, before)
+    order, here = [row.config for row in rows], at.current
+    weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
+    owed = at.asked if weaker and at.asked not in failed else None
+    return after_failure(tries, here, failed, odds, price_of(tries, odds, before)), owed
+
+
+def retry(session: Session, book: Book, policy: Policy, now: float) -> tuple[bool, str]:
+    """Whether another try at the task is worth its price now that a check has refused the work, and why in words.
+
+    Priced as the lane's last request would be now; where nothing was priced yet, it is.
+    """
+    lane = session.lanes.get("main")
+    if lane is None or lane.last_decision is None or lane.last_request is None:
+        return True, "nothing here has a price"
+    last = lane.last_decision
+    place = replace(last.place, relation="continue", kept=len(lane.messages), new_task=False, new_turn=False, in_loop=True)
+    at = setting(lane.last_request, session, place, book, policy, last.asked, now, lane.belief)
+    rows, odds = rows_of(_configs(at), at), check_odds(at.policy, at.outlook)
+    if any(row.config == at.current and row.rates is None for row in rows):
+        return True, "what runs now has no price"
+    pinned = _pinned(at)
+    found, owed = _next_tries(at, rows, lane, (*session.failed, at.current), odds)
+    if pinned is not None:
+        found, owed = [row for row in found if row.config in (None, pinned)], None
+    return outcomes.worth(found, owed, odds)
 
 
 def _by_sticky(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -305,6 +443,11 @@ def _by_sticky(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None)
     if row is None or row.veto is not None:
         return None, f"escalated to {sticky}, which cannot serve this request"
     return Answer(sticky, "stay", "sticky"), f"escalated to {sticky} until the task ends"
+
+
+def _by_envelope(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    meter, said = due(at, rows, free)
+    return (Answer(meter.config, "switch", "envelope") if meter else None), said
 
 
 def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -319,17 +462,26 @@ def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
         if stays is not None and stays.veto is None and allowed(rows, at).get(here):
             return Answer(here, "stay", "free_point"), f"still on {here}: the way back is not free yet"
         return None, "the cache is warm: no free point"
-    order, may = [row.config for row in rows], allowed(rows, at)
-    up = order[order.index(at.asked) + 1 :] if at.asked in order else ()  # consent to spend more covers failures, not beginnings
-    best, where = choose(rows, at.asked, {**may, **dict.fromkeys(up, False)}), free or "new task"
+    best, where = _advice(at, rows), free or "new task"
     if best is None:
-        return None, f"{where}: nothing admitted is cheaper to go on with"
+        return None, f"{where}: nothing admitted is cheaper to go on with; {rules.held_back(at, rows)}"
     return Answer(best, _action(at, best), "free_point"), f"{where}: {best} costs less to go on with"
 
 
+def _advice(at: Setting, rows: tuple[Candidate, ...]) -> Config | None:
+    """The admitted config that costs least to the end of the task; inside a tool loop only one that loses nothing on the way."""
+    order, may = [row.config for row in rows], allowed(rows, at)
+    up = order[order.index(at.asked) + 1 :] if at.asked in order else ()  # consent to spend more covers failures, not beginnings
+    if at.place.in_loop:
+        up = (*up, *[config for config, free in may.items() if free and config != at.asked and not rules.lossless(config, at)])
+    return choose(rows, at.asked, {**may, **dict.fromkeys(up, False)}, at.current)
+
+
 _RULES = (
-    ("mode", _observe), ("pin", _by_pin), ("side", _by_side), ("compaction", _by_compaction), ("lane", _by_lane),
-    ("known", _by_knowledge), ("check", _by_check), ("sticky", _by_sticky), ("free_point", _by_free_point),
+    ("mode", _observe), ("schedule", _by_schedule), ("pin", _by_pin), ("side", _by_side), ("compaction", _by_compaction),
+    ("lane", _by_lane), ("known", _by_knowledge), ("protect", _by_protect), ("budget", _by_budget), ("advisor", _by_advisor),
+    ("check", _by_check), ("sticky", _by_sticky), ("kind", _by_kind), ("envelope", _by_envelope),
+    ("free_point", _by_free_point), ("hold", _by_hold),
 )  # fmt: skip
 """The rules in the order in which they are asked: the name of each one's gate, and the rule."""
 

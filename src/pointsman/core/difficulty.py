@@ -1,9 +1,10 @@
-"""Belief about how hard the task is now: a scalar Gaussian filter with a jump hypothesis (DECISION.md 3), first form.
+"""Belief about how hard the task is now: a scalar Gaussian filter with a jump hypothesis (DECISION.md 3).
 
 Theory of operation. Difficulty b is latent. Between requests it drifts a little or jumps back to the prior with a small
 hazard: small inside a tool loop, larger on a new user prompt, near one on a new task. Each sensor that fires multiplies in
-sigmoid(alpha (b - theta) + beta) by assumed-density filtering, tempered because sensors are correlated. Absence of
-evidence moves nothing here: silence inside a loop is the normal case.
+sigmoid(alpha (b - theta) + beta) by assumed-density filtering, tempered because sensors are correlated. Negative evidence is
+evidence seen: passing tests, a turn that ends soon, a prompt that goes on without complaint. Silence inside a tool loop is
+the normal case and moves nothing; nor does a first message without content ("hi"), whatever its language.
 """
 
 from __future__ import annotations
@@ -18,27 +19,33 @@ from pointsman.core.types import Belief, Place
 PRIOR = Belief(mu=0.0, sd=2.5, n=0)
 """Spread of task difficulty in logits: measured pool standard deviation 2.5 (notes/science.md 2)."""
 
-TEMPER = 0.4
-"""Weight of one observation: sensors are correlated, .3 to .5 keeps the filter honest (DECISION.md 3)."""
-
 DRIFT_SD = 0.05
 HAZARD_LOOP, HAZARD_TURN, HAZARD_TASK = 0.02, 0.3, 0.95
 """Probability that the task changed: inside a tool loop, on a new prompt, on a detected new task (notes/science.md 2)."""
 
 
-def update(belief: Belief, sensors: Iterable[Sensor], theta: float, place: Place) -> Belief:
-    """The belief after the transition to this request and the evidence it shows; ``theta``: ability of the model that worked."""
+def update(belief: Belief, sensors: Iterable[Sensor], theta: float, place: Place, past: Iterable[Sensor] = ()) -> Belief:
+    """The belief after the transition to this request and the evidence it shows; ``theta``: ability of the model that worked.
+
+    ``past``: evidence of the turn that ended, which the transition to the next one weakens like all that was known.
+    """
+    for sensor in past:
+        mu, var = weighed(belief.mu, belief.sd * belief.sd, sensor, theta)
+        belief = Belief(mu, sqrt(var), belief.n + 1)
     mu, var = _transition(belief, place)
     n = belief.n if not place.new_task else 0
     for sensor in sensors:
-        p = sigmoid(sensor.alpha * (mu + TASKS - theta) + sensor.beta)
-        slope = sensor.alpha * (1.0 - p)
-        curvature = sensor.alpha * sensor.alpha * p * (1.0 - p)
-        var_after = var / (1.0 + TEMPER * var * curvature)
-        mu += TEMPER * var * slope / (1.0 + var * curvature)
-        var = var_after
+        mu, var = weighed(mu, var, sensor, theta)
         n += 1
     return Belief(mu, sqrt(var), n)
+
+
+def weighed(mu: float, var: float, sensor: Sensor, theta: float) -> tuple[float, float]:
+    """Mean and variance after one sensor fired: one tempered step of assumed-density filtering (notes/science.md 2)."""
+    p = sigmoid(sensor.alpha * (mu + TASKS - theta) + sensor.beta)
+    curvature = sensor.alpha * sensor.alpha * p * (1.0 - p)
+    mu += sensor.weight * var * sensor.alpha * (1.0 - p) / (1.0 + var * curvature)
+    return mu, var / (1.0 + sensor.weight * var * curvature)
 
 
 def _transition(belief: Belief, place: Place) -> tuple[float, float]:

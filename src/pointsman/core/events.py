@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from pointsman.core.types import Config, Decision, Rates, Request, Usage
+from pointsman.core.policy import Policy
+from pointsman.core.types import Advice, Config, Decision, Edit, Rates, Request, Usage
 from pointsman.errors import LedgerError
 
 PinScope = Literal["turn", "task", "session", "always"]
@@ -44,7 +45,8 @@ class Guard:
 class RunStarted:
     """``pointsman run`` began to wrap an agent. ``upstreams``: vendor to base URL where the user had set one.
 
-    ``guard``: the check that runs when the agent says it is done; None: nothing checks.
+    ``guard``: the check that runs when the agent says it is done; None: nothing checks. ``own``: fields of ``policy`` that hold
+    in this run whatever the gateway was started with: its flags, and the rules of the project in ``cwd``.
     """
 
     ts: float
@@ -54,6 +56,8 @@ class RunStarted:
     interactive: bool
     upstreams: tuple[tuple[str, str], ...] = ()
     guard: Guard | None = None
+    policy: Policy | None = None
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class Pinned:
     """A person (or the client, by changing its requested model) took the wheel.
 
     ``session`` None with scope ``always``: holds for every session in ``cwd``, or everywhere when ``cwd`` is None too.
+    ``about``: the kind of task that it was set for.
     """
 
     ts: float
@@ -130,6 +135,7 @@ class Pinned:
     scope: PinScope
     origin: str
     cwd: str | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +179,7 @@ class Checked:
     ``failed``: failing tests in all; ``new_failures``: names of those blamed on this work, the first few; ``known``:
     whether it was known what failed before. ``flake``: it disagreed with itself on an unchanged tree. ``changed``: files
     that changed while it ran. ``exit``: exit code, negative for a signal, None when it was stopped. ``sent_back``: the
-    agent was told to go on instead of ending.
+    agent was told to go on instead of ending; ``stopped``: why it was not although another try was left.
     """
 
     ts: float
@@ -194,6 +200,62 @@ class Checked:
     changed: tuple[str, ...] = ()
     exit: int | None = None
     sent_back: bool = False
+    stopped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedOver:
+    """A provider failed before its first content byte, and the request went on elsewhere.
+
+    ``config`` at the base URL ``upstream`` failed with ``status`` (None: no answer) and ``why``; ``to`` at ``to_upstream``
+    takes over. ``extra_usd``: modelled USD of the prompt there above what it would have cost; None: unknown.
+    """
+
+    ts: float
+    session: str
+    id: str
+    config: Config
+    to: Config
+    upstream: str
+    to_upstream: str
+    why: str
+    status: int | None = None
+    extra_usd: float | None = None
+
+
+AdviceHow = Literal["push", "pull"]
+AdviceOutcome = Literal["given", "failed", "timeout", "capped"]
+"""``failed``/``timeout``: the executor goes on without; ``capped``: not asked, the session's consults are used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """A stronger model was asked for advice while the request ``id`` was under way; all of it is charged to the router.
+
+    ``config`` was asked (``push``: by us; ``pull``: by the working model), at ``rates`` (USD per token), for ``seconds``;
+    ``propensity``: probability with which we asked. ``edit``: what it added to the lane's history, None: nothing.
+    ``advice``: its text, only where the user keeps texts; else it lives in memory. ``why`` says what went wrong.
+    """
+
+    ts: float
+    session: str
+    id: str
+    lane: str
+    config: Config
+    how: AdviceHow
+    outcome: AdviceOutcome
+    seconds: float = 0.0
+    usage: Usage | None = None
+    rates: Rates | None = None
+    propensity: float = 1.0
+    edit: Edit | None = None
+    advice: Advice | None = None
+    why: str = ""
+
+    @property
+    def asked(self) -> bool:
+        """Whether the advisor was really asked: capped consults cost nothing and do not count."""
+        return self.outcome != "capped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +280,46 @@ class Noted:
     session: str | None = None
 
 
-Event = RunStarted | RunEnded | Routed | Finished | Pinned | Unpinned | Marked | Signalled | Checked | Passed | Noted
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A task that a weaker config than asked really served was judged, ``by`` a check, a mark, a commit or a revert.
+
+    ``about``: the kind of task ("": not known). ``predicted``: P(failure) when it was chosen. ``project``: its folder.
+    ``void``: an earlier judgement of it is taken back.
+    """
+
+    ts: float
+    session: str
+    task: int
+    asked: Config
+    served: Config
+    about: str
+    failed: bool
+    predicted: float
+    project: str
+    by: str
+    void: bool = False
+
+
+Answer = Literal["", "accepted", "declined", "undone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A pin of ``config``, repeated ``times`` times for tasks ``about`` this, is proposed as a rule; ``answer``: what the user said."""
+
+    ts: float
+    session: str | None
+    about: str
+    config: Config
+    times: int
+    answer: Answer = ""
+
+
+Event = (
+    RunStarted | RunEnded | Routed | Finished | Pinned | Unpinned | Marked | Signalled | Checked
+    | FailedOver | Advised | Passed | Noted | Judged | Proposed
+)
 
 KINDS: Mapping[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Event)}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from pointsman.core.candidates import Setting, odds_of, tries_of
+from pointsman.core.candidates import Setting, odds_of, price_of, tries_of
+from pointsman.core.difficulty import PRIOR
 from pointsman.core.policy import Odds
-from pointsman.core.tries import totals
+from pointsman.core.tries import plans, resolved_usd, totals
 from pointsman.core.types import Belief, BreakEven, Candidate, Config, FreePoint, Reason
 
 
@@ -33,9 +33,10 @@ def sentence(
 ) -> str:
     """One plain sentence: what happens, why, and what the nearest alternative would have cost."""
     said = _SAID[reason](at, chosen, free)
+    meter = _meter(at, rows, chosen, free)
     if notices:
         return f"{said}: {notices[0]}."
-    beside = _beside(at, rows, chosen)
+    beside = meter or _beside(at, rows, chosen)
     return f"{said}. {beside}" if beside else f"{said}."
 
 
@@ -63,8 +64,30 @@ _SAID = {
         + (f" from this free point ({free})" if free else " for this new task" if at.place.new_task else ", moved earlier")
     ),
     "count": lambda at, chosen, free: f"Counted for {short(chosen.model)}",
+    "schedule": lambda at, chosen, free: f"{short(chosen.model)}, as scheduled",
+    "envelope": lambda at, chosen, free: f"{short(chosen.model)} from here, which has paid for the switch",
+    "advisor": lambda at, chosen, free: f"Stay on {short(chosen.model)}, with advice asked first",
+    "effort": lambda at, chosen, free: f"{short(chosen.model)} at effort {chosen.effort or 'as asked'}",
     "fail_open": _asked,
 }
+
+
+WORTH_SAYING = 0.1
+"""Share of the switch below which what was saved so far is left out of the sentence (the screens show it all the same)."""
+
+
+def _meter(at: Setting, rows: tuple[Candidate, ...], chosen: Config, free: FreePoint | None) -> str:
+    """What the envelope's fullest sum has come to, beside what the switch costs; empty where none has."""
+    sums = at.lane.sums if at.lane is not None and free is None else None
+    if sums is None or not any(sums.usd.values()):
+        return ""
+    config = chosen if chosen in sums.usd else max(sums.usd, key=lambda c: sums.usd[c])
+    trip = next((row.round_trip_usd for row in rows if row.config == config), None)
+    if trip is None or trip <= 0.0 or sums.usd[config] < WORTH_SAYING * trip:
+        return ""
+    minutes = max(1, round((at.now - sums.since[config]) / 60.0))
+    name, saved = short(config.model), usd(sums.usd[config])
+    return f"{name} would have saved {saved} in the last {minutes} min; the switch and the way back cost {usd(trip)}."
 
 
 def _beside(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
@@ -93,7 +116,7 @@ def breakevens(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> tupl
     mine = next((row for row in rows if row.config == chosen), None)
     if mine is None or mine.run_usd is None or mine.fail is None or mine.veto is not None:
         return ()
-    odds = odds_of(at.policy)
+    odds = odds_of(at.policy, at.outlook)
     others = [row for row in rows if row is not mine and row.veto is None and row.run_usd is not None and row.fail is not None]
     known = _known(at, chosen)
     if known is None:
@@ -137,14 +160,16 @@ Curve = list[tuple[float, dict[Config, float]]]
 def _flips(at: Setting, rows: tuple[Candidate, ...], chosen: Config, odds: Odds) -> list[BreakEven]:
     """The flips in minutes and in difficulty; both models' failure moves with the difficulty."""
     tries = tries_of(rows, at, odds, at.belief)
-    names = [t.config for t in tries]
+    names, price = [t.config for t in tries], price_of(tries, odds, at.belief)
+    here, ordinary = plans(tries, odds), plans([t.under(PRIOR) for t in tries], odds)
 
     def by_failure(usd: float) -> dict[Config, float]:
-        return dict(zip(names, totals(tries, replace(odds, failure_usd=usd)), strict=True))
+        resolved = resolved_usd(ordinary, usd)
+        return {plan.config: plan.total(usd, resolved) for plan in here}
 
     def by_difficulty(mu: float) -> dict[Config, float]:
         there = Belief(mu, at.belief.sd, at.belief.n)
-        return dict(zip(names, totals([t.under(there) for t in tries], odds), strict=True))
+        return dict(zip(names, totals([t.under(there) for t in tries], odds, price), strict=True))
 
     usd: Curve = [(x, by_failure(x)) for x in FAILURE_GRID]
     hard: Curve = [(x, by_difficulty(x)) for x in GRID]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pointsman.core.foreign import home_of, is_foreign, refusal
 from pointsman.core.policy import Policy
 from pointsman.core.targets import Target
-from pointsman.core.types import Config, Protocol, Request
-
-SPEAKS: dict[Protocol, str] = {"messages": "anthropic", "responses": "openai", "gemini": "google"}
-"""The vendor at home on each wire format; Chat Completions is spoken by many, so it is not listed."""
+from pointsman.core.types import Config, Request
 
 
 def veto(
@@ -21,10 +19,11 @@ def veto(
     refused: Mapping[Config, str],
     policy: Policy,
     prompt: int,
+    asked_vendor: str = "",
 ) -> str | None:
     """Why ``config`` cannot serve this request, or None. The asked model is never vetoed: it is the user's own choice.
 
-    ``vendor``: whose model it is. ``refused``: what this upstream would not take, and how it said so. ``prompt``:
+    ``vendor``: whose model it is, ``asked_vendor``: whose the asked one is. ``refused``: what this upstream would not take, and how it said so. ``prompt``:
     estimated size in the target's own tokens.
     """
     if config == asked:
@@ -37,7 +36,8 @@ def veto(
         return f"not among the models allowed in {policy.origin('allow')}"
     if config.model == asked.model:
         return None
-    home = SPEAKS.get(request.protocol, vendor)
-    if vendor != home:
-        return f"{vendor or 'its vendor'} does not speak this client's wire format"
+    if is_foreign(request, asked_vendor, vendor, policy):
+        why = refusal(request, home_of(request, asked_vendor), vendor, policy)
+        if why is not None:
+            return why
     return target.accepts(request, prompt)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pointsman.core import cache
+from pointsman.core import cache, sizes
+from pointsman.core.abilities import NOTHING as UNSEEN
+from pointsman.core.abilities import Abilities
 from pointsman.core.book import Book, Speed
 from pointsman.core.events import Finished
 from pointsman.core.types import FIVE_MINUTES, Message, Place, Request, Usage
@@ -23,6 +25,9 @@ WARM_KTOKENS, COLD_KTOKENS = 2.0, 10.0
 
 PRIOR_REQUESTS = 5.0
 """Requests that the prior of a time is worth."""
+
+PRIOR_SWITCHES = 0.25
+"""Switches that the table's factor between two tokenizers is worth: it is good to 15 %, a switch shows it to a few per cent."""
 
 HeadKey = tuple[str, str, int]
 
@@ -43,11 +48,31 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """``seen``: (warm, cold) counts per provider and cell; ``heads`` per (client, model, tools); ``times`` per model."""
+    """``seen``: (warm, cold) counts per provider and cell; ``heads`` per (client, model, tools); ``times`` per model.
+
+    ``abilities``: what outcomes have taught (``core.verdicts``). ``ratios`` of characters to tokens per model; ``factors``: per
+    pair of models in alphabetical order, how often a switch has shown the tokens of the second per token of the first, and the
+    sum of what was seen.
+    """
 
     seen: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     heads: Mapping[HeadKey, cache.Head] = field(default_factory=dict)
     times: Mapping[str, Times] = field(default_factory=dict)
+    abilities: Abilities = UNSEEN
+    ratios: Mapping[str, sizes.Ratios] = field(default_factory=dict)
+    factors: Mapping[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+
+    def factor(self, from_model: str, to_model: str, book: Book) -> float:
+        """Tokens on ``to_model`` per token on ``from_model`` for the same text: the table's, moved by switches between them."""
+        table = book.token_factor(from_model, to_model)
+        if from_model == to_model or not self.factors:
+            return table
+        turned = from_model > to_model
+        n, total = self.factors.get((to_model, from_model) if turned else (from_model, to_model), (0, 0.0))
+        if not n:
+            return table
+        found = ((1.0 / table if turned else table) * PRIOR_SWITCHES + total) / (PRIOR_SWITCHES + n)
+        return 1.0 / found if turned else found
 
     def head(self, request: Request, model: str) -> cache.Head | None:
         """The head that other lanes and sessions of this client have left warm on ``model``, or None."""
@@ -80,11 +105,13 @@ def _mean(prior: float, total: float, n: int) -> float:
 
 
 def after(
-    learned: Learned, request: Request, place: Place, held: cache.Warmth | None, event: Finished, book: Book
-) -> Learned:
+    learned: Learned, request: Request, place: Place, held: cache.Warmth | None, event: Finished, book: Book,
+    text: tuple[sizes.Chars, int] | None = None,
+) -> Learned:  # fmt: skip
     """``learned`` after ``event`` ended ``request``, whose config held ``held`` when it was decided.
 
-    ``request.messages`` is the full list. Errors and bills of nothing teach nothing.
+    ``request.messages`` is the full list; ``text``: characters by kind that the bill showed to be so many tokens. Errors and
+    bills of nothing teach nothing.
     """
     usage, served = event.usage, event.served
     if usage is None or served is None or usage.prompt <= 0 or event.status >= 400:
@@ -94,6 +121,9 @@ def after(
         heads=_heads(learned.heads, request, served.model, held, event, usage),
         times=timed(learned.times, served.model, event, usage),
     )
+    if text is not None:
+        known = learned.ratios.get(served.model) or sizes.prior(book.chars_per_token(served.model))
+        learned = replace(learned, ratios={**learned.ratios, served.model: sizes.learn(known, *text)})
     if held is None:
         return learned
     rule = book.rule(served.model)
@@ -103,6 +133,26 @@ def after(
     if hit is None or warm.cell is None:
         return learned
     return replace(learned, seen=_counted(learned.seen, rule.provider, warm.cell, hit))
+
+
+def learned_factor(
+    learned: Learned, old: str | None, last: Usage | None, request: Request, kept: int, before: int, event: Finished, book: Book
+) -> Learned:
+    """``learned`` after a bill that may be the first after a switch from ``old``, billed ``last``: the same text in new tokens."""
+    usage, served = event.usage, event.served
+    if usage is None or last is None or served is None or not last.complete or event.status >= 400 or not kept or kept < before:
+        return learned
+    new = served.model
+    said, heard = sizes.answer_of(request.messages[kept:])
+    if old is None or old == new or not said or any("thinking" in m.facts for m in request.messages):
+        return learned  # reasoning of another model is not read, and not billed
+    known = learned.ratios.get(new) or sizes.prior(book.chars_per_token(new))
+    seen = (usage.prompt - known.tokens(sizes.chars_of(heard))) / (last.prompt + last.output)
+    if not 0.5 < seen < 2.0:
+        return learned  # something else changed with the model: its tools, or its history
+    key, value = ((old, new), seen) if old < new else ((new, old), 1.0 / seen)
+    n, total = learned.factors.get(key, (0, 0.0))
+    return replace(learned, factors={**learned.factors, key: (n + 1, total + value)})
 
 
 def _new(request: Request, place: Place) -> tuple[Message, ...]:

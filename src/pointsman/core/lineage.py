@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pointsman.core import boundaries
+from pointsman.core.boundaries import TASK_GAP_S
 from pointsman.core.cache import common
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import HOUR, ClientMove, LaneKind, Message, Place, Relation, Request
-
-TASK_GAP_S = float(HOUR)
-"""A pause after which the next prompt is taken for a new task: 2.8 % of real gaps are longer (DECISION.md 1)."""
+from pointsman.core.types import ClientMove, LaneKind, Message, Place, Relation, Request
 
 FALLBACK_S = 60.0
 """Seconds within which the same messages with another model, after an error, are the client's own fallback retry."""
@@ -29,7 +28,7 @@ class Index:
     """Finds the session of a request whose client sends no session id. Filled from routed requests, oldest first."""
 
     def __init__(self) -> None:
-        self._by_start: dict[tuple[str, int], list[str]] = {}
+        self._by_start: dict[tuple[str, str], list[str]] = {}
 
     def add(self, request: Request, session: str) -> None:
         """Remember that ``session`` began with this request's first user message."""
@@ -39,8 +38,8 @@ class Index:
             if session not in known:
                 known.append(session)
 
-    def find(self, request: Request, sessions: Mapping[str, Session]) -> str | None:
-        """The newest session that this request's messages continue, or None."""
+    def find(self, request: Request, sessions: Mapping[str, Session], now: float | None = None) -> str | None:
+        """The newest session that this request's messages continue, or None; ``now`` in epoch seconds."""
         start = fingerprint(request)
         best: tuple[int, float, str] | None = None
         for name in self._by_start.get(start, ()) if start is not None else ():
@@ -49,29 +48,54 @@ class Index:
                 continue
             lanes = session.lanes.values()
             length = max((common(lane.messages, request.messages) for lane in lanes), default=0)
-            known = _spoken(request.messages[:length]) or any(_carries(request, lane) for lane in lanes)
+            known = any(_goes_on(request, lane, now) for lane in lanes)
             if known and (best is None or (length, session.seen) > best[:2]):
                 best = (length, session.seen, name)
         return best[2] if best else None
 
 
-def fingerprint(request: Request) -> tuple[str, int] | None:
-    """Client and hash of the first message with the user's words; None for a request that has none."""
+def fingerprint(request: Request) -> tuple[str, str] | None:
+    """Client and identity of the first words of the user; None for a request that has none."""
     for message in request.messages:
         if message.kind == "prompt":
-            return request.client, message.hash
+            return request.client, _words(message)
     return None
 
 
-def find(request: Request, index: Index, sessions: Mapping[str, Session]) -> str:
-    """The id of the session a request belongs to, a new one where it begins one.
+def _words(message: Message) -> str:
+    """What tells a prompt's words from others: their number and sketch, or, without a sketch, the message's hash.
+
+    aider adds its rules to the newest prompt and takes them away in the next request; the user's words stay.
+    """
+    return f"{message.said}/{message.sketch}" if message.sketch else f"{message.hash:016x}"
+
+
+def _goes_on(request: Request, lane: Lane, now: float | None) -> bool:
+    """Whether a request without ids goes on where ``lane`` is, and does not only begin with the same words.
+
+    Two conversations may both begin with "hi": a shared start counts once an answer is in it. Before that the request
+    has to bring the lane's first answer, or be its first request again within moments or after an error.
+    """
+    if _carries(request, lane):
+        return True
+    length = common(lane.messages, request.messages)
+    shared = request.messages[:length]
+    if not _spoken(shared) or any(message.kind in ("assistant", "tool_result") for message in shared):
+        return _spoken(shared)
+    if length < len(lane.messages) or length < len(request.messages):
+        return length == len(lane.messages) or _summarised(request.messages[length:], lane)
+    return now is None or lane.last_status >= 400 or lane.last_end <= lane.last_start or now - lane.last_end < FALLBACK_S
+
+
+def find(request: Request, index: Index, sessions: Mapping[str, Session], now: float | None = None) -> str:
+    """The id of the session a request belongs to, a new one where it begins one; ``now`` in epoch seconds.
 
     Order: the client's own id; the sessions its messages continue; for housekeeping the newest session of the client, of
     the same run where there is one; the run it came through; the fingerprint itself.
     """
     if request.session:
         return request.session
-    known = index.find(request, sessions)
+    known = index.find(request, sessions, now)
     if known is not None:
         return known
     if request.purpose != "turn":
@@ -81,8 +105,12 @@ def find(request: Request, index: Index, sessions: Mapping[str, Session]) -> str
             return newest.id
     if request.run:
         return f"run-{request.run}"  # one run holds one session; housekeeping, sub-agents and a new start are lanes of it
-    start = fingerprint(request)
-    return _unused(f"{request.client}-{(start[1] if start else request.body_hash):016x}", sessions)
+    return _unused(f"{request.client}-{_opening(request):016x}", sessions)
+
+
+def _opening(request: Request) -> int:
+    """What a new session of a client without ids is named after: its first prompt."""
+    return next((message.hash for message in request.messages if message.kind == "prompt"), request.body_hash)
 
 
 def _unused(name: str, sessions: Mapping[str, Session]) -> str:
@@ -107,7 +135,9 @@ def locate(request: Request, session: Session | None, now: float) -> Place:
     relation = _relation(request, session, lane, kept, now)
     new_turn = kind == "main" and _new_turn(request, lane, kept, relation)
     gap = now - lane.last_start
-    new_task = new_turn and (relation == "new" or gap > TASK_GAP_S or _passed(session, lane))
+    new_task = new_turn and relation != "compacted" and (
+        relation == "new" or boundaries.begins(session, lane, request.messages[kept:], gap)
+    )  # fmt: skip
     return Place(
         session=name, lane=lane_id, kind=kind, relation=relation, kept=kept,
         turn=session.turn + 1 if new_turn else session.turn, task=session.task + 1 if new_task else session.task,
@@ -133,12 +163,6 @@ def _first(
         session=name, lane=lane_id, kind=kind, relation="new", turn=turn + 1 if opens else turn,
         task=task + 1 if opens else task, new_turn=opens, new_task=opens, in_loop=in_loop, parent=parent,
     )  # fmt: skip
-
-
-def _passed(session: Session, lane: Lane) -> bool:
-    """Whether the check's last word on the lane's latest work was that it passes: its goal is reached."""
-    said = [kind for ts, kind in session.signals if ts > lane.last_start and kind in ("check_passed", "check_failed")]
-    return bool(said) and said[-1] == "check_passed"
 
 
 def _spoken(messages: Iterable[Message]) -> bool:
@@ -204,8 +228,11 @@ def _summarised(added: tuple[Message, ...], lane: Lane) -> bool:
 
 def _carries(request: Request, lane: Lane) -> bool:
     """Whether a request repeats the lane's last prompt somewhere: aider moves its history in front of its file messages."""
-    last = next((message.hash for message in reversed(lane.messages) if message.kind == "prompt"), None)
-    return last is not None and len(request.messages) > 1 and any(message.hash == last for message in request.messages)
+    if request.client != "aider":
+        return False
+    last = next((_words(message) for message in reversed(lane.messages) if message.kind == "prompt"), None)
+    prompts = [_words(message) for message in request.messages if message.kind == "prompt"]
+    return last is not None and last in prompts and len(request.messages) > len(lane.messages)
 
 
 def _new_turn(request: Request, lane: Lane, kept: int, relation: Relation) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, sqrt
 
-from pointsman.core.capability import NOBODY, TASKS, sigmoid, spread_of
+from pointsman.core.capability import ORDINARY, SQUEEZE, Outlook, sigmoid
 from pointsman.core.policy import MARGIN, Odds
 from pointsman.core.tries import Next
 from pointsman.core.types import Belief, Config
@@ -22,18 +22,20 @@ POINTS, REACH = 41, 4.0
 """Grid of the moment match: points, and standard deviations to each side."""
 
 
-def after_check(belief: Belief, theta: float, theta_sd: float, passed: bool, odds: Odds) -> Belief:
+def after_check(
+    belief: Belief, theta: float, theta_sd: float, passed: bool, odds: Odds, look: Outlook = ORDINARY
+) -> Belief:  # fmt: skip
     """The belief after a check of a model of ability ``theta`` (logits), by matching the moments of the posterior.
 
     P(fails | b) = recall (1 - p(b)) + false alarm p(b), with p(b) the model's P(success) at difficulty b. A check that
     cannot tell (recall equal to its false alarm) moves nothing.
     """
-    scale = spread_of(0.0, theta_sd)
+    steep = look.slope / sqrt(1.0 + SQUEEZE * look.slope * look.slope * (theta_sd * theta_sd + look.common * look.common))
     total = first = second = 0.0
     for i in range(POINTS):
         z = REACH * (2.0 * i / (POINTS - 1) - 1.0)
         b = belief.mu + belief.sd * z
-        p = (1.0 - NOBODY) * sigmoid((theta - TASKS - b) / scale)
+        p = (1.0 - odds.nobody) * sigmoid(steep * (theta - look.tasks - b))
         fails = odds.recall * (1.0 - p) + odds.false_alarm * p
         weight = exp(-0.5 * z * z) * ((1.0 - fails) if passed else fails)
         total += weight
@@ -52,14 +54,40 @@ def next_try(found: Sequence[Next], here: Config, asked: Config | None, odds: Od
     ``asked``: the asked model where a weaker one worked and it has not tried yet. The weaker one was admitted because a check
     guards the task, and the check has spoken: the next try is the asked model's, unless it costs more than a failure does.
     """
-    mine = next((row for row in found if row.config == here), None)
-    if mine is None or max(row.p for row in found) < UNLIKELY:
+    tries = [row for row in found if row.config is not None]
+    mine = next((row for row in tries if row.config == here), None)
+    if mine is None or max(row.p for row in tries) < UNLIKELY:
         return here, "no model here is likely to solve it: re-scope or ask" if mine else "what runs now has no price"
-    best = min(found, key=lambda row: row.usd)
-    owed = next((row for row in found if row.config == asked and row.own <= odds.failure_usd), None)
+    best = min(tries, key=lambda row: row.usd)
+    owed = _owed(tries, asked, odds)
     if owed is not None and best.p < owed.p:
-        return owed.config, f"the check failed: the model you asked for, {owed.p - mine.p:+.0%} likelier, for ≈${owed.own:.3f}"
+        said = f"the check failed: the model you asked for, {owed.p - mine.p:+.0%} likelier, for ≈${owed.own:.3f}"
+        return owed.config or here, said
     if best.usd >= mine.usd * (1.0 - MARGIN):
         return here, f"the check failed, and no other try pays: {mine.p:.0%} likely here"
     sums = f"≈${best.usd:.3f} to the end against ≈${mine.usd:.3f} here"
-    return best.config, f"the check failed: {best.p - mine.p:+.0%} likelier, {sums}"
+    return best.config or here, f"the check failed: {best.p - mine.p:+.0%} likelier, {sums}"
+
+
+def worth(found: Sequence[Next], asked: Config | None, odds: Odds) -> tuple[bool, str]:
+    """Whether any further try after a failed check is worth its price, and why in words; ``asked`` as for ``next_try``.
+
+    A try that does not pay spends the user's money on a failure that he can be shown now: uplift x what a resolved task is
+    worth stays below its price.
+    """
+    none = next((row for row in found if row.config is None), None)
+    tries = [row for row in found if row.config is not None]
+    if none is None or not tries or _owed(tries, asked, odds) is not None:
+        return True, "the model you asked for is owed the next try" if tries else "nothing here has a price"
+    best = min(tries, key=lambda row: row.usd)
+    if best.usd <= none.usd:
+        return True, f"{best.config} is {best.p:.0%} likely to mend it, for ≈${best.own:.3f}"
+    gain = max(0.0, none.usd - best.usd + best.own)
+    return False, f"the best next try, {best.config}, {best.p:.0%} likely, costs ≈${best.own:.3f} and is worth ≈${gain:.3f}"
+
+
+def _owed(tries: Sequence[Next], asked: Config | None, odds: Odds) -> Next | None:
+    """The asked model's try where it is owed one: it costs no more than a failure does."""
+    if asked is None or not odds.owed:
+        return None
+    return next((row for row in tries if row.config == asked and row.own <= odds.failure_usd), None)

@@ -30,7 +30,8 @@ def parse(name: str, session: Session | None, book: Book, policy: Policy) -> Con
     request = lane.last_request if lane else None
     if request is not None and lane is not None:
         prompt = lane.last_usage.prompt if lane.last_usage else 0
-        why = veto(config, lane.asked, request, target, book.vendor(found), lane.refused, policy, prompt)
+        whose = book.vendor(lane.asked.model)
+        why = veto(config, lane.asked, request, target, book.vendor(found), lane.refused, policy, prompt, whose)
         if why:
             raise SettingsError(f"{found} cannot take over this session: {why}")
     return config

@@ -11,10 +11,14 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Literal
 
-from pointsman.core.types import Candidate, Config
+from pointsman.core.capability import NOBODY, REPEAT
+from pointsman.core.schedule import Step
+from pointsman.core.types import Advisor, Candidate, Config
 
 Profile = Literal["quality", "balanced", "fast", "saver"]
 Mode = Literal["auto", "observe"]
+Then = Literal["warn", "hold", "cheapest"]
+"""What a spent budget does: it is said; nothing dearer than asked is used; the cheapest that the policy admits takes over."""
 
 FAILURE_USD = 5.0
 """USD that a visible failure costs the user by default: five minutes at $60 an hour (DECISION.md 1)."""
@@ -36,6 +40,18 @@ person does something else meanwhile, and a failure's minutes are in ``failure_u
 CHECK_S = 30.0
 """Seconds of one run of the check, until its own record says otherwise (assumed)."""
 
+DEADLINE_S = 1_800.0
+"""Seconds of one turn after which neither a failover nor a failed check starts anything by itself (assumed: half an hour)."""
+
+STAKES = 3.0
+"""By how much a failure costs more where the work is protected (assumed: a bad migration, login or release is undone by hand)."""
+
+UP_CAP_USD = 2.0
+"""USD that up-moves may cost a task beyond the asked model, until the user says otherwise (assumed)."""
+
+RISK = 0.10
+"""Share of failed routes that a certificate promises at most. 5 % takes 59 clean tasks at the very least, 10 % takes 29."""
+
 MARGIN = 0.02
 """A move must win by this share of the asked config's cost to go, else we abstain: estimates are not that exact."""
 
@@ -48,6 +64,16 @@ class Policy:
     is not the model named in the request. ``allow``/``deny``: model names. ``side``: housekeeping may go cheap.
     ``consent_up``: the user agreed to spend more after failures. ``failure_usd``: USD per failure the user sees.
     ``check``: a check guards "done", with its recall and false-alarm rate. ``origins``: key to ``file:line``.
+    ``deadline_s``: seconds of one turn after which nothing new is started by itself.
+    ``schedule``: configs forced from given requests on (``core.schedule``). ``vendors``: whose models can be reached by
+    translation, with a key of their own; ``one_upstream``: one base URL serves every vendor.
+
+    ``protect`` and ``kind_rules``: globs on what a task touches (``core.globs``); the first hold the asked model or better and
+    make a failure cost ``stakes_usd`` times as much; the second name kinds of the user's own. ``kinds``: (kind, ``MODEL[:effort]``)
+    preferences. ``floor``/``ceiling``: models that no move may go below or above. ``budget_*``: USD of a session
+    and of a day, and what happens then; ``day_offset_s``: seconds that the user's clock is ahead of UTC. ``up_cap_usd``: USD that
+    up-moves may cost one task. ``risk``: what a certificate promises. ``stakes``: the multiplier in force for one request's task;
+    it is set by the decider and is no part of the version. ``advisor``: whose advice may be asked, None: nobody's.
     """
 
     profile: Profile = "quality"
@@ -62,7 +88,25 @@ class Policy:
     check: bool = False
     check_recall: float = 0.0
     check_false_alarm: float = 0.0
+    deadline_s: float = DEADLINE_S
     seed: int = 0
+    schedule: tuple[Step, ...] = ()
+    vendors: tuple[str, ...] = ()
+    one_upstream: bool = False
+    protect: tuple[str, ...] = ()
+    stakes_usd: float = STAKES
+    kinds: tuple[tuple[str, str], ...] = ()
+    kind_rules: tuple[str, ...] = ()
+    floor: tuple[str, ...] = ()
+    ceiling: tuple[str, ...] = ()
+    budget_session: float | None = None
+    budget_day: float | None = None
+    budget_then: Then = "warn"
+    day_offset_s: int = 0
+    up_cap_usd: float | None = None
+    risk: float = RISK
+    stakes: float = 1.0
+    advisor: Advisor | None = None
     origins: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -78,7 +122,7 @@ class Policy:
 @lru_cache(maxsize=64)
 def _version(policy: Policy) -> str:
     """Every decision names its policy, and hashing one takes longer than pricing a model."""
-    values = [(f.name, getattr(policy, f.name)) for f in fields(policy) if f.name != "origins"]
+    values = [(f.name, getattr(policy, f.name)) for f in fields(policy) if f.name not in ("origins", "stakes")]
     return "first-" + hashlib.sha256(repr(values).encode()).hexdigest()[:8]
 
 
@@ -87,7 +131,8 @@ class Odds:
     """What the cost to go needs to know beside the prices.
 
     ``requests`` still to come; USD per failure the user sees; the check's rates (0, 0: none) and seconds; USD per minute that
-    somebody waits.
+    somebody waits. ``nobody``: share of tasks that no model solves; ``repeat``: P(success) of a config that has failed the task.
+    ``owed``: where a weaker config fails the check, the asked model is owed the next try.
     """
 
     requests: float
@@ -96,6 +141,9 @@ class Odds:
     false_alarm: float = 0.0
     minute_usd: float = 0.0
     check_s: float = 0.0
+    nobody: float = NOBODY
+    repeat: float = REPEAT
+    owed: bool = True
 
     @property
     def check_usd(self) -> float:
@@ -106,23 +154,29 @@ class Odds:
 def admitted(candidate: Candidate, asked: Config, rank: int, policy: Policy, certified: bool = False) -> str | None:
     """Why ``candidate`` may not take user-visible work under this policy, or None when it may.
 
-    ``rank``: its place relative to the asked model: below 0 weaker, above 0 stronger.
+    ``rank``: its place relative to the asked model: below 0 weaker, above 0 stronger, in model or effort. ``certified``: the
+    user's own outcomes bound its failures here (``core.certificate``).
     """
     if candidate.config == asked or rank == 0:
         return None
     if rank > 0:
         return None if policy.consent_up else "up-moves spend your money: not consented"
-    if policy.profile == "saver" or certified:
+    if policy.profile == "saver" or certified and policy.profile != "quality":
         return None
     if policy.profile == "balanced" and policy.check:
         return None
+    if certified:
+        return "weaker than what you asked for: profile quality keeps that, though your own tasks certify this one"
     return "uncertified: weaker than what you asked for"
 
 
-def choose(rows: tuple[Candidate, ...], asked: Config, allowed: dict[Config, bool]) -> Config | None:
+def choose(
+    rows: tuple[Candidate, ...], asked: Config, allowed: dict[Config, bool], here: Config | None = None
+) -> Config | None:  # fmt: skip
     """The admitted config with the lowest cost to go, if it beats the asked one by the margin; else None.
 
-    Ties and near-ties stay: a router must not create regret out of nothing.
+    Ties and near-ties stay: a router must not create regret out of nothing. ``here``: what runs now; among several configs
+    that beat the asked one it keeps the work while it is within the margin of the best, so that near-equals never take turns.
     """
     base = next((row for row in rows if row.config == asked), None)
     if base is None or base.total_usd is None:
@@ -131,4 +185,10 @@ def choose(rows: tuple[Candidate, ...], asked: Config, allowed: dict[Config, boo
     for row in rows:
         if row.veto is None and allowed.get(row.config) and row.total_usd is not None and row.total_usd < best_usd:
             best, best_usd = row.config, row.total_usd
-    return best
+    if best is None or here is None or here in (best, asked) or not allowed.get(here):
+        return best
+    mine = next((row for row in rows if row.config == here), None)
+    if mine is None or mine.veto is not None or mine.total_usd is None:
+        return best
+    stays = mine.total_usd * (1.0 - MARGIN) <= best_usd and mine.total_usd < base.total_usd * (1.0 - MARGIN)
+    return here if stays else best

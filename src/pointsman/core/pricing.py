@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from math import ceil, fsum, sqrt
 
+from pointsman.core.cache import Warm
 from pointsman.core.types import DAY, Rates, Usage
 
 SERVICE_ALIASES = {"fast": "priority"}
@@ -159,6 +160,16 @@ def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: float, p_warm: f
     """
     new = rates.write(ttl_s) if caches else rates.fresh
     return prompt * new - p_warm * min(warm, prompt) * (new - rates.cache_read)
+
+
+def forecast(rates: Rates, ttl_s: int, prompt: int, warm: Warm, caches: bool) -> float:
+    """USD of the prompt to tell a person: its average, kept near the likely case where the other one is rare (``cache.BEARS``)."""
+    average = expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches)
+    share = warm.bears()
+    if share is None:
+        return average
+    likely = expected_input(rates, ttl_s, prompt, warm.likely, 1.0, caches)
+    return min(max(average, likely * (1.0 - share)), likely * (1.0 + share))
 
 
 def warm_request(rates: Rates, ttl_s: int, context: int, new: int, output: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pointsman.core.events import Checked, Mark, Pinned, Stop
+from pointsman.core.events import Checked, FailedOver, Mark, Pinned, Stop
 from pointsman.core.types import Action, Config, Decision, LaneKind, Purpose, Reason, Usage
 
 Outcome = Literal["good", "bad", "overkill", "unknown", "running"]
@@ -67,6 +67,7 @@ class RequestRow:
     ``at_least``: the bill is a lower bound (broken off, or a sub-request without a price); ``at_most``: with what a broken-off
     answer may have been billed beyond it, modelled, None where the bill is no bound.
     ``predicted``: (prompt, cache read, cache write) tokens we expected of the config that was chosen, None without a row.
+    ``failovers``: what failed before somebody answered.
     ``decision`` is kept while it decides a turn or is its lane's newest; else None (a timeline with ``keep`` keeps all).
     """
 
@@ -100,6 +101,7 @@ class RequestRow:
     warm_until: float | None = None
     resent: bool = False
     error: str | None = None
+    failovers: tuple[FailedOver, ...] = ()
 
     @property
     def ran(self) -> Config:

@@ -8,11 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pointsman.core import cache, sizes
+from pointsman.core import cache, edits, envelope, sizes
 from pointsman.core.book import Book
-from pointsman.core.events import Checked, Event, Finished, Marked, Pinned, PinScope, Routed, Signalled, Unpinned
-from pointsman.core.learned import NOTHING, Learned, after
-from pointsman.core.types import FIVE_MINUTES, Belief, ClientMove, Config, Decision, LaneKind, Message, Request, Usage
+from pointsman.core.budgets import billed, extra
+from pointsman.core.certificate import EMPTY, Record, Weaker, disowned, working
+from pointsman.core.events import (
+    Advised,
+    Checked,
+    Event,
+    FailedOver,
+    Finished,
+    Marked,
+    Pinned,
+    PinScope,
+    Routed,
+    Signalled,
+    Unpinned,
+)
+from pointsman.core.learned import NOTHING, Learned, after, learned_factor
+from pointsman.core.progress import NOTHING as NO_PROGRESS
+from pointsman.core.progress import Progress
+from pointsman.core.progress import after as progressed
+from pointsman.core.types import FIVE_MINUTES, Belief, ClientMove, Config, Decision, Edit, LaneKind, Message, Request, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +62,13 @@ class Lane:
 
     ``messages`` are those of its last request; ``warm`` maps each config to the prefix its provider holds;
     ``shadow`` is the prefix the asked model would hold had it served everything (for "as asked").
-    ``chars_per_token`` is learned per model from billed usage. ``moved_to``: the model that the client itself went to
-    (``moved_by``) while ``asked`` is still what a person asked for. ``rewritten``: some of its history was answered in
-    another form than the client's.
+    ``ratios`` of characters to tokens are learned per model from billed usage. ``touched``: names of the user's rules that its task matches.
+    ``worked``: requests for agent work, retries left out.
+    ``moved_to``: the model that the client itself went to (``moved_by``) while ``asked`` is still what a
+    person asked for. ``rewritten``: some of its history was answered in
+    another form than the client's. ``upstream``: the base URL that served it last; ``elsewhere``: what other deployments hold.
+    ``sums``: what each admitted alternative would have saved. ``edits``: what we add to its history; ``unedited``: the provider
+    refused that, so nothing more is added. ``consults``: times an advisor was asked.
     """
 
     id: str
@@ -59,6 +80,8 @@ class Lane:
     turn: int = 0
     task: int = 0
     requests: int = 0
+    touched: tuple[str, ...] = ()
+    worked: int = 0
     last_start: float = 0.0
     last_end: float = 0.0
     asked: Config = Config("")
@@ -79,10 +102,26 @@ class Lane:
     plan: bool = False
     rewritten: bool = False
     belief: Belief = field(default_factory=Belief)
+    progress: Progress = NO_PROGRESS
     warm: Mapping[Config, cache.Warmth] = field(default_factory=dict)
     shadow: cache.Warmth | None = None
-    chars_per_token: Mapping[str, float] = field(default_factory=dict)
+    ratios: Mapping[str, sizes.Ratios] = field(default_factory=dict)
     refused: Mapping[Config, str] = field(default_factory=dict)
+    upstream: str = ""
+    elsewhere: Mapping[str, Mapping[Config, cache.Warmth]] = field(default_factory=dict)
+    sums: envelope.Sums = envelope.NOTHING
+    edits: tuple[Edit, ...] = ()
+    unedited: bool = False
+    consults: int = 0
+
+    def at(self, upstream: str) -> Lane:
+        """The lane at the base URL ``upstream``: each deployment holds caches of its own."""
+        if upstream == self.upstream:
+            return self
+        if not self.upstream and not self.warm:
+            return replace(self, upstream=upstream)
+        left = {**self.elsewhere, self.upstream: self.warm}
+        return replace(self, upstream=upstream, warm=left.pop(upstream, {}), elsewhere=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +129,11 @@ class Session:
     """One conversation of a client: its lanes, its pin, its requests under way.
 
     ``refused``: configs that this upstream does not serve, laid in for one decision. ``signals``: the latest (time, kind)
-    pairs; ``failed``: the configs whose work a check refused in this task. ``released``: when a person last took a pin off.
+    pairs; ``failed``: the configs whose work a check refused in this task. ``spent``: USD billed in all lanes; ``extra``: USD by
+    which this task's requests cost more than the asked model's would have; ``day``: (day, USD billed in all sessions) and
+    ``record``: what outcomes say of weaker configs, both laid in for one decision. ``weaker``: who worked for the asked model.
+    ``released``: when a person last took a pin off.
+    ``turn_began``: when the person last asked for something; what a failed check sent back goes on with that turn.
     """
 
     id: str
@@ -102,6 +145,7 @@ class Session:
     opened: float = 0.0
     seen: float = 0.0
     turn: int = 0
+    turn_began: float = 0.0
     task: int = 0
     pin: Pin | None = None
     released: float = 0.0
@@ -113,6 +157,11 @@ class Session:
     sent_back: int = 0
     marks: Mapping[int, str] = field(default_factory=dict)
     learned: Learned = NOTHING
+    spent: float = 0.0
+    extra: float = 0.0
+    day: tuple[int, float] = (0, 0.0)
+    weaker: tuple[Weaker, ...] = ()
+    record: Record = EMPTY
 
 
 SCOPE = "scope"
@@ -137,6 +186,10 @@ def evolve(session: Session | None, event: Event) -> Session | None:
     if isinstance(event, Marked):
         marks = {turn: mark for turn, mark in session.marks.items() if turn != event.turn}
         return replace(session, marks=marks if event.undo else {**marks, event.turn: event.mark})
+    if isinstance(event, FailedOver):
+        return _failed_over(session, event)
+    if isinstance(event, Advised):
+        return _advised(session, event)
     if isinstance(event, Signalled):
         return _signalled(session, event)
     if isinstance(event, Checked):
@@ -167,7 +220,7 @@ def _routed(session: Session | None, event: Routed) -> Session:
             id=event.session, client=request.client, run=request.run, cwd=request.cwd,
             interactive=request.interactive, opened=event.ts,
         )  # fmt: skip
-    old = session.lanes.get(place.lane) or Lane(place.lane, place.kind, place.parent)
+    old = (session.lanes.get(place.lane) or Lane(place.lane, place.kind, place.parent)).at(event.upstream)
     messages = old.messages[: event.kept] + request.messages
     full = replace(request, messages=messages)
     pending = Pending(place.lane, full, event.decision, event.ts, event.upstream, len(old.messages))
@@ -175,14 +228,21 @@ def _routed(session: Session | None, event: Routed) -> Session:
     if pin is not None and pin.turn is None and place.kind == "main" and request.purpose == "turn":
         pin = replace(pin, turn=place.turn, task=place.task)
     return replace(
-        session, seen=event.ts, turn=place.turn, task=place.task, pin=pin, run=request.run or session.run,
+        session, seen=event.ts, turn=place.turn, turn_began=_turn_began(session, event), task=place.task, pin=pin, run=request.run or session.run,
         cwd=request.cwd or session.cwd, client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,
         title=session.title or request.title, failed=() if place.new_task else session.failed,
-        sent_back=0 if place.new_task else session.sent_back,
+        sent_back=0 if place.new_task else session.sent_back, extra=0.0 if place.new_task else session.extra,
+        weaker=working(session.weaker, event.decision) if request.purpose == "turn" else session.weaker,
         lanes={**session.lanes, place.lane: _lane_after(old, event, full)},
         pending={**session.pending, event.id: pending},
     )  # fmt: skip
+
+
+def _turn_began(session: Session, event: Routed) -> float:
+    place, lane = event.decision.place, session.lanes.get("main")
+    back = lane is not None and any(ts > lane.last_start and kind == "check_failed" for ts, kind in session.signals[-1:])
+    return event.ts if place.kind == "main" and place.new_turn and not back else session.turn_began
 
 
 def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
@@ -194,14 +254,55 @@ def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
         sticky = decision.chosen
     return replace(
         lane, messages=request.messages, tools=request.tools, system=request.system, turn=place.turn, task=place.task,
-        requests=lane.requests + 1, last_start=event.ts, asked=asked if turn_purpose or not lane.requests else lane.asked,
+        requests=lane.requests + 1, touched=_touched(lane, event), worked=lane.worked + (turn_purpose and place.relation != "retry"), last_start=event.ts,
+        asked=asked if turn_purpose or not lane.requests else lane.asked,
         current=decision.chosen, sticky=sticky, last_id=event.id, last_body=request.body_hash, last_status=0,
         moved_to=request.model if place.client_move else lane.moved_to if not turn_purpose else None,
         moved_by=place.client_move if place.client_move or turn_purpose else lane.moved_by,
         last_stop="", last_decision=decision, last_request=request, turn_id=request.turn_id or lane.turn_id, speed=request.speed,
         plan=any("plan_mode" in m.facts for m in request.messages[place.kept :]) if place.new_turn else lane.plan,
-        belief=decision.belief, rewritten=event.rewritten or lane.rewritten and event.kept > 0,
+        belief=decision.belief, progress=progressed(lane.progress, request, place, lane.last_stop)[0], rewritten=event.rewritten or lane.rewritten and event.kept > 0,
+        sums=_sums_after(lane, decision) if turn_purpose else lane.sums, edits=decision.edits,
     )  # fmt: skip
+
+
+def _touched(lane: Lane, event: Routed) -> tuple[str, ...]:
+    """The names of the user's rules that the lane's task matches so far."""
+    before = () if event.decision.place.new_task else lane.touched
+    new = [name for message in event.request.messages for name in message.rules]
+    return tuple(dict.fromkeys((*before, *new))) if new else before
+
+
+def _sums_after(lane: Lane, decision: Decision) -> envelope.Sums:
+    """The envelope's sums after a decision; a retry of the same is no new one."""
+    if decision.place.relation == "retry" and decision.chosen == lane.current:
+        return lane.sums
+    return envelope.routed(lane.sums, decision, lane.current if lane.requests else decision.asked)
+
+
+def _failed_over(session: Session, event: FailedOver) -> Session:
+    """The request goes on at another deployment, whose caches are its own."""
+    pending = session.pending.get(event.id)
+    if pending is None:
+        return session
+    lane = session.lanes[pending.lane].at(event.to_upstream)
+    pending = replace(pending, upstream=event.to_upstream)
+    return replace(session, pending={**session.pending, event.id: pending}, lanes={**session.lanes, lane.id: lane})
+
+
+def _advised(session: Session, event: Advised) -> Session:
+    """Count the consult, and remember what it added: for the requests to come, and for the one under way."""
+    lane = session.lanes.get(event.lane)
+    if lane is None:
+        return session
+    added = (event.edit,) if event.edit is not None and not lane.unedited else ()
+    lane = replace(lane, consults=lane.consults + event.asked, edits=lane.edits + added)
+    pending = session.pending.get(event.id)
+    under_way = session.pending
+    if pending is not None and added:
+        decision = replace(pending.decision, edits=pending.decision.edits + added)
+        under_way = {**under_way, event.id: replace(pending, decision=decision)}
+    return replace(session, pending=under_way, lanes={**session.lanes, lane.id: lane})
 
 
 def _finished(session: Session, event: Finished) -> Session:
@@ -210,8 +311,14 @@ def _finished(session: Session, event: Finished) -> Session:
         return session
     rest = {key: value for key, value in session.pending.items() if key != event.id}
     lane = session.lanes[pending.lane]
-    lane = _lane_finished(lane, pending, event)
-    return replace(session, pending=rest, lanes={**session.lanes, lane.id: lane}, seen=max(session.seen, event.ts))
+    lane = _lane_finished(lane, pending, event, session.learned)
+    weaker = session.weaker
+    if weaker and event.served is not None and event.served != pending.decision.chosen:
+        weaker = disowned(weaker, pending.decision)  # something else answered
+    return replace(
+        session, pending=rest, lanes={**session.lanes, lane.id: lane}, seen=max(session.seen, event.ts),
+        spent=session.spent + billed(event), extra=session.extra + extra(event), weaker=weaker,
+    )  # fmt: skip
 
 
 def taught(learned: Learned, session: Session, event: Finished, book: Book) -> Learned:
@@ -221,10 +328,20 @@ def taught(learned: Learned, session: Session, event: Finished, book: Book) -> L
         return learned
     lane = session.lanes[pending.lane]
     held = lane.warm.get(event.served) if event.served else None
-    return after(learned, pending.request, pending.decision.place, held, event, book)
+    text = _text_seen(lane, pending, event.served, event.usage) if event.served and event.usage else None
+    learned = after(learned, _as_sent(pending, event), pending.decision.place, held, event, book, text)
+    kept = pending.decision.place.kept
+    return learned_factor(learned, lane.last_model, lane.last_usage, pending.request, kept, pending.before, event, book)
 
 
-def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
+def _as_sent(pending: Pending, event: Finished) -> Request:
+    """The request as the provider that billed it saw it: with our edits, unless the client's original went out instead."""
+    if event.resent or not pending.decision.edits:
+        return pending.request
+    return edits.sent(pending.request, pending.decision.edits, (event.served or pending.decision.chosen).model)
+
+
+def _lane_finished(lane: Lane, pending: Pending, event: Finished, learned: Learned) -> Lane:
     """Warmth and ratios re-anchor on what was billed; a refused change is remembered against its config."""
     served = event.served or pending.decision.chosen
     newest = lane.last_id == event.id
@@ -236,29 +353,55 @@ def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
     if newest:
         lane = replace(lane, last_status=event.status, last_stop=event.stop, last_end=event.ended, current=served)
     lane = replace(lane, refused=refused)
+    if event.resent and pending.decision.edits:
+        lane = replace(lane, edits=(), unedited=True)
     usage = event.usage
     if usage is None or usage.prompt <= 0 or event.status >= 400:
         return lane
     request, started, ttl_s = pending.request, event.started, event.ttl_s or FIVE_MINUTES
-    touched = cache.touch(lane.warm.get(served), request, usage, started, ttl_s)
+    touched = cache.touch(lane.warm.get(served), _as_sent(pending, event), usage, started, ttl_s)
     if event.asked_usage is None:
         shadow = touched
     else:
         shadow = cache.touch(lane.shadow, request, event.asked_usage, started, ttl_s)
-    ratio = _ratio(lane, pending, served, usage)
+    ratio = _ratio(lane, pending, served, usage, learned)
     return replace(
         lane, warm={**lane.warm, served: touched}, shadow=shadow,
         last_usage=usage if newest else lane.last_usage, last_model=served.model if newest else lane.last_model,
-        chars_per_token={**lane.chars_per_token, served.model: ratio},
+        ratios={**lane.ratios, served.model: ratio},
+        sums=_sums_finished(lane, pending, event) if newest and lane.sums.usd else lane.sums,
     )  # fmt: skip
 
 
-def _ratio(lane: Lane, pending: Pending, served: Config, usage: Usage) -> float:
-    """Characters per token of the lane's text on the served model: what was added, or the whole prompt at the start."""
-    request, old = pending.request, lane.chars_per_token.get(served.model)
-    kept = pending.decision.place.kept
-    if lane.last_model == served.model:
+def _sums_finished(lane: Lane, pending: Pending, event: Finished) -> envelope.Sums:
+    """The envelope's sums after a bill for agent work."""
+    decision, usage = pending.decision, event.usage
+    if usage is None or pending.request.purpose != "turn":
+        return lane.sums
+    served = event.served or decision.chosen
+    before = lane.last_usage if lane.last_model == served.model else None
+    return envelope.finished(lane.sums, decision, served, usage, before, event.ttl_s or FIVE_MINUTES, event.ended)
+
+
+def _ratio(lane: Lane, pending: Pending, served: Config, usage: Usage, learned: Learned) -> sizes.Ratios:
+    """The lane's tokens per character on the served model after a bill; it starts from what the user's sessions have shown."""
+    old = lane.ratios.get(served.model)
+    if old is None:
+        old = sizes.for_session(learned.ratios.get(served.model), sizes.CHARS_PER_TOKEN)
+    found = _text_seen(lane, pending, served, usage)
+    return sizes.learn(old, *found) if found is not None else old
+
+
+def _text_seen(lane: Lane, pending: Pending, served: Config, usage: Usage) -> tuple[sizes.Chars, int] | None:
+    """Characters that were billed as so many tokens: what was added, or the whole prompt at the start; None: not told apart."""
+    request, kept = pending.request, pending.decision.place.kept
+    added = any(edit.at > kept for edit in pending.decision.edits)  # our own words were billed with it
+    if lane.last_model == served.model and not added:
+        held = lane.warm.get(served)
+        if held is not None and held.carried + held.reasoning and cache.spoken(request.messages[kept:]):
+            return None  # reasoning may have left the prompt
         found = sizes.new_text(request, kept, lane.last_usage, pending.before, usage)
         if found is not None:
-            return sizes.learn_ratio(old, *found)
-    return sizes.learn_ratio(None, request.chars, usage.prompt) if old is None else old
+            return found
+    whole = sizes.chars_of(request.messages, request.head_chars)
+    return (whole, usage.prompt) if served.model not in lane.ratios and not added else None

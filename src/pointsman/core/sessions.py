@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from pointsman.core import lineage
+from pointsman.core import lineage, verdicts
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Finished, Pinned, Routed, RunStarted, Unpinned
+from pointsman.core.events import Event, Finished, Marked, Pinned, Routed, RunStarted, Signalled, Unpinned
 from pointsman.core.learned import Learned
 from pointsman.core.session import Pin, Session, evolve, taught
 from pointsman.core.types import Config, Request
+from pointsman.core.userrecord import UserRecord
 
 SESSIONS_KEPT = 400
 """Sessions held in memory; older idle ones are rebuilt from the ledger when they speak again."""
@@ -41,6 +42,7 @@ class Sessions:
         self._released = 0.0
         self._unserved: dict[str, dict[Config, str]] = {}
         self._index = lineage.Index()
+        self.user = UserRecord()
 
     def apply(self, event: Event) -> None:
         """Fold one event into the state; the same path for live events and for a ledger being read."""
@@ -49,11 +51,16 @@ class Sessions:
             return
         name = getattr(event, "session", None)
         if name is None:
+            self.user.apply(event, None)
             self._apply_always(event)
             return
+        self.user.apply(event, self.held.get(name))
         if isinstance(event, Finished):
             self._not_served(event)
             self._learn(event)
+        elif isinstance(event, (Signalled, Marked)):
+            abilities = verdicts.learned(self.learned.abilities, self.held.get(name), event, self.book)
+            self.learned = replace(self.learned, abilities=abilities)
         self._fold(name, event)
 
     def known(self, name: str) -> Session | None:
@@ -68,13 +75,13 @@ class Sessions:
         here = [s for s in self.held.values() if cwd is None or s.cwd == cwd]
         return max(here, key=lambda s: s.seen, default=None)
 
-    def of(self, request: Request, upstream: str) -> Session:
+    def of(self, request: Request, upstream: str, now: float | None = None) -> Session:
         """The session of ``request``, recalled where it spoke long ago, new where it begins; ready to be decided upon."""
-        name = lineage.find(request, self._index, self.held)
+        name = lineage.find(request, self._index, self.held, now)
         for _ in range(ALIKE):
             if name in self.held or self.known(name) is None:
                 break
-            name = lineage.find(request, self._index, self.held)  # what was recalled may only have begun alike
+            name = lineage.find(request, self._index, self.held, now)  # what was recalled may only have begun alike
         session = self.held.get(name) or Session(id=name, cwd=request.cwd)
         return self.laid_under(session, request, upstream)
 
@@ -86,12 +93,17 @@ class Sessions:
         if session.pin is None and self.always:
             pin = self.always.get(session.cwd or request.cwd) or self.always.get(None)
             session = replace(session, pin=pin)
+        if any(lane.upstream != upstream for lane in session.lanes.values()):
+            session = replace(session, lanes={id: lane.at(upstream) for id, lane in session.lanes.items()})
         if self._released > session.released:
             session = replace(session, released=self._released)
-        return replace(session, learned=self.learned)
+        return self.user.laid_in(replace(session, learned=self.learned))
 
     def _fold(self, name: str, event: Event) -> None:
-        session = evolve(self.held.get(name), event)
+        session = self.held.get(name)
+        if session is not None and isinstance(event, Finished):
+            session = replace(session, learned=self.learned)  # a model's first bill in a session starts from the user's others
+        session = evolve(session, event)
         if session is None:
             return
         self.held[name] = session

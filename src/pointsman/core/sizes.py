@@ -1,10 +1,19 @@
-"""How many tokens a prompt has, without a tokenizer: what was billed last, and the characters added since over a ratio."""
+"""How many tokens a prompt has, without a tokenizer: what was billed last, and the characters added since over learned ratios.
+
+Theory of operation. Text comes in five kinds (prose, code, JSON, logs, and the head of tools and system text), each with its own
+tokens per character on a model. They are learned from bills as one Gaussian: a bill of text says how far the model's scale is
+off, which all kinds share, and how far each kind is. A user's models are learned over all sessions (``core.learned``); a session
+starts from there and learns its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import sqrt
 
-from pointsman.core.types import Request, Usage
+from pointsman.core.types import Message, Request, Usage
 
 CHARS_PER_TOKEN = 3.3
 """Characters of JSON on the wire per token of Claude up to 4.6, before anything was learned.
@@ -13,8 +22,103 @@ Median over 839 requests of 24 real Claude Code sessions (entireio/cli, MIT; 80 
 ``Book.chars_per_token`` gives it for other tokenizers.
 """
 
-RATIO_TOKENS = 4_000.0
-"""Tokens after which a learned ratio of characters to tokens has forgotten half of what it knew."""
+KINDS = ("prose", "code", "json", "logs", "head")
+RELATIVE = (1.03, 1.0, 1.06, 0.65, 1.0)
+"""Characters per token of each kind beside that of code: o200k gives 3.98, 3.87, 4.12 and 2.48 on the texts of a Linux machine
+(manuals, Python and JavaScript sources, JSON files, logs and listings; 165 files), November 2026."""
+
+SCALE_SD, KIND_SD, SESSION_SD = 0.2, 0.15, 0.08
+"""Relative standard deviations before anything was learned: of a model's scale (80 % of the ratios above within 2.3 to 4.2), of
+a kind beside it (80 % of the files of a kind lie within 15 to 25 % of it), and of a session around its user's average."""
+
+TEXT_SD, FLOOR_TOKENS, DRIFT = 0.12, 80.0, 0.02
+"""How far one bill is off by the text itself (relative, and a few tokens of framing), and how far ratios drift per bill."""
+
+Chars = tuple[int, int, int, int, int]
+"""Characters by kind, in the order of ``KINDS``."""
+
+NO_CHARS: Chars = (0, 0, 0, 0, 0)
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """Tokens per character by kind, as believed: ``mean``, and its covariance as rows."""
+
+    mean: Vector
+    cov: tuple[Vector, ...]
+
+    def tokens(self, chars: Chars) -> float:
+        """Tokens that text of these kinds is expected to have."""
+        mean = self.mean
+        return sum([c * m for c, m in zip(chars, mean, strict=True) if c])
+
+    @property
+    def chars_per_token(self) -> float:
+        """Characters of code per token: the scale of the model, for people."""
+        return 1.0 / self.mean[1]
+
+
+@lru_cache(maxsize=256)
+def prior(chars_per_token: float = CHARS_PER_TOKEN) -> Ratios:
+    """What is believed of a model whose text has ``chars_per_token`` characters a token."""
+    mean = tuple([1.0 / (chars_per_token * relative) for relative in RELATIVE])
+    return Ratios(mean, _spread(mean, SCALE_SD, KIND_SD))
+
+
+def for_session(learned: Ratios | None, chars_per_token: float) -> Ratios:
+    """Where a session starts from: what the user's bills have shown, and how sessions differ; else the prior."""
+    if learned is None:
+        return prior(chars_per_token)
+    more = _spread(learned.mean, SESSION_SD, SESSION_SD)
+    return Ratios(learned.mean, _added(learned.cov, more))
+
+
+def _spread(mean: Vector, scale: float, kind: float) -> tuple[Vector, ...]:
+    return tuple(
+        tuple(a * b * (scale * scale + (kind * kind if i == j else 0.0)) for j, b in enumerate(mean)) for i, a in enumerate(mean)
+    )
+
+
+def _added(one: tuple[Vector, ...], two: tuple[Vector, ...]) -> tuple[Vector, ...]:
+    return tuple(tuple(a + b for a, b in zip(r, s, strict=True)) for r, s in zip(one, two, strict=True))
+
+
+def learn(ratios: Ratios, chars: Chars, tokens: int) -> Ratios:
+    """``ratios`` after text of these kinds was billed as ``tokens``: one step of a Kalman filter.
+
+    A bill that three standard deviations cannot explain (an image, a redacted block) moves as far as three would; ratios stay
+    within 1 to 12 characters a token. A bill of no tokens, or of no text, teaches nothing.
+    """
+    if tokens <= 0 or not any(chars):
+        return ratios
+    mean, cov = ratios.mean, ratios.cov
+    seen = [sum([row[j] * c for j, c in enumerate(chars) if c]) for row in cov]
+    expected = ratios.tokens(chars)
+    noise = FLOOR_TOKENS + TEXT_SD * max(expected, tokens)
+    variance = sum([s * c for s, c in zip(seen, chars, strict=True)]) + noise * noise
+    most = 3.0 * sqrt(variance)
+    off = min(most, max(-most, tokens - expected))
+    gain = [s / variance for s in seen]
+    moved = tuple([min(1.0, max(1.0 / 12.0, m + g * off)) for m, g in zip(mean, gain, strict=True)])
+    left = tuple(
+        tuple(cov[i][j] - gain[i] * seen[j] + ((DRIFT * mean[i]) ** 2 if i == j else 0.0) for j in range(len(KINDS)))
+        for i in range(len(KINDS))
+    )
+    return Ratios(moved, left)
+
+
+def chars_of(messages: Iterable[Message], head: int = 0) -> Chars:
+    """Characters of ``messages`` by kind, with ``head`` characters of tools and system text."""
+    prose = code = json = logs = 0
+    for message in messages:
+        mix = message.mix
+        if mix:
+            code, json, logs = code + mix[0], json + mix[1], logs + mix[2]
+            prose += message.chars - mix[0] - mix[1] - mix[2]
+        else:
+            prose += message.chars
+    return (max(0, prose), code, json, logs, head)
 
 
 def prompt_tokens(
@@ -23,70 +127,68 @@ def prompt_tokens(
     last: Usage | None,
     last_model: str | None,
     model: str,
-    chars_per_token: Mapping[str, float],
+    ratios: Mapping[str, Ratios],
     factor: float = 1.0,
     *,
-    prior: float = CHARS_PER_TOKEN,
+    believed: Ratios | None = None,
     before: int | None = None,
-    chars: int | None = None,
+    dropped: int | None = None,
 ) -> int:
     """Prompt tokens of ``request`` on ``model``: what was billed last plus the new characters; never a tokenizer.
 
     ``kept``: leading messages shared with the lane's last request, which had ``before`` messages and was billed ``last``
-    on ``last_model``. ``chars_per_token``: learned per model; ``prior`` where it has none. ``factor``: tokens of ``model``
-    per token of ``last_model``. The answer that was billed last is the first new assistant message: its output tokens
-    count, not its characters, unless they are only a lower bound. A fork (fewer kept than ``before``) and a first request
-    go by characters alone. ``chars``: ``request.chars`` where the caller has added them up already.
+    on ``last_model``. ``ratios``: learned per model; ``believed`` of ``model`` where they have none. ``factor``: tokens of
+    ``model`` per token of ``last_model``. The answer that was billed last is the first run of new assistant messages: its
+    output tokens count, not its characters, unless they are only a lower bound. A fork (fewer kept than ``before``) and a first
+    request go by characters alone. ``dropped``: reasoning tokens of the last prompt that the provider takes out now, together
+    with those of the last answer; None: it keeps them.
     """
-    chars = request.chars if chars is None else chars
+    believed = believed or prior()
     if last is None or last_model is None or not kept or not last.prompt:
-        return max(1, round(chars / chars_per_token.get(model, prior)))
-    ratio = chars_per_token.get(last_model, prior * factor if last_model != model else prior)
+        found = ratios.get(model, believed)
+        return max(1, round(found.tokens(chars_of(request.messages, request.head_chars))))
+    known = ratios.get(last_model)
+    if known is None:
+        known, factor = (believed, factor) if last_model == model else (_times(believed, 1.0 / factor), factor)
     new = request.messages[kept:]
     if before is not None and kept < before:
-        tokens = min(float(last.prompt), (chars - sum(m.chars for m in new)) / ratio)
+        tokens = min(float(last.prompt), known.tokens(chars_of(request.messages[:kept], request.head_chars)))
+        tokens += known.tokens(chars_of(new))
     else:
-        tokens = float(last.prompt)
-    answered = before is not None and kept < before
-    for message in new:
-        if message.role == "assistant" and not answered and last.complete:
-            answered = True
-            tokens += last.output + (last.reasoning if "thinking" in message.facts else 0)
-        else:
-            tokens += message.chars / ratio
+        said, heard = answer_of(new) if before is not None and last.complete else (0, new)
+        thought = last.reasoning if dropped is None and any("thinking" in m.facts for m in new[:said]) else 0
+        tokens = last.prompt - (dropped or 0) + (last.output + thought if said else 0) + known.tokens(chars_of(heard))
     return max(1, round(tokens * (factor if last_model != model else 1.0)))
 
 
-def learn_ratio(
-    ratio: float | None, chars: int, tokens: int, prior: float = CHARS_PER_TOKEN, weight: float = RATIO_TOKENS
-) -> float:
-    """Characters per token after seeing ``chars`` billed as ``tokens``.
+def _times(ratios: Ratios, factor: float) -> Ratios:
+    return ratios if factor == 1.0 else Ratios(tuple([m * factor for m in ratios.mean]), ratios.cov)
 
-    The first bill replaces the prior as far as its size goes, and so do later ones: ``weight`` is what the ratio before is
-    worth in tokens. Kept within 1 to 12, so that one odd bill (an image, a redacted block) cannot spoil it; a bill of no
-    tokens teaches nothing.
+
+def answer_of(new: tuple[Message, ...]) -> tuple[int, tuple[Message, ...]]:
+    """How many leading ``new`` messages are the answer that was billed last, and the messages after it.
+
+    An answer is one message, or in the Responses protocol a run of items: reasoning, text, calls.
     """
-    before = prior if ratio is None else ratio
-    if chars <= 0 or tokens <= 0:
-        return before
-    seen = min(12.0, max(1.0, chars / tokens))
-    return (before * weight + seen * tokens) / (weight + tokens)
+    count = 0
+    while count < len(new) and new[count].role == "assistant":
+        count += 1
+    return count, new[count:]
 
 
-def new_text(request: Request, kept: int, last: Usage | None, before: int, usage: Usage) -> tuple[int, int] | None:
+def new_text(
+    request: Request, kept: int, last: Usage | None, before: int, usage: Usage
+) -> tuple[Chars, int] | None:
     """Characters and tokens that ``request`` added to what was billed last; None where the bills do not tell them apart.
 
-    ``kept``, ``before``, ``last`` as for ``prompt_tokens``; ``usage``: what this request was billed. The answer between them
-    is left out where its tokens are known.
+    ``kept``, ``before``, ``last`` as for ``prompt_tokens``; ``usage``: what this request was billed. The answer
+    between them is left out where its tokens are known.
     """
     if last is None or not last.prompt or not kept or kept < before:
         return None
-    chars, tokens = 0, usage.prompt - last.prompt
-    answered = not last.complete
-    for message in request.messages[kept:]:
-        if message.role == "assistant" and not answered:
-            answered = True
-            tokens -= last.output + (last.reasoning if "thinking" in message.facts else 0)
-        else:
-            chars += message.chars
-    return (chars, tokens) if chars and tokens > 0 else None
+    new = request.messages[kept:]
+    said, heard = answer_of(new) if last.complete else (0, new)
+    thought = last.reasoning if any("thinking" in m.facts for m in new[:said]) else 0
+    tokens = usage.prompt - last.prompt - (last.output + thought if said else 0)
+    chars = chars_of(heard)
+    return (chars, tokens) if any(chars) and tokens > 0 else None

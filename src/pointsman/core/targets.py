@@ -93,7 +93,7 @@ class Target:
             if need in request.needs and not taken:
                 return reason
         owner = SERVER_TOOLS.get(request.protocol, self.vendor)
-        if "server_tools" in request.needs and owner != self.vendor:
+        if "server_tools" in request.needs and "tools" not in request.needs and owner != self.vendor:
             return f"the request uses tools that {owner} runs itself"
         return self._too_long(request, prompt)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pointsman.core.events import (
     Checked,
     Event,
+    FailedOver,
     Finished,
     Mark,
     Marked,
@@ -104,6 +105,8 @@ class Timeline:
                 return self._routed(event)
             case Finished():
                 return self._finished(event)
+            case FailedOver():
+                return self._failed_over(event)
             case Pinned():
                 return self._pinned(event)
             case Unpinned():
@@ -327,6 +330,13 @@ class Timeline:
     def _known(self, turn: TurnRow) -> None:
         known = turn.mark is not None or turn.label != "unknown"
         (self._marked.add if known else self._marked.discard)((turn.session, turn.n))
+
+    def _failed_over(self, event: FailedOver) -> SessionRow | None:
+        session, row = self.sessions.get(event.session), self._rows.get(event.id)
+        if session is not None and row is not None:
+            row.failovers = (*row.failovers, event)
+            row.chosen = event.to
+        return session
 
     def _noted(self, event: Noted) -> SessionRow | None:
         self.notes.append(event)

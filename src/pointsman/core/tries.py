@@ -2,32 +2,40 @@
 
 Theory of operation. Difficulty is a Gaussian belief, read at seven Gauss-Hermite nodes; an eighth stands for the tasks that
 nobody solves. At each node a config succeeds with its own probability, independently of the others, so that what one failure
-says about the next config is a dot product: the belief *after* j's failure, without approximation. One further try is looked
-ahead, the cheapest in the same sum; what is still wrong after it costs the user a failure and the task done anew.
+says about the next config is a dot product: the belief *after* j's failure, without approximation. After a check that refuses
+the work there is one further try, or none: the person is shown the failure where no try is worth its price.
+
+What the user wants least of is *dollars and failures per resolved task*. Such a ratio is least where dollars + failures -
+price x resolved is (Dinkelbach 1967), with the price of a resolved task being the ratio itself: ``resolved_usd`` finds it on an
+ordinary task, and an unresolved task then costs what its failure costs the user and the price of a resolved one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import tanh
+from functools import lru_cache
+from math import sqrt, tanh
 from operator import mul
 
-from pointsman.core.capability import HANDOVER, NOBODY
 from pointsman.core.policy import Odds
 from pointsman.core.types import Belief, Config
 
 NODES = (-3.7504397, -2.3667594, -1.1544054, 0.0, 1.1544054, 2.3667594, 3.7504397)
-WEIGHTS = (
-    *[w * (1.0 - NOBODY) for w in (0.00054827, 0.03075712, 0.24012318, 0.45714286, 0.24012318, 0.03075712, 0.00054827)], NOBODY
-)  # fmt: skip
-"""Gauss-Hermite rule of seven points for the standard normal; the last weight is that of the tasks nobody solves."""
-
-REPEAT = 0.13
-"""P(success) of a config that already failed this task: 9 to 17 % measured for the strong model (DECISION.md 1)."""
+MASSES = (0.00054827, 0.03075712, 0.24012318, 0.45714286, 0.24012318, 0.03075712, 0.00054827)
+"""Gauss-Hermite rule of seven points for the standard normal."""
 
 SURE = 0.05
-"""Least P(success) that a task done anew is reckoned with: below it the honest advice is to re-scope, not to repeat."""
+"""Least P(resolved) that the price of a resolved task is reckoned with: below it the honest advice is to re-scope."""
+
+ROUNDS = 3
+"""Steps towards the price of a resolved task: each is exact for the plan it found best, and there are few plans."""
+
+
+@lru_cache(maxsize=256)
+def weights(nobody: float) -> tuple[float, ...]:
+    """The weight of each node; the last is that of the tasks nobody solves."""
+    return (*[mass * (1.0 - nobody) for mass in MASSES], nobody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +43,10 @@ class Try:
     """One config as a try at the task, in USD.
 
     ``usd``: begun now, its cache as it is; ``later``: begun cold after another config's try; ``again``: repeated right after
-    its own. ``allowed``: the policy lets it have user-visible work. ``edge``: ability less an ordinary task's difficulty, in
-    logits, and ``flat`` how much its uncertainty flattens the curve; ``own``: it takes over nobody's work.
-    ``p``: P(success) at each node; ``over``: the same when it takes over another's work.
+    its own. ``allowed``: the policy lets it have user-visible work; ``rank``: below 0 weaker than the asked one, 0 itself.
+    ``edge``: ability less an ordinary task's difficulty, in logits; ``flat``: how much its uncertainty flattens the curve;
+    ``common``: standard deviation, in logits, that it shares with every other config; ``over_edge``: the same when it takes
+    over another's work; ``own``: it takes over nobody's. ``p``: P(success) at each node; ``over``: when it takes over.
     """
 
     config: Config
@@ -45,80 +54,146 @@ class Try:
     later: float
     again: float
     allowed: bool
+    rank: int
     edge: float
+    over_edge: float
     flat: float
+    common: float
     own: bool
     p: tuple[float, ...] = ()
     over: tuple[float, ...] = ()
 
     def under(self, belief: Belief) -> Try:
         """The same try with its chances under ``belief``."""
-        half, slope = 0.5 * self.flat * (self.edge - belief.mu), 0.5 * self.flat * belief.sd
-        shift = 0.5 * self.flat * HANDOVER
-        over = (*[0.5 + 0.5 * tanh(half - shift - slope * z) for z in NODES], 0.0)
-        p = (*[0.5 + 0.5 * tanh(half - slope * z) for z in NODES], 0.0) if self.own else over
+        half = 0.5 * self.flat
+        slope, mu = half * sqrt(belief.sd * belief.sd + self.common * self.common), belief.mu
+        at, over_at = half * (self.edge - mu), half * (self.over_edge - mu)
+        over = (*[0.5 + 0.5 * tanh(over_at - slope * z) for z in NODES], 0.0)
+        p = (*[0.5 + 0.5 * tanh(at - slope * z) for z in NODES], 0.0) if self.own else over
         return Try(
-            self.config, self.usd, self.later, self.again, self.allowed, self.edge, self.flat, self.own, p, over
+            self.config, self.usd, self.later, self.again, self.allowed, self.rank, self.edge, self.over_edge, self.flat,
+            self.common, self.own, p, over,
         )  # fmt: skip
 
 
-def lost_usd(tries: Sequence[Try], fails: Sequence[float], odds: Odds) -> float:
-    """USD of a task that ends wrong: what the failure costs the user, and the task solved anew by whoever does that cheapest.
+Way = tuple[float, float]
+"""How to go on after a refusal: its expected USD, and P(the check saw a failure, and it is still wrong)."""
 
-    Bills are per *resolved* task: an unresolved one is paid for, and has to be resolved all the same.
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A first try, and what can follow where the check refuses it.
+
+    ``usd`` of the try and its check; ``missed``: P(wrong, and the check does not see it); ``ways``: every way to go on;
+    ``owed``: those left where a failure costs at least ``owed_usd``.
     """
-    bills = [(t.usd + f * odds.failure_usd) / max(SURE, 1.0 - f) for t, f in zip(tries, fails, strict=True) if t.allowed]
-    return odds.failure_usd + min(bills, default=0.0)
+
+    config: Config
+    allowed: bool
+    usd: float
+    missed: float
+    ways: tuple[Way, ...]
+    owed: tuple[Way, ...]
+    owed_usd: float
+
+    def best(self, failure_usd: float, resolved: float) -> tuple[float, float]:
+        """USD and P(unresolved), going on in the way that is cheapest where a resolved task costs ``resolved`` USD."""
+        lost = failure_usd + resolved
+        usd, left = min(self._open(failure_usd), key=lambda way: way[0] + way[1] * lost)
+        return self.usd + usd, self.missed + left
+
+    def total(self, failure_usd: float, resolved: float) -> float:
+        """USD to the end: an unresolved task costs its failure, and ``resolved`` USD to be resolved all the same."""
+        lost = failure_usd + resolved
+        return self.usd + self.missed * lost + min([usd + left * lost for usd, left in self._open(failure_usd)])
+
+    def _open(self, failure_usd: float) -> tuple[Way, ...]:
+        return self.owed if failure_usd >= self.owed_usd else self.ways
 
 
-def totals(tries: Sequence[Try], odds: Odds) -> list[float]:
-    """Cost to go of each try as the first one, in USD."""
-    wrong = [[w - w * p for w, p in zip(WEIGHTS, t.p)] for t in tries]  # noqa: B905 - lengths are equal by construction
-    fails = [sum(row) for row in wrong]
-    lost = lost_usd(tries, fails, odds)
-    recall, alarm = odds.recall, odds.false_alarm
-    if not recall and not alarm:
-        return [t.usd + fail * lost for t, fail in zip(tries, fails, strict=True)]
+NEVER = float("inf")
+DONE: tuple[Way, ...] = ((0.0, 0.0),)
+
+
+def plans(tries: Sequence[Try], odds: Odds) -> list[Plan]:
+    """Each try as the first one, with every way to go on after a refusal: nobody, itself again, another one.
+
+    A weaker config was admitted because a check guards the task: where the check has spoken, the asked model is *owed* the next
+    try, unless that costs more than a failure does.
+    """
+    w, recall, alarm = weights(odds.nobody), odds.recall, odds.false_alarm
+    asked = next((t for t in tries if t.rank == 0 and t.allowed), None) if odds.owed else None
     found = []
-    for t, row, fail in zip(tries, wrong, fails, strict=True):
-        refused = alarm * (1.0 - fail) + recall * fail
-        after = refused * t.again + recall * fail * (1.0 - REPEAT) * lost
+    for t in tries:
+        wrong = [x - x * p for x, p in zip(w, t.p)]  # noqa: B905 - lengths are equal by construction
+        fail = sum(wrong)
+        if not recall and not alarm:
+            found.append(Plan(t.config, t.allowed, t.usd, fail, DONE, DONE, NEVER))
+            continue
+        seen = recall * fail
+        refused = alarm * (1.0 - fail) + seen
+        ways, owed, owed_usd, least = [(0.0, seen), (refused * t.again, seen * (1.0 - odds.repeat))], DONE, NEVER, 0.0
         for k in tries:
             if k.allowed and k is not t:
-                left = fail - sum(map(mul, row, k.over))
-                usd = refused * k.later + recall * left * lost
-                if usd < after:
-                    after = usd
-        found.append(t.usd + odds.check_usd + (1.0 - recall) * fail * lost + after)
+                ways.append((refused * k.later, recall * (fail - sum(map(mul, wrong, k.over)))))
+                if k is asked and t.rank < 0:
+                    owed_usd, least = k.later, ways[-1][1]
+        if owed_usd < NEVER:
+            owed = tuple([way for way in ways if way[1] <= least])
+        found.append(Plan(t.config, t.allowed, t.usd + odds.check_usd, (1.0 - recall) * fail, tuple(ways), owed, owed_usd))
     return found
+
+
+def resolved_usd(found: Sequence[Plan], failure_usd: float) -> float:
+    """USD that a resolved task costs under the best of ``found``, its failures at ``failure_usd`` each included."""
+    usable = [plan for plan in found if plan.allowed]
+    if not usable:
+        return 0.0
+    price = min([_ratio(plan.usd, plan.missed + plan.ways[0][1], failure_usd) for plan in usable])  # nobody goes on
+    for _ in range(ROUNDS):
+        _, chosen = min([(plan.total(failure_usd, price), i) for i, plan in enumerate(usable)])
+        now = _ratio(*usable[chosen].best(failure_usd, price), failure_usd)
+        if now >= price:
+            break
+        price = now
+    return price
+
+
+def _ratio(usd: float, fails: float, failure_usd: float) -> float:
+    return (usd + fails * failure_usd) / max(SURE, 1.0 - fails)
+
+
+def totals(tries: Sequence[Try], odds: Odds, resolved: float) -> list[float]:
+    """Cost to go of each try as the first one, in USD, where a resolved task costs ``resolved`` USD."""
+    return [plan.total(odds.failure_usd, resolved) for plan in plans(tries, odds)]
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
     """One config as the next try after a failed check: ``usd`` to the end, ``own`` of the try itself; ``p``: P(it solves what
-    is wrong)."""
+    is wrong). ``config`` None: no further try, the person sees the failure."""
 
-    config: Config
+    config: Config | None
     usd: float
     own: float
     p: float
 
 
-def after_failure(tries: Sequence[Try], here: Config, failed: Collection[Config], odds: Odds) -> list[Next]:
-    """The allowed next tries after a check refused the work of ``here``, whose chances are those *before* that check.
+def after_failure(tries: Sequence[Try], here: Config, failed: Collection[Config], odds: Odds, resolved: float) -> list[Next]:
+    """The allowed next tries after a check refused the work of ``here``, whose chances are those *before* that check; and none.
 
     The check may have been wrong: then the work is right already, and whoever goes over it keeps it right.
     """
+    w = weights(odds.nobody)
     judged = next((t for t in tries if t.config == here), None)
-    own = judged.p if judged is not None else tuple([0.5] * len(WEIGHTS))
-    bad = [w * (1.0 - p) * odds.recall for w, p in zip(WEIGHTS, own, strict=True)]
-    good = odds.false_alarm * sum([w * p for w, p in zip(WEIGHTS, own, strict=True)])
+    own = judged.p if judged is not None else tuple([0.5] * len(w))
+    bad = [x * (1.0 - p) * odds.recall for x, p in zip(w, own, strict=True)]
+    good = odds.false_alarm * sum([x * p for x, p in zip(w, own, strict=True)])
     mass = (sum(bad) + good) or 1.0
-    wrong = sum(bad) / mass
-    lost = lost_usd(tries, [1.0 - sum(w * p for w, p in zip(WEIGHTS, t.p, strict=True)) for t in tries], odds)
-    found = []
+    wrong, lost = sum(bad) / mass, odds.failure_usd + resolved
+    found = [Next(None, wrong * lost, 0.0, 0.0)]
     for t in tries:
         if t.allowed or t.config == here:
-            solved = wrong * REPEAT if t.config in failed else sum([x * p for x, p in zip(bad, t.over, strict=True)]) / mass
+            solved = wrong * odds.repeat if t.config in failed else sum([x * p for x, p in zip(bad, t.over, strict=True)]) / mass
             found.append(Next(t.config, t.usd + (wrong - solved) * lost, t.usd, solved / wrong if wrong else 1.0))
     return found

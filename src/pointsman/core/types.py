@@ -104,10 +104,52 @@ Fact = Literal[
     "tool_reference",  # deferred tools that only some models take
     "server_tool",  # blocks of tools the provider itself ran
     "effort",  # an effort change inside the history
+    "unknown_block",  # a block that only its own vendor understands
+    "type_error",  # a tool result in which a compiler or type checker reports an error
+    "lint_error",  # a tool result in which a linter reports an offence
+    "pasted_failure",  # the user's words carry a failure that a tool printed
+    "quotes",  # the user's words quote something said before
+    "question",  # the user's words end with a question mark, in any script
+    "praise",  # the user's words are a sign of approval, in no language
 ]
 """What a message shows without keeping its text."""
 
 MessageKind = Literal["prompt", "tool_result", "reminder", "assistant", "system"]
+
+CallKind = Literal[
+    "read",  # looks at files, folders, pages
+    "edit",  # changes files
+    "test",  # runs tests
+    "check",  # runs a compiler, type checker, linter or build
+    "run",  # runs any other command
+    "diff",  # looks at changes
+    "commit",  # commits, pushes, opens or merges a pull request
+    "undo",  # takes edits back (git checkout, restore, reset, stash)
+    "todo",  # keeps a list of what is to do
+    "plan",  # enters or leaves plan mode
+    "agent",  # starts a sub-agent
+    "ask",  # asks the user
+    "other",
+]
+"""What a tool call does, by the tool's name and the programs it runs (wire.calls, wire.commands)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call of the model as digests. ``same``: hash of the tool and what it was given.
+
+    ``files``: hashes of the files it names, by their last two path parts. ``old``/``new``: hashes of the text an edit replaces
+    and of what it puts there (0: none), so that an edit and its reverse are known as such. ``lines``: lines it changes.
+    ``tests``: it edits a file of tests, by its name.
+    """
+
+    kind: CallKind
+    same: int
+    files: tuple[int, ...] = ()
+    old: int = 0
+    new: int = 0
+    lines: int = 0
+    tests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +157,12 @@ class Message:
     """The digest of one message: enough for lineage, warmth and sensors, without the text.
 
     ``hash``: xxh3-64 of the canonical message, cache marks ignored. ``chars``: its size on the wire. ``mark_s``: the TTL
-    of a cache mark on it, or None. A ``prompt`` holds words of the user; a ``reminder`` only the client's own.
+    of a cache mark on it, or None. A ``prompt`` holds words of the user; a ``reminder`` only the client's own. ``rules``:
+    names of the user's rules that the paths, commands and tools in it match (``core.globs``). ``calls``: the tool calls in
+    it. ``said``: characters of the user's own words. ``sketch``: which words a prompt or an answer without calls holds, as
+    bits of a hash in hexadecimal digits: enough to see that two texts share words, not to read them. ``mix``: how many of its
+    characters are code, JSON and logs (empty: all prose). ``images``: their widths and heights in pixels, which ``chars``
+    leaves out; ``pages``: pages of documents.
     """
 
     hash: int
@@ -124,6 +171,13 @@ class Message:
     chars: int
     mark_s: int | None = None
     facts: tuple[Fact, ...] = ()
+    rules: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+    said: int = 0
+    sketch: str = ""
+    mix: tuple[int, ...] = ()
+    images: tuple[tuple[int, int], ...] = ()
+    pages: int = 0
 
 
 Need = Literal[
@@ -142,6 +196,8 @@ Need = Literal[
     "server_tools",
     "fast",
     "tools",
+    "unknown_blocks",
+    "stored_history",
 ]
 """What a request uses that some models refuse."""
 
@@ -262,7 +318,8 @@ class Candidate:
     one. ``way_back_usd``: expected price of returning to the config that runs now. ``round_trip_usd`` = own toll - the
     toll of staying + way back. ``fail``: P(failure), None when unknown. ``run_usd``: one warm request, output included.
     ``veto``: why it cannot be chosen, or None. ``warm_until``: epoch seconds at which its cache lapses, or None.
-    ``rates``: the prices used, so that the row still explains itself when the map has changed.
+    ``rates``: the prices used, so that the row still explains itself when the map has changed. ``steps``: requests it needs for
+    the work of one of the strongest tier's; ``risk_usd``: what one of those bears of failures, next tries and waiting.
     """
 
     model: str
@@ -284,6 +341,8 @@ class Candidate:
     warm_until: float | None = None
     veto: str | None = None
     rates: Rates | None = None
+    steps: float = 1.0
+    risk_usd: float | None = None
 
     @property
     def config(self) -> Config:
@@ -323,10 +382,28 @@ class BreakEven:
     now: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What an admitted alternative would have saved since ``since`` (epoch seconds) beside what the switch costs, in USD."""
+
+    model: str
+    effort: str | None
+    saved_usd: float
+    switch_usd: float
+    since: float
+
+    @property
+    def config(self) -> Config:
+        """The alternative."""
+        return _config(self.model, self.effort)
+
+
 Action = Literal["stay", "switch", "escalate", "effort", "advise", "hold"]
 """``advise``: stay, with a stronger model's advice asked first; ``hold``: stay although a move pays, until a free point."""
 
-EditKind = Literal["effort", "advice"]
+EditKind = Literal["effort", "advice", "consult", "tool"]
+"""An effort change; advice that nobody asked for (push); a call of the advisor by the model and its result (pull), which the
+client never saw; the tool by which it calls, which stands at 0 among the client's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +411,9 @@ class Edit:
     """One addition to a lane's history that every later request repeats byte for byte (WIRE.md 3).
 
     It stands after ``at`` messages of the client's, the last of which hashes to ``after``: where that message is gone, so is
-    the edit. ``value``: the effort's name, or the id of an advice. ``model``: only requests to it carry the edit; None: all.
+    the edit. ``value``: the effort's name, the id of an advice, or the tool's form. ``model``: only requests to it carry the
+    edit; None: all. ``chars``: its size on the wire. ``into``: hash of the message that it divides or stands before (0: none, or
+    not seen yet), ``skip`` messages further on.
     """
 
     kind: EditKind
@@ -342,6 +421,48 @@ class Edit:
     after: int
     value: str
     model: str | None = None
+    chars: int = 0
+    into: int = 0
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What an advisor said, and for a call by the model (pull) what must stand around it in the history.
+
+    ``call``: the call's id, ``arguments``: its arguments as the model wrote them (JSON). ``parts``: the kinds of what the
+    client saw of that answer before the call, ``words`` and ``thoughts`` the characters of text and reasoning in them.
+    ``joined``: the model called tools of the client's in the same breath, so that the result stands among theirs.
+    """
+
+    text: str
+    call: str = ""
+    arguments: str = ""
+    parts: tuple[str, ...] = ()
+    words: int = 0
+    thoughts: int = 0
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Advisor:
+    """What the user allows of advice: ``model`` is asked (push: when we think it pays; pull: when the working model asks).
+
+    ``per_session``: consults at most; ``budget_usd``: modelled USD of one at most; ``digest_tokens`` and ``max_tokens``: its
+    question and its answer. ``provider_tool``: Anthropic's own advisor tool where the pair allows it. ``timeout_s``: seconds
+    after which the executor goes on without. ``keep_text``: the ledger keeps what was said.
+    """
+
+    model: str
+    push: bool = True
+    pull: bool = False
+    per_session: int = 3
+    budget_usd: float = 0.5
+    digest_tokens: int = 15_000
+    max_tokens: int = 2_048
+    provider_tool: bool = False
+    timeout_s: float = 90.0
+    keep_text: bool = False
 
 
 Reason = Literal[
@@ -379,6 +500,7 @@ class Decision:
     config was drawn among the candidates. ``notices``: what must be said before the next request (a pin that ends or
     cannot be honoured). ``kind``: what the turn is about. ``edits``: what is added to the history, of now and of before.
     ``consult``: the advisor to be asked before the request is sent.
+    ``envelope``: the admitted alternatives, each with what it would have saved (core.envelope).
     """
 
     id: str
@@ -402,6 +524,7 @@ class Decision:
     kind: TaskKind | None = None
     edits: tuple[Edit, ...] = ()
     consult: Config | None = None
+    envelope: tuple[Meter, ...] = ()
 
     @property
     def moved(self) -> bool:

@@ -29,6 +29,9 @@ COMPACTION = (
 
 REMINDERS = (
     "<system-reminder>",
+    "<advice from=",
+    "<session_context>",
+    "<task-notification>",
     "<environment_context>",
     "<user_instructions>",
     "# AGENTS.md",
@@ -36,7 +39,11 @@ REMINDERS = (
     "<recommended_",
     "<skills_",
 )
-"""How text that the client itself puts into a user message begins."""
+"""How text that the client itself, or a gateway, puts into a user message begins."""
+
+
+SUBMIT = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
+"""What mini-swe-agent 2.4 wants echoed by its shell at the end of a task."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,25 @@ class Incoming:
         return dict(_tools(self.body.get("tools") or []))
 
     @cached_property
+    def namespaces(self) -> dict[str, str]:
+        """The namespace of every tool that the Responses API has in one."""
+        rows = [row for row in self.body.get("tools") or [] if isinstance(row, dict) and row.get("type") == "namespace"]
+        return {name: str(row.get("name")) for row in rows for name, _ in _tools(row.get("tools") or [])}
+
+    @property
+    def submits(self) -> bool:
+        """Whether this client takes a command for the end of a task, and any answer without a tool call for a mistake."""
+        return SUBMIT in self.system or any(SUBMIT in text for _, text in self.users[:1])
+
+    @cached_property
     def users(self) -> list[tuple[int, str]]:
-        """(index, text) of the messages that hold words of the user: no tool results, no reminders of the client's own."""
+        """(index, text) of the messages that hold words of the user: no tool results, no reminders of the client's own.
+
+        A sub-agent's task, which Codex sends as a message of another agent, counts as its user's words.
+        """
         found = []
         for n, row in enumerate(self.messages):
-            if row.get("role") == "user" and not is_result(row):
+            if (row.get("role") == "user" or (self.agent and row.get("type") == "agent_message")) and not is_result(row):
                 text = "\n".join(t for t in text_blocks(row) if not t.lstrip().startswith(REMINDERS)).strip()
                 if text:
                     found.append((n, text))

@@ -22,6 +22,7 @@ class Record:
 
     ``json`` is the decoded body; ``raw`` its bytes as they came. ``counting``: a token count. ``sent`` counts bytes of the
     answer. ``hung_up``: the client closed the connection before the end. ``fault``: the kind that struck, or None.
+    ``effort``: the one that held, changes inside the history included.
     """
 
     n: int
@@ -48,6 +49,7 @@ class Record:
     sent: int = 0
     hung_up: bool = False
     fault: str | None = None
+    effort: str | None = None
 
     def take(self, request: Incoming) -> None:
         """Note what the request says of itself."""

@@ -21,6 +21,7 @@ from pointsman.sandbox import catalog, reading, rules
 from pointsman.sandbox.answering import answer_for, seals_of, speaker
 from pointsman.sandbox.cache import Cache, Plan
 from pointsman.sandbox.clock import as_clock
+from pointsman.sandbox.effort import effort_of
 from pointsman.sandbox.errors import Refused, error_body
 from pointsman.sandbox.faults import Fault, Faults
 from pointsman.sandbox.incoming import Incoming
@@ -178,7 +179,7 @@ class Provider:
         reply: Reply = self.script(request)
         answer = answer_for(request, row, reply, plan.bill, seed=f"{self.seed}/{record.n}", now=self.clock(), skipped=skipped)
         self._issued.update(seals_of(request.protocol, answer))
-        record.bill, record.model = answer.bill, answer.model
+        record.bill, record.model, record.effort = answer.bill, answer.model, effort_of(request, row)
         record.usage = speaker(request.protocol).used(answer)
         sender = Sender(
             http, request, answer, record, fault, clock=self.clock, speed=self.speed, begun=lambda: self._begun(plan, record)

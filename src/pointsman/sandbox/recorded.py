@@ -95,7 +95,7 @@ def _value(row: dict[str, Any], values: dict[int, Any]) -> Any:
     base = values[row["base"]]
     value = {key: item for key, item in base.items() if key not in row.get("drop", ())} | row.get("set", {})
     if "keep" in row:
-        talk = "messages" if "messages" in base else "input"
+        talk = next(name for name in ("messages", "input", "contents") if name in base)
         value[talk] = base[talk][: row["keep"]] + row["add"]
     return {key: value[key] for key in row.get("keys", value)}
 

@@ -32,11 +32,15 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call by the client's own tool name. ``arguments`` is a JSON object, or a string for a free-form tool."""
+    """A tool call by the client's own tool name. ``arguments`` is a JSON object, or a string for a free-form tool.
+
+    ``namespace``: the group of tools that the Responses API has the tool in, which its call must name.
+    """
 
     name: str
     arguments: dict[str, Any] | str
     id: str | None = None
+    namespace: str | None = None
 
     @property
     def text(self) -> str:

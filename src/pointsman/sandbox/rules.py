@@ -11,6 +11,7 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from pointsman.sandbox.answering import max_output
+from pointsman.sandbox.effort import misplaced
 from pointsman.sandbox.errors import Refused
 from pointsman.sandbox.incoming import Incoming, is_result
 from pointsman.sandbox.models import Model
@@ -168,6 +169,16 @@ def _system_messages(request: Incoming, row: Model) -> None:
         allowed = row.effort_messages and any(beta in request.headers.get("anthropic-beta", "") for beta in EFFORT_BETAS)
         if "output_config" in message and not allowed:
             raise Refused(400, f"messages.{n}.output_config: Extra inputs are not permitted")
+        told = (message.get("output_config") or {}).get("effort")
+        if told is not None and told not in row.efforts:
+            raise Refused(400, f"messages.{n}.output_config.effort: {told!r} is not supported on this model")
+        if message.get("role") == "system" and not message.get("content") and told is None:
+            raise Refused(400, f"messages.{n}: system messages must have content or an output_config")
+    wrong = misplaced(request.messages)
+    if wrong is not None:
+        raise Refused(
+            400, f"messages.{wrong}: system messages with content must follow a user message, and end or precede an assistant one"
+        )
 
 
 def _limit(request: Incoming, row: Model) -> None:
@@ -333,8 +344,13 @@ def _encrypted(request: Incoming, issued: Container[str]) -> None:
 
 def _configuration(request: Incoming, row: Model) -> None:
     for item in request.messages:
-        if item.get("type") == "configuration_update" and not row.effort_messages:
+        if item.get("type") != "configuration_update":
+            continue
+        told = (item.get("reasoning") or {}).get("effort")
+        if not row.effort_messages or request.protocol != "responses":
             raise Refused(400, "Invalid value: 'configuration_update'.", param="input", code="invalid_value")
+        if told not in row.efforts:
+            raise Refused(400, f"Invalid value: {told!r}.", param="input", code="invalid_value")
 
 
 def _vision(request: Incoming, row: Model) -> None:
@@ -380,4 +396,36 @@ def _call_signatures(request: Incoming, row: Model) -> None:
             raise Refused(400, "Corrupted thought signature.")
 
 
-GEMINI: tuple[Check, ...] = (_call_signatures,)
+def _gemini_pairs(request: Incoming, row: Model) -> None:
+    """A turn of function calls is followed by as many responses, and responses stand nowhere else.
+
+    More responses than calls are let through: gemini-cli 0.61 sends each of them twice in a resumed session.
+    """
+    open_calls = 0
+    for n, content in enumerate(request.messages):
+        parts = [part for part in content.get("parts") or [] if isinstance(part, dict)]
+        answers = sum("functionResponse" in part for part in parts)
+        if answers < open_calls or (answers and not open_calls):
+            raise Refused(
+                400,
+                "Please ensure that the number of function response parts is equal to the number of function call parts of "
+                f"the function call turn (contents.{n}).",
+            )
+        open_calls = sum("functionCall" in part for part in parts)
+
+
+def _gemini_config(request: Incoming, row: Model) -> None:
+    """Thinking has one of two forms, a level the model knows, and the output limit is the model's."""
+    config = request.body.get("generationConfig") or {}
+    thinking = config.get("thinkingConfig") or {}
+    level = thinking.get("thinkingLevel")
+    if level is not None and "thinkingBudget" in thinking:
+        raise Refused(400, "You can only set only one of thinking budget and thinking level.")
+    if level is not None and str(level).lower() not in row.efforts:
+        raise Refused(400, f"Thinking level {level} is not supported for this model.")
+    limit = config.get("maxOutputTokens")
+    if isinstance(limit, int) and limit > row.max_output:
+        raise Refused(400, f"maxOutputTokens: {limit} is over the limit of {row.max_output} for {request.model}.")
+
+
+GEMINI: tuple[Check, ...] = (_call_signatures, _gemini_pairs, _gemini_config)

@@ -8,10 +8,14 @@ summaries and schema-bound side requests properly and leaves the rest to the scr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pointsman.sandbox.incoming import Incoming
-from pointsman.sandbox.reply import Reply, compact, say
+from pointsman.sandbox.incoming import SUBMIT, Incoming
+from pointsman.sandbox.reply import Call, Reply, Text, compact, say
+
+FINISH = "complete_task"
+"""The tool by which an agent that Gemini CLI has started ends its task."""
 
 Script = Callable[[Incoming], Reply]
 Step = Reply | str | Script
@@ -97,7 +101,17 @@ class Housekeeping:
                 return say("feat: write the requested file")
             case "prewarm":
                 return say("")
-        return self._script(request)
+        return submitted(request, self._script(request))
+
+
+def submitted(request: Incoming, reply: Reply) -> Reply:
+    """The reply, with the call that ends a task where the client wants one in place of plain words."""
+    tool = FINISH if FINISH in request.tools else next(iter(request.tools), None) if request.submits else None
+    if tool is None or any(isinstance(part, Call) for part in reply.parts):
+        return reply
+    words = "\n".join(part.text for part in reply.parts if isinstance(part, Text))
+    known = {"command": f"echo {SUBMIT}", "response": words}
+    return replace(reply, parts=(*reply.parts, Call(tool, instance({**request.tools[tool], "type": "object"}, known))))
 
 
 def instance(schema: dict[str, Any], known: dict[str, Any] | None = None, name: str = "") -> Any:

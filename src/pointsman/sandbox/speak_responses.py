@@ -85,7 +85,7 @@ def _item(answer: Answer, n: int, part: Part, status: str) -> dict[str, Any]:
                 "name": name,
                 "call_id": part.id or answer.id("call_", n),
                 "arguments": part.text if done else "",
-            }
+            } | ({"namespace": part.namespace} if part.namespace else {})
 
 
 def _response(answer: Answer, status: str) -> dict[str, Any]:

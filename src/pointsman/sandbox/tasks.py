@@ -14,7 +14,7 @@ from pointsman.sandbox.incoming import Incoming
 from pointsman.sandbox.reply import Call, Part, Reply, Thinking, say
 from pointsman.sandbox.script import Housekeeping, Script, Steps, instance
 
-Purpose = Literal["run", "write", "read", "agent"]
+Purpose = Literal["run", "write", "read", "agent", "wait"]
 
 TOOLS: dict[Purpose, tuple[str, ...]] = {
     "run": (
@@ -30,7 +30,8 @@ TOOLS: dict[Purpose, tuple[str, ...]] = {
     ),
     "write": ("Write", "write", "write_file", "write_to_file"),
     "read": ("Read", "read", "read_file"),
-    "agent": ("Agent", "Task", "task", "agent", "spawn_agent"),
+    "agent": ("Agent", "Task", "task", "agent", "spawn_agent", "invoke_agent"),
+    "wait": ("wait_agent",),
 }
 """Tool names of Claude Code, OpenCode, Codex, Qwen, Gemini, Cline and mini-swe-agent, by purpose."""
 
@@ -50,6 +51,7 @@ ARGUMENTS: dict[str, str] = {
     "task_name": "task",
     "subagent_type": "kind",
     "agent_type": "kind",
+    "agent_name": "named",
     "workdir": "folder",
     "timeout": "timeout",
     "timeout_ms": "timeout",
@@ -79,7 +81,8 @@ def call(request: Incoming, tool: str, **values: Any) -> Call:
         for name, value in known.items()
         if name in required or ARGUMENTS[name] in ("command", "path", "text", "prompt")
     }
-    return Call(tool, instance({"type": "object", "properties": properties, "required": required}, known) | optional)
+    arguments = instance({"type": "object", "properties": properties, "required": required}, known) | optional
+    return Call(tool, arguments, namespace=request.namespaces.get(tool))
 
 
 def _shaped(value: Any, schema: dict[str, Any]) -> Any:
@@ -109,6 +112,7 @@ def use(
         "task": "look_around",
         "description": {"run": "Run a command", "agent": "Look around"}.get(purpose, "File task"),
         "kind": "general-purpose",
+        "named": "generalist",
         "folder": request.folder or ".",
         "timeout": 10_000,
         "wait": 1_000,

@@ -65,6 +65,18 @@ def wrap(launch: Launch) -> Wrapped:
     return Wrapped(argv, env, tuple(place.upstream("anthropic")), notes)
 
 
+def wrap_sdk(launch: Launch) -> Wrapped:
+    """A program that uses the Claude Agent SDK: it starts a Claude Code of its own, which inherits the environment.
+
+    Its command line is the program's, so nothing is added there; ``ClaudeAgentOptions(env=...)`` of the program wins.
+    """
+    place = endpoint(launch.env.get("ANTHROPIC_BASE_URL"), "")
+    env = {**launch.env, "ANTHROPIC_BASE_URL": launch.base + place.path}
+    if _anthropic(place.url or launch.upstream):
+        env["ENABLE_TOOL_SEARCH"] = launch.env.get("ENABLE_TOOL_SEARCH") or "true"
+    return Wrapped(launch.argv, env, tuple(place.upstream("anthropic")))
+
+
 def _given(launch: Launch) -> dict[str, Any]:
     """What the user passed as --settings: a file or a JSON text."""
     text = option(launch.argv, "--settings")

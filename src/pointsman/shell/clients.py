@@ -14,13 +14,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pointsman.errors import SettingsError
-from pointsman.shell import client_claude, client_codex, client_opencode
-from pointsman.shell.launching import Launch, Wrapped, endpoint, option, without
+from pointsman.shell import client_claude, client_cline, client_codex, client_gemini, client_opencode, client_qwen
+from pointsman.shell.launching import Launch, Wrapped, dotenv, endpoint, option, without
 
 Wrap = Callable[[Launch], Wrapped]
+
+_BASES = ("OPENAI_API_BASE", "OPENAI_BASE_URL", "ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +70,15 @@ def _aider(launch: Launch) -> Wrapped:
 def _dotenv(launch: Launch) -> dict[str, str]:
     """Base URLs in the .env files that aider reads: home, project, --env-file; later files win."""
     files = [launch.home / ".env", launch.cwd / ".env", Path(option(launch.argv, "--env-file") or ".env")]
-    found: dict[str, str] = {}
-    for path in files:
-        try:
-            lines = (launch.cwd / path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            continue
-        for line in lines:
-            name, _, value = line.strip().removeprefix("export ").partition("=")
-            if name in ("OPENAI_API_BASE", "OPENAI_BASE_URL", "ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"):
-                found[name] = value.strip().strip("\"'")
-    return found
+    return {name: value for name, value in dotenv(files, launch.cwd).items() if name in _BASES}
 
 
 def _openai(launch: Launch) -> Wrapped:
-    """Any client of OpenAI's SDK; qwen takes the URL as an option too."""
+    """Any client of OpenAI's SDK."""
     env = dict(launch.env)
-    theirs = endpoint(option(launch.argv, "--openai-base-url") or env.get("OPENAI_BASE_URL")
-                      or env.get("OPENAI_API_BASE"), "/v1")
+    theirs = endpoint(env.get("OPENAI_BASE_URL") or env.get("OPENAI_API_BASE"), "/v1")
     env["OPENAI_BASE_URL"] = env["OPENAI_API_BASE"] = launch.base + theirs.path
-    return Wrapped(tuple(without(launch.argv, "--openai-base-url")), env, tuple(theirs.upstream("openai")))
+    return Wrapped(launch.argv, env, tuple(theirs.upstream("openai")))
 
 
 def _anthropic(launch: Launch) -> Wrapped:
@@ -97,23 +87,6 @@ def _anthropic(launch: Launch) -> Wrapped:
     theirs = endpoint(env.get("ANTHROPIC_BASE_URL") or env.get("ANTHROPIC_API_BASE"), "")
     env["ANTHROPIC_BASE_URL"] = env["ANTHROPIC_API_BASE"] = launch.base + theirs.path
     return Wrapped(launch.argv, env, tuple(theirs.upstream("anthropic")))
-
-
-def _gemini(launch: Launch) -> Wrapped:
-    """Gemini CLI: its requests are passed through and counted."""
-    env = dict(launch.env)
-    theirs = endpoint(env.get("GOOGLE_GEMINI_BASE_URL"), "")
-    env["GOOGLE_GEMINI_BASE_URL"] = launch.base + theirs.path
-    return Wrapped(launch.argv, env, tuple(theirs.upstream("google")))
-
-
-def _cline(launch: Launch) -> Wrapped:
-    """Cline reads its base URL from its own settings only, and those are the user's to edit."""
-    port = urlsplit(launch.base).port
-    raise SettingsError(
-        "cline takes its base URL from its own settings only, which pointsman run does not edit: start "
-        f"`pointsman serve --port {port}`, then run `cline auth -p openai -b http://127.0.0.1:{port}/v1 -m MODEL` once"
-    )
 
 
 CLIENTS: Mapping[str, Client] = {
@@ -128,14 +101,19 @@ CLIENTS: Mapping[str, Client] = {
         Client("aider", ("aider",), _aider, ("-m", "--message", "--msg", "-f", "--message-file", "--commit", "--lint",
                                              "--test", "--version", "-h", "--help", "--exit")),
         Client("mini", ("mini", "mini-extra"), _litellm, ("-y", "--yolo", "--help")),
-        Client("qwen", ("qwen",), _openai, ("-p", "--prompt", "-v", "--version", "-h", "--help")),
-        Client("gemini", ("gemini",), _gemini, ("-p", "--prompt", "-v", "--version", "-h", "--help")),
-        Client("cline", ("cline",), _cline),
+        Client("qwen", ("qwen",), client_qwen.wrap, ("-p", "--prompt", "-v", "--version", "-h", "--help"),
+               client_qwen.SUBCOMMANDS),
+        Client("gemini", ("gemini",), client_gemini.wrap, ("-p", "--prompt", "-v", "--version", "-h", "--help"),
+               client_gemini.SUBCOMMANDS),
+        Client("cline", ("cline",), client_cline.wrap, ("--json", "--acp", "-V", "--version", "-h", "--help"),
+               client_cline.SUBCOMMANDS),
+        Client("claude-sdk", (), client_claude.wrap_sdk),
         Client("openai", (), _openai),
         Client("anthropic", (), _anthropic),
     )
 }
-"""Every client by name; ``openai`` and ``anthropic`` are for other programs that use those vendors' SDKs."""
+"""Every client by name; ``claude-sdk`` is for programs that use the Claude Agent SDK, ``openai`` and ``anthropic`` for others
+that use those vendors' SDKs."""
 
 
 def identify(argv: Sequence[str], name: str | None = None) -> Client:
@@ -154,7 +132,7 @@ def identify(argv: Sequence[str], name: str | None = None) -> Client:
     raise SettingsError(
         f"pointsman run does not know how to wrap {command or 'an empty command'!r}: it knows {known}. For another agent say "
         f"which SDK it uses: `pointsman run --client openai -- ...` sets OPENAI_BASE_URL and OPENAI_API_BASE, "
-        f"`--client anthropic` sets ANTHROPIC_BASE_URL and ANTHROPIC_API_BASE"
+        f"`--client anthropic` sets ANTHROPIC_BASE_URL and ANTHROPIC_API_BASE, `--client claude-sdk` is for the Claude Agent SDK"
     )
 
 

@@ -11,7 +11,8 @@ everything but ``health`` needs the bearer token from ``gateway.json`` (mode 060
     POST mark    {session, turn, mark, undo, origin}
     POST signal  {session, kind, detail}
     POST check   {event, retries}                   what a check said of a session's work
-    POST run     {run, client, cwd, interactive, upstreams, guard} begins a wrapped run; {run, code} ends it
+    POST rule    {kind, answer}                     the answer to a rule that was proposed
+    POST run     {run, client, cwd, interactive, upstreams, guard, policy, own} begins a wrapped run; {run, code} ends it
 """
 
 from __future__ import annotations
@@ -28,7 +29,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pointsman.core.events import Checked, Event, Guard, Mark, PinScope, RunEnded, RunStarted, Verdict, decode, encode
+from pointsman.core.events import (
+    Answer,
+    Checked,
+    Event,
+    Guard,
+    Mark,
+    PinScope,
+    RunEnded,
+    RunStarted,
+    Verdict,
+    build,
+    decode,
+    encode,
+)
+from pointsman.core.policy import Policy
 from pointsman.errors import LedgerError, SettingsError, UpstreamError
 from pointsman.shell.ports import LOOPBACK, health
 from pointsman.shell.reading import home, unusable
@@ -48,7 +63,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "mark": frozenset({"session", "turn", "mark", "undo", "origin"}),
     "signal": frozenset({"session", "kind", "detail"}),
     "check": frozenset({"event", "retries"}),
-    "run": frozenset({"run", "client", "cwd", "interactive", "upstreams", "guard", "code"}),
+    "rule": frozenset({"kind", "answer"}),
+    "run": frozenset({"run", "client", "cwd", "interactive", "upstreams", "guard", "policy", "own", "code"}),
 }
 """What each action takes; anything else is refused by name."""
 
@@ -213,6 +229,8 @@ def apply(router: Router, action: str, given: Mapping[str, Any], now: float) -> 
         return router.mark(session=_needed(given, "session"), turn=turn, mark=mark, now=now, origin=origin, undo=undo)
     if action == "check":
         return _checked(router, given, now)
+    if action == "rule":
+        return router.answer(_needed(given, "kind"), _one_of(given, "answer", Answer, None), now)
     detail = given.get("detail") or {}
     if not isinstance(detail, dict):
         raise SettingsError("detail is an object of names and texts")
@@ -254,7 +272,13 @@ def run_event(given: Mapping[str, Any], now: float) -> RunStarted | RunEnded:
         checked = None if guard is None else Guard(**guard)
     except TypeError as error:
         raise SettingsError(f"guard is not a check's label and rates: {error}") from error
-    return RunStarted(now, run, _text(given, "client") or "unknown", _text(given, "cwd") or "", interactive, pairs, checked)
+    try:
+        policy = None if given.get("policy") is None else build(Policy, given["policy"])
+        own = tuple(str(name) for name in given.get("own") or ())
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise SettingsError(f"policy is not one that this gateway knows: {error}; restart it") from error
+    client, cwd = _text(given, "client") or "unknown", _text(given, "cwd") or ""
+    return RunStarted(now, run, client, cwd, interactive, pairs, checked, policy, own)
 
 
 def described(event: Event | None) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from pointsman.shell.ledger import Ledger
 if TYPE_CHECKING:
     from pointsman.engine import Route, Router
     from pointsman.shell.exchange import Exchange
+    from pointsman.shell.fallbacks import Fallback
 
 TEXT_AT_MOST = 300
 """Characters of a sentence that goes into the ledger: enough to act on, too short for anybody's prompt."""
@@ -73,6 +74,27 @@ class Desk:
         except Exception as error:  # the original goes out all the same
             self.contain("fail_open", error)
             return None
+
+    def unchanged(self, route: Route, error: Exception) -> Route | None:
+        """The original request, because it could not be told to another vendor's model: nothing is held against that one."""
+        why = self.contain("not_translated", error)
+        try:
+            return self.router.unchange(route.id, why, self.clock())
+        except Exception as failure:  # the original goes out all the same
+            self.contain("fail_open", failure)
+            return None
+
+    def failed_over(self, route: Route, to: Fallback, why: str, status: int | None) -> Route | None:
+        """The request for whoever takes over from a provider that failed; None: it cannot go there."""
+        try:
+            found = self.router.fail_over(
+                route.id, self.clock(), upstream=to.base, why=why[:TEXT_AT_MOST], status=status, model=to.model, place=to.place
+            )
+        except Exception as error:  # the provider's own error goes out
+            self.contain("fail_open", error)
+            return None
+        self.flush()
+        return found
 
     def finished(self, done: Exchange, stop: Stop, status: int, error: str | None) -> asyncio.Future[None] | None:
         """Record the end of a request; the future resolves when it is on disk, None: do not wait for that."""

@@ -11,8 +11,8 @@ The rules of WIRE.md section 1, in the order in which they matter here:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 import aiohttp
@@ -21,11 +21,14 @@ from multidict import CIMultiDict
 
 from pointsman.core.events import Stop
 from pointsman.core.types import Protocol
-from pointsman.errors import UpstreamError
+from pointsman.errors import PointsmanError, TranslationError, UpstreamError
 from pointsman.shell.bodies import Upload
 from pointsman.shell.desk import error_body, header
+from pointsman.shell.failing import Failure, Onward, Part, held_back
+from pointsman.shell.fallbacks import hops, seconds
 from pointsman.shell.streams import Guarded, Listener, Through, listener
-from pointsman.shell.upstream import Headers, Outbound, edited, forwardable, received, replaced
+from pointsman.shell.translate import Billed, Refused, Spoken
+from pointsman.shell.upstream import Answer, Headers, Outbound, edited, forwardable, received, replaced
 from pointsman.shell.vendors import join
 from pointsman.wire import response_headers
 
@@ -60,7 +63,8 @@ class Exchange:
 
     ``target``: raw path and query under the upstream ``base``. ``body``: the client's own bytes. ``headers``: ready to
     be forwarded with those bytes; ``given``: the same as the engine saw them. ``desk``: decides and records. ``route``
-    None: it goes through undecided, and ``why`` says so in the ledger.
+    None: it goes through undecided, and ``why`` says so in the ledger. ``onward``: who takes over when the provider fails.
+    ``abroad``: asks another vendor's model where the route needs translation.
     """
 
     request: web.BaseRequest
@@ -74,11 +78,14 @@ class Exchange:
     protocol: Protocol | None = None
     route: Route | None = None
     why: str = "not a path we decide"
+    onward: Onward | None = None
     started: float = 0.0
     first_byte: float | None = None
     resent: bool = False
     status: int = 0
     heard: Listener = field(default_factory=Through)
+    abroad: Callable[[Exchange, Route], Awaitable[Spoken]] | None = None
+    _asked_abroad: bool = False
     _begun: bool = False
     _done: bool = False
 
@@ -102,25 +109,78 @@ class Exchange:
             return await self._unreachable(why)
 
     async def _answered(self) -> web.StreamResponse:
-        for attempt in (1, 2):
+        words: Failure | None = None  # what the first provider said, should nobody else answer either
+        again = self.body.whole
+        while True:
             try:
                 answer = await self._sent()
             except UpstreamError as error:
-                return await self._unreachable(str(error))
+                if self._goes_on(str(error)):
+                    continue
+                return await (self._unreachable(str(error)) if words is None else self._said(words))
             self.status = answer.status
             try:
-                return await self._relay(answer)
+                failure = await self._failure(answer)
+                if failure is None:
+                    return await self._relay(answer)
+                words = words or failure
+                if not self._goes_on(f"answered {failure.status}", failure.status, failure.retry_after):
+                    return await self._said(words)
             except UpstreamError as error:
-                again = attempt == 1 and self.first_byte is None and self.body.whole
-                if not again or answer.status >= 400:
-                    self._drop(str(error))
+                if self._begun or not self._goes_on(str(error)):
+                    if self.first_byte is not None or not again or answer.status >= 400:
+                        self._drop(str(error))
+                    again = False
             finally:
                 answer.close()
-        raise AssertionError("the second attempt either returns or drops")
 
-    async def _sent(self) -> aiohttp.ClientResponse:
+    async def _failure(self, answer: Answer) -> Failure | None:
+        """The answer as a failure that somebody else may make good; None: it is relayed as it comes."""
+        retry_after = seconds(answer.headers.get("Retry-After"), self.desk.clock())
+        if self.onward is None or self.route is None or not hops(answer.status, retry_after):
+            return None
+        pieces = []
+        while chunk := await received(answer):
+            pieces.append(chunk)
+        return Failure(answer.status, answer.reason, forwardable(answer.raw_headers), b"".join(pieces), retry_after)
+
+    def _goes_on(self, why: str, status: int | None = None, retry_after: float | None = None) -> bool:
+        """Whether the request now goes to somebody else: the next deployment or model that can take it."""
+        if self.onward is None or self.route is None or not self.body.whole:
+            return False
+        found = self.onward.next(self.desk, self.route, self.base, why, status, retry_after)
+        if found is None:
+            return False
+        self.route, to = found
+        self.base, self.headers = to.base, self.onward.credentialed(self.headers, to)
+        return True
+
+    async def _from_abroad(self, route: Route) -> Spoken | None:
+        """The answer of another vendor's model; None: the original goes to the asked one, whatever went wrong over there."""
+        error: PointsmanError = TranslationError("its answer was lost before it began")
+        if self.abroad is not None and not self._asked_abroad:
+            self._asked_abroad = True
+            try:
+                return await self.abroad(self, route)
+            except Refused as refused:
+                if refused.status in REFUSALS | {401}:
+                    self.resent = True
+                    self.route = self.desk.refused(route, refused.status) or route
+                    return None
+                error = refused
+            except PointsmanError as failure:
+                error = failure
+        self.route = self.desk.unchanged(route, error) or replace(route, native=None, changed=False)
+        return None
+
+    async def _sent(self) -> Answer:
         """The provider's answer; where it refused our change, its answer to the original."""
         route = self.route
+        if route is not None and route.native is not None and not self.resent:
+            answer = await self._from_abroad(route)
+            if answer is not None:
+                return answer
+            route = self.route
         if route is None or not route.changed or self.resent:
             return await self._send(self.target, self.headers, self.body)
         path, mark, query = self.target.partition("?")
@@ -130,6 +190,8 @@ class Exchange:
         if answer.status not in REFUSALS:
             return answer
         answer.close()
+        if self.onward is not None and self.onward.gone:
+            raise UpstreamError(f"{route.model} refused the request with {answer.status}")
         self.resent = True
         self.route = self.desk.refused(route, answer.status) or route
         return await self._send(self.target, self.headers, self.body)
@@ -137,24 +199,30 @@ class Exchange:
     async def _send(self, target: str, headers: Headers, body: Upload) -> aiohttp.ClientResponse:
         return await self.out.send(self.request.method, join(self.base, target), headers, body)
 
-    async def _relay(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        """Forward the answer as it arrives. Ours begins with its first byte: a loss before that can be repaired."""
+    async def _relay(self, answer: Answer) -> web.StreamResponse:
+        """Forward the answer as it arrives. Ours begins with its first byte: a loss before that can be repaired.
+
+        Where somebody else could take over, ours begins with the first content instead.
+        """
         kind, encoding = answer.headers.get("Content-Type", ""), answer.headers.get("Content-Encoding", "")
-        self.heard = Guarded(listener(self.protocol, answer.status, kind, encoding), self._contain)
+        inner = listener(self.protocol, answer.status, kind, encoding)
+        self.heard = Guarded(Billed(inner, answer.billed) if isinstance(answer, Spoken) else inner, self._contain)
         chunk = await received(answer)
         if chunk:
             self.first_byte = self.desk.clock()
+        parts = self._parts(answer, chunk)
+        held, waiting = await held_back(parts, self.heard) if self.onward and self.onward.more else ([], None)
+        if self.onward is not None:
+            self.onward.worked(self.base)
         response = self._response(answer)
         await response.prepare(self.request)
         self._begun = True
-        while chunk:
-            now, last = self.heard.feed(chunk)
-            if now:
-                await response.write(now)
-            if last:
-                await self._committed()
-                await response.write(last)
-            chunk = await received(answer)
+        for part in held:
+            await self._write(response, *part)
+        if waiting is not None and (late := await waiting) is not None:
+            await self._write(response, *late)
+        async for part in parts:
+            await self._write(response, *part)
         rest = self.heard.rest()
         if self.heard.cut:
             raise UpstreamError(f"{answer.url.host} ended its answer in the middle")
@@ -164,16 +232,39 @@ class Exchange:
         await response.write_eof()
         return response
 
+    async def _parts(self, answer: Answer, chunk: bytes) -> AsyncIterator[Part]:
+        while chunk:
+            yield self.heard.feed(chunk)
+            chunk = await received(answer)
+
+    async def _write(self, response: web.StreamResponse, now: bytes, last: bytes) -> None:
+        if now:
+            await response.write(now)
+        if last:
+            await self._committed()
+            await response.write(last)
+
     def _contain(self, error: Exception) -> str:
         return self.desk.contain("answer_unread", error)
 
-    def _response(self, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    def _response(self, answer: Answer) -> web.StreamResponse:
         headers = forwardable(answer.raw_headers)
         if self.route is not None:
             asked = self.route.decision.asked.model
             headers = response_headers(self.route.protocol, headers, asked, self.route.model)
         headers.append((DECISION_HEADER, header(self.route, self.resent)))
         return Relayed(status=answer.status, reason=answer.reason, headers=CIMultiDict(headers))
+
+    async def _said(self, words: Failure) -> web.StreamResponse:
+        """The provider's own words, after nobody else could help."""
+        self.status = words.status
+        self._finish("error", words.status)
+        response = Relayed(status=words.status, reason=words.reason, headers=CIMultiDict(words.headers))
+        response.headers[DECISION_HEADER] = header(self.route, self.resent)
+        await response.prepare(self.request)
+        await response.write(words.body)
+        await response.write_eof()
+        return response
 
     async def _unreachable(self, sentence: str) -> web.StreamResponse:
         """No answer can be given: 502 in the protocol's own error form, which every client retries."""

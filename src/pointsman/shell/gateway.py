@@ -19,6 +19,8 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +32,12 @@ from pointsman.core.types import Protocol
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
 from pointsman.settings import Settings, verify
 from pointsman.shell import control
+from pointsman.shell.abroad import Abroad
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
 from pointsman.shell.exchange import Exchange
+from pointsman.shell.failing import Onward
+from pointsman.shell.fallbacks import Fallbacks
 from pointsman.shell.ledger import Ledger, ledger_path, read_events, recent_events, say_on_stderr
 from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
 from pointsman.shell.upstream import (
@@ -43,10 +48,11 @@ from pointsman.shell.upstream import (
     replaced,
 )
 from pointsman.shell.vendors import Upstreams, vendor_of
-from pointsman.wire import protocol_of
+from pointsman.wire import auth_of, protocol_of
 
 if TYPE_CHECKING:
-    from pointsman.engine import Router
+    from pointsman.engine import Route, Router
+    from pointsman.shell.translate import Spoken
 
 DECIDED: frozenset[Protocol] = frozenset({"messages", "chat", "responses"})
 RUN_PATH = re.compile(r"/run/([A-Za-z0-9_-]+)(/.*)?$", re.DOTALL)
@@ -81,6 +87,7 @@ class Gateway:
         self.started = clock()
         self._ledger, self._router = ledger, router
         self._clock, self._dice, self._say = clock, dice, say
+        self.abroad = Abroad(self.upstreams, self.settings.keys, say)
         self._announced = announced
         self._body_limit = body_limit
         self._active: set[asyncio.Task[Any]] = set()
@@ -105,6 +112,7 @@ class Gateway:
         self.ledger = self._opened_ledger()
         try:
             router = self._router or self._made_router()
+            self.fallbacks = self._made_fallbacks(router)
         except PointsmanError:
             self._close_ledger()
             raise
@@ -152,6 +160,7 @@ class Gateway:
 
     async def _close_all(self) -> None:
         await self._runner.cleanup()
+        await self.abroad.translator.close()
         await self.out.close()
         self.desk.flush()
         await asyncio.to_thread(self._close_ledger)
@@ -192,7 +201,14 @@ class Gateway:
                 self.runs.pop(event.run, None)
         book = load_book(self.settings.prices)
         verify(self.settings, book)
-        return Router(self.settings.policy(), book, past, titles=self.settings.titles, recall=self._recalled)
+        policy = replace(self.settings.policy(), vendors=self.abroad.vendors, one_upstream=self.abroad.one_upstream)
+        return Router(policy, book, past, titles=self.settings.titles, recall=self._recalled)
+
+    def _made_fallbacks(self, router: Router) -> Fallbacks | None:
+        """Who takes over when a provider fails; None where the settings name nobody."""
+        if not self.settings.fallbacks:
+            return None
+        return Fallbacks(self.settings, self.upstreams, self._clock, router.book.vendor)
 
     def _recalled(self, session: str) -> Iterator[Event]:
         """The past of a session that spoke before those kept in memory; nothing where the ledger cannot be read."""
@@ -247,15 +263,33 @@ class Gateway:
         protocol = protocol_of(request.method, path)
         ours = protocol in DECIDED
         known = self.runs.get(run) if run else None
-        base = self.upstreams.base(vendor_of(path, headers), dict(known.upstreams) if known else None)
+        vendor = vendor_of(path, headers)
+        base = self.upstreams.base(vendor, dict(known.upstreams) if known else None)
         body = await self._body(request, self._body_limit if ours else LARGE)
         exchange = Exchange(
             request, self.out, self.desk, base, target, forwardable(request.raw_headers, ("host", "expect")), headers, body,
             protocol=protocol if ours else None, started=self._clock(),
         )  # fmt: skip
         if ours:
+            self._bypass(exchange, vendor)
             await self._decide(exchange, path, run)
+            self._prepare_failover(exchange, vendor)
         return exchange
+
+    def _bypass(self, exchange: Exchange, vendor: str) -> None:
+        """Go to the deployment that stands in while the vendor's own is left alone."""
+        if self.fallbacks is None:
+            return
+        to = self.fallbacks.instead(vendor, exchange.base, subscription=auth_of(exchange.given, "") == "subscription")
+        if to is not None:
+            exchange.base = to.base
+            exchange.headers = self.fallbacks.credentialed(exchange.headers, to, exchange.given)
+
+    def _prepare_failover(self, exchange: Exchange, vendor: str) -> None:
+        if self.fallbacks is not None and exchange.route is not None and exchange.route.native is None:
+            exchange.onward = Onward(
+                self.fallbacks, exchange.route.model, vendor, exchange.base, exchange.given, exchange.started
+            )
 
     async def _body(self, request: web.BaseRequest, limit: int) -> Upload:
         if not request.body_exists:
@@ -281,6 +315,17 @@ class Gateway:
         else:
             exchange.route = found
             exchange.base = found.upstream or exchange.base
+            if found.native is not None:
+                exchange.abroad = partial(self._asked_abroad, run)
+
+    async def _asked_abroad(self, run: str | None, exchange: Exchange, route: Route) -> Spoken:
+        """The answer of another vendor's model to a decided request."""
+        known = self.runs.get(run) if run else None
+        row = route.decision.row(route.decision.chosen)
+        return await self.abroad.answer(
+            route, self.desk.router.book.target(route.model), self.out, home=exchange.base, given=exchange.given,
+            prompt=row.prompt if row else 0, run=dict(known.upstreams) if known else None,
+        )  # fmt: skip
 
     def _no_websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """426: Codex falls back to HTTP at once (a 404 costs it 6.8 s, WIRE.md 1)."""

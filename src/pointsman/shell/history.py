@@ -184,4 +184,6 @@ class _Talk:
 
 
 def _message(piece: Piece, chars: int) -> Message:
-    return Message(piece.hash, piece.role, piece.kind, chars, None, piece.facts)
+    return Message(
+        piece.hash, piece.role, piece.kind, chars, None, piece.facts, calls=piece.calls, said=piece.said, sketch=piece.sketch,
+    )  # fmt: skip

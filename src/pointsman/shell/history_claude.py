@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pointsman.core.events import Stop
-from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, MessageKind, Usage
+from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, Usage
 from pointsman.shell.transcript import (
     UNREADABLE,
     Call,
@@ -142,8 +142,7 @@ def _piece(block: dict[str, Any], row: dict[str, Any]) -> Piece:
     own = digest(row.get("uuid"), block)
     facts: tuple[Fact, ...] = ()
     if kind == "tool_result":
-        facts = ("tool_error",) if block.get("is_error") else ()
-        return Piece("tool_result", "user", chars, own, facts)
+        return Piece("tool_result", "user", chars, own).showing("messages", "claude", {"role": "user", "content": [block]})
     text = str(block.get("text", "")).lstrip()
     if kind == "image":
         facts = ("image",)
@@ -153,8 +152,9 @@ def _piece(block: dict[str, Any], row: dict[str, Any]) -> Piece:
         return Piece("reminder", "user", chars, own, ("interrupt",))
     if text.startswith(COMMAND):
         facts = ("command",)
-    means: MessageKind = "reminder" if row.get("isMeta") or text.startswith(OWN_WORDS) else "prompt"
-    return Piece(means, "user", chars, own, facts)
+    if row.get("isMeta") or text.startswith(OWN_WORDS):
+        return Piece("reminder", "user", chars, own, facts)
+    return Piece("prompt", "user", chars, own, facts).showing("messages", "claude", {"role": "user", "content": [block]})
 
 
 def _answer(reader: _Reader, lane: _Lane, row: dict[str, Any]) -> None:
@@ -176,8 +176,11 @@ def _answer(reader: _Reader, lane: _Lane, row: dict[str, Any]) -> None:
         reader.out.calls.append(call)
     content = message.get("content")
     blocks = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-    seen = call.answer.chars if call.answer else 0
-    call.answer = Piece("assistant", "assistant", seen + sum(_chars(b) for b in blocks), digest(own))
+    before = call.answer or Piece("assistant", "assistant", 0, digest(own))
+    answer = replace(before, chars=before.chars + sum(_chars(b) for b in blocks))
+    call.answer = answer.showing("messages", "claude", {"role": "assistant", "content": blocks})
+    if lane.talk and lane.talk[-1].hash == answer.hash:
+        lane.talk[-1] = call.answer
     if any(block.get("type") == "tool_use" for block in blocks):
         call.stop = "tool"
     call.stop = STOPS.get(str(message.get("stop_reason")), call.stop)

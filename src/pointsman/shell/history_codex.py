@@ -8,12 +8,12 @@ event is repeated (rate limits, resume) with an unchanged total: that is no call
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pointsman.core.events import Stop
-from pointsman.core.types import Fact, MessageKind, Usage
+from pointsman.core.types import Usage
 from pointsman.shell.transcript import UNREADABLE, Call, Piece, Transcript, digest, length, objects, seconds, tokens, word
 
 SAID = frozenset({"reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call", "tool_search_call"})
@@ -120,8 +120,8 @@ def _said(reader: _Reader, item: dict[str, Any]) -> None:
     if reader.call is not None and reader.later and not reader.billed:
         _close(reader, None)
     call = reader.call or _open(reader)
-    seen = call.answer.chars if call.answer else 0
-    call.answer = Piece("assistant", "assistant", seen + _chars(item), digest(call.id))
+    before = call.answer or Piece("assistant", "assistant", 0, digest(call.id))
+    call.answer = replace(before, chars=before.chars + _chars(item)).showing("responses", "codex", item)
     call.end = reader.stamp
     if item.get("type") in ("function_call", "custom_tool_call", "local_shell_call"):
         call.stop = "tool"
@@ -173,24 +173,25 @@ def _close(reader: _Reader, usage: Usage | None, stop: Stop | None = None) -> No
 def _compacted(reader: _Reader, payload: dict[str, Any]) -> None:
     """The history becomes a summary; the call that wrote it is closed by its own token count, if it has one."""
     _close(reader, None)
-    text = str(payload.get("message") or "")
+    text, history = str(payload.get("message") or ""), payload.get("replacement_history")
     reader.heard = [Piece("prompt", "user", max(1, len(text)), digest(reader.stamp, text), ("continued",))]
+    reader.heard += [_piece(reader, item) for item in (history if isinstance(history, list) else ()) if isinstance(item, dict)]
     reader.heard_at, reader.kept = reader.stamp, 0
 
 
 def _piece(reader: _Reader, item: dict[str, Any]) -> Piece:
     what, chars = item.get("type"), _chars(item)
     own = digest(reader.stamp, len(reader.heard), item.get("call_id"), chars)
-    facts: tuple[Fact, ...] = ()
     if what in HEARD:
-        return Piece("tool_result", "user", chars, own, facts)
+        return Piece("tool_result", "user", chars, own).showing("responses", "codex", item)
     text = _text(item)
     if item.get("role") != "user":
         return Piece("system", str(item.get("role")), chars, own)
-    means: MessageKind = "reminder" if text.lstrip().startswith(OWN_WORDS) else "prompt"
-    if means == "prompt" and not reader.out.title:
+    if text.lstrip().startswith(OWN_WORDS):
+        return Piece("reminder", "user", chars, own)
+    if not reader.out.title:
         reader.out.title = " ".join(text.split())[:60]
-    return Piece(means, "user", chars, own, facts)
+    return Piece("prompt", "user", chars, own).showing("responses", "codex", item)
 
 
 def _text(item: dict[str, Any]) -> str:
@@ -204,5 +205,8 @@ def _chars(item: dict[str, Any]) -> int:
     """Visible characters of an item: its text, arguments, input or output."""
     if item.get("type") == "message":
         return max(1, length(_text(item)))
+    output = item.get("output")
+    if isinstance(output, list):  # texts and images; an image counts by its size, not by its characters
+        return max(1, sum(length(str(part.get("text", ""))) for part in output if isinstance(part, dict)))
     found = next((item[key] for key in ("arguments", "input", "output", "action") if item.get(key) is not None), "")
     return max(1, length(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)))

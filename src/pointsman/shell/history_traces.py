@@ -8,12 +8,15 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, MessageKind, Usage
+from pointsman.core.types import Call as Tool
 from pointsman.shell.transcript import UNREADABLE, Call, Piece, Transcript, digest, estimate_output, objects, tokens
+from pointsman.wire.calls import calls_of
 
 HEARD: dict[str, tuple[MessageKind, tuple[Fact, ...]]] = {
     "prompt": ("prompt", ()), "command": ("prompt", ("command",)), "tool_result": ("tool_result", ()),
@@ -46,7 +49,7 @@ def _session(out: Transcript, row: dict[str, Any]) -> None:
             means, facts = HEARD[kind]
             if kind == "tool_result" and event.get("err"):
                 facts = ("tool_error",)
-            heard.append(Piece(means, "user", max(1, int(event.get("chars") or 1)), digest(out.session, n), facts))
+            heard.append(_heard(event, means, facts, digest(out.session, n)))
             at = when
             if means == "prompt" and not out.title:
                 out.title = " ".join(str(event.get("text", "")).split())[:60]
@@ -61,6 +64,21 @@ def _session(out: Transcript, row: dict[str, Any]) -> None:
             out.calls.append(call)
 
 
+def _heard(event: dict[str, Any], means: MessageKind, facts: tuple[Fact, ...], own: int) -> Piece:
+    """What was heard. Of a prompt the first characters are there: enough for its form and its words."""
+    piece = Piece(means, "user", max(1, int(event.get("chars") or 1)), own, facts)
+    if means != "prompt":
+        return piece
+    seen = piece.showing("messages", "claude", {"role": "user", "content": str(event.get("text", ""))})
+    return replace(seen, said=max(seen.said, piece.chars))
+
+
+def _tools(event: dict[str, Any], own: int) -> tuple[Tool, ...]:
+    """The calls by their tools' names alone: each is taken for a call of its own."""
+    found = [call for name in event.get("tools") or () for call in calls_of(name, {})]
+    return tuple(replace(call, same=own ^ (n + 1)) for n, call in enumerate(found))
+
+
 def _call(out: Transcript, event: dict[str, Any], n: int, start: float, end: float) -> Call:
     five, hour = tokens(event, "cw5"), tokens(event, "cw1")
     five += max(0, tokens(event, "cw") - five - hour)
@@ -71,6 +89,6 @@ def _call(out: Transcript, event: dict[str, Any], n: int, start: float, end: flo
     usage = Usage(tokens(event, "i"), tokens(event, "cr"), writes, output, complete=final)
     return Call(
         f"{out.session[:13]}-{n}", min(start, end), end, str(event["m"]), usage=usage, estimated=not final,
-        answer=Piece("assistant", "assistant", max(1, chars), digest(out.session, n)),
+        answer=Piece("assistant", "assistant", max(1, chars), digest(out.session, n), calls=_tools(event, digest(out.session, n))),
         stop="tool" if event.get("tools") else "final", ttl_s=(HOUR if hour else FIVE_MINUTES) if writes else None,
     )

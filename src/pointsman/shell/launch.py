@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pointsman.core.events import encode
+from pointsman.core.policies import own_fields
 from pointsman.errors import LedgerError, SettingsError
-from pointsman.shell import clients, guarding
+from pointsman.shell import answers, clients, guarding
 from pointsman.shell.checks import ENV
 from pointsman.shell.keeper import Keeper
 from pointsman.shell.reading import ledger_path
@@ -60,9 +62,12 @@ def run(
     later: list[str] = []
     name = secrets.token_hex(4)
     guard = guarding.choose(settings, name, known.name, interactive=interactive, flag=check, say=say)
+    if guard is not None and interactive:
+        settings = answers.asked(settings)
     environment.pop(ENV, None)
     keeper = Keeper(settings.port, serve, later.append if interactive else say, environment)
     found = keeper.open()
+    wrapped = None
     code = 1
     try:
         if guard is not None:
@@ -74,9 +79,11 @@ def run(
             say(note)
         upstreams = dict.fromkeys(VENDORS, upstream) if upstream else dict(wrapped.upstreams)
         keeper.register({"run": name, "client": known.name, "cwd": str(Path.cwd()), "interactive": interactive,
-                         "upstreams": upstreams, **(guard.registration() if guard else {})})
+                         "upstreams": upstreams, **own_rules(settings), **(guard.registration() if guard else {})})
         code = _guarded(wrapped.argv, dict(wrapped.env), guard, lambda: keeper.found, later.append if interactive else say)
     finally:
+        if wrapped is not None and wrapped.after is not None:
+            wrapped.after()
         keeper.close(code)
         if guard is not None:
             guard.close()
@@ -89,6 +96,12 @@ def run(
             say(sentence)
         say(closing(name))
     return code
+
+
+def own_rules(settings: Settings) -> dict[str, Any]:
+    """What a run tells the gateway of its own settings: whatever is written somewhere holds for its requests."""
+    own = own_fields(frozenset(settings.written))
+    return {"policy": encode(settings.policy()), "own": list(own)} if own else {}
 
 
 def closing(run: str, path: Path | None = None) -> str:

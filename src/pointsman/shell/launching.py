@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,16 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """The command to start instead. ``upstreams``: vendor to base URL the user had set; ``notes``: sentences to say once."""
+    """The command to start instead. ``upstreams``: vendor to base URL the user had set; ``notes``: sentences to say once.
+
+    ``after``: to be called when the client has ended, where a private copy of its settings was made for this run.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     upstreams: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    after: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,21 @@ def _plain(text: str) -> str:
     token = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.S)
     bare = token.sub(lambda match: match[1] or "", text)
     return re.sub(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', lambda match: match[1] or "", bare, flags=re.S)
+
+
+def dotenv(files: Iterable[Path], cwd: Path) -> dict[str, str]:
+    """The variables in a client's .env files; later files win, a file that cannot be read is its own affair."""
+    found: dict[str, str] = {}
+    for path in files:
+        try:
+            lines = (cwd / path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        for line in lines:
+            name, _, value = line.strip().removeprefix("export ").partition("=")
+            if name.strip() and not name.startswith("#"):
+                found[name.strip()] = value.strip().strip("\"'")
+    return found
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,10 +112,11 @@ def read_events(
 
 
 def recent_events(path: Path | str, since: float) -> list[Event]:
-    """What a router needs to go on: all events of sessions seen after ``since`` (epoch seconds), runs, lasting pins."""
+    """What a router needs to go on: all events of sessions seen after ``since`` (epoch seconds), runs, lasting pins, judgements."""
     query = """
         SELECT kind, body FROM event
         WHERE (session IS NULL AND kind IN ('Pinned', 'Unpinned', 'RunStarted', 'RunEnded'))
+           OR kind IN ('Judged', 'Proposed')
            OR session IN (SELECT DISTINCT session FROM event WHERE ts > ? AND session IS NOT NULL)
         ORDER BY seq"""
     with reader(path) as connection:

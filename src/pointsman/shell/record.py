@@ -164,10 +164,7 @@ def session(exchanges: Iterable[Exchange], *, client: str, version: str, scenari
     """A scrubbed recording of what a client sent. ``own``: our texts, kept; ``private``: strings that must not survive."""
     found = tuple(exchanges)
     first = next((e for e in found if e.body and _protocol(e.path)), None)
-    try:
-        model = str(json.loads(first.body).get("model", "")) if first else ""
-    except ValueError:
-        model = ""
+    model = _model(first) if first else ""
     raw = Recording(client, version, _protocol(first.path) if first else "", model, scenario,
                     datetime.now(UTC).date().isoformat(), found)
     return scrub.scrub(raw, own, private)
@@ -241,7 +238,11 @@ async def _record(arguments: argparse.Namespace) -> int:
             env = {**os.environ}
             version = clients.version(words, env)
             wrapped = clients.wrap(client, recorder.url, words, env)
-            code = await (await asyncio.create_subprocess_exec(*wrapped.argv, env=dict(wrapped.env))).wait()
+            try:
+                code = await (await asyncio.create_subprocess_exec(*wrapped.argv, env=dict(wrapped.env))).wait()
+            finally:
+                if wrapped.after is not None:
+                    wrapped.after()
         else:
             version = ""
             print(f"pointsman record listens on {recorder.url}; Ctrl-C ends the session", file=sys.stderr)
@@ -263,7 +264,18 @@ async def _interrupted() -> None:
 
 
 def _protocol(path: str) -> str:
-    """The protocol that a path speaks, in the words of the recording; empty when it is none of the three."""
+    """The protocol that a path speaks, in the words of the recording; empty when it is none of the four."""
     plain = path.partition("?")[0]
-    ends = {"/messages": "messages", "/chat/completions": "chat", "/responses": "responses"}
+    ends = {"/messages": "messages", "/chat/completions": "chat", "/responses": "responses", ":generateContent": "gemini",
+            ":streamGenerateContent": "gemini"}
     return next((name for end, name in ends.items() if plain.endswith(end)), "")
+
+
+def _model(exchange: Exchange) -> str:
+    """The model that a request asks for: in its body, or in a Gemini path."""
+    if _protocol(exchange.path) == "gemini":
+        return exchange.path.partition("?")[0].rpartition("/")[2].partition(":")[0]
+    try:
+        return str(json.loads(exchange.body).get("model", ""))
+    except ValueError:
+        return ""

@@ -3,8 +3,8 @@
 Theory of operation. A file holds one ``session`` line, then ``request`` and ``response`` lines in the order they happened;
 ``sessions/README.md`` documents every field. Agents repeat nearly the whole body with each request, so a request may be
 stored as a difference to an earlier one: ``base`` names that request, ``set`` and ``drop`` its changed top-level keys,
-``keep`` and ``add`` its conversation (``messages`` or ``input``). ``load`` undoes all of it: every request has the very
-bytes that the client sent (after scrubbing).
+``keep`` and ``add`` its conversation (``messages``, ``input`` or ``contents``). ``load`` undoes all of it: every request has
+the very bytes that the client sent (after scrubbing).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ FORMAT = 1
 Stop = Literal["end", "hangup", "cut"]
 """How a response ended: completely; the client hung up; the provider broke off."""
 
-CONVERSATION = ("messages", "input")
-"""Top-level keys that hold the conversation: Messages and Chat Completions, Responses."""
+CONVERSATION = ("messages", "input", "contents")
+"""Top-level keys that hold the conversation: Messages and Chat Completions, Responses, Gemini."""
 
 STYLES: Mapping[str, dict[str, Any]] = {
     "compact": {"separators": (",", ":"), "ensure_ascii": False},

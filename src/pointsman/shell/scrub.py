@@ -43,6 +43,17 @@ MARKERS: tuple[str, ...] = (
     "I am not sharing any files that you can edit yet", "Here are some READ ONLY files",
     "I am working with you on code in a git repository", "I spoke to you previously about a number of things",
     "*Briefly* summarize this partial conversation about programming",
+    # Qwen Code and Gemini CLI
+    "You are Qwen Code", "This is the Qwen Code. We are setting up the context", "Please continue.",
+    "This is the Gemini CLI. We are setting up the context", "System: Please continue",
+    "First, reason in your scratchpad. Then, generate the <state_snapshot>", "working in the directory: ", "Plan Mode",
+    "- **Workspace Directories:**", "Output: ",
+    # Cline
+    "You are Cline", "[TASK RESUMPTION]", "[ERROR] You did not use a tool", "Task was interrupted",
+    "[This session is being continued", "PLAN MODE", "] Result:",
+    # mini-swe-agent
+    "You are a helpful assistant that can interact", "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "Tool call error",
+    "Please always provide EXACTLY ONE action",
 )
 """Texts of clients that lineage, purpose and sensors read (``wire.dialects``); each at most 80 characters."""
 
@@ -52,12 +63,15 @@ TAGS: tuple[str, ...] = (
     "total_tokens", "ide_opened_file", "ide_selection", "new-diagnostics", "user-memory-input", "tool_use_error", "session",
     "summary", "analysis", "environment_context", "user_instructions", "turn_aborted", "user_shell_command", "skill",
     "subagent_notification", "INSTRUCTIONS", "permissions instructions", "collaboration_mode", "skills_instructions",
-    "model_switch", "token_budget", "cwd", "file", "conversation-checkpoint", "environment_details",
+    "model_switch", "token_budget", "cwd", "file", "conversation-checkpoint", "environment_details", "session_context",
+    "state_snapshot", "hook_context", "untrusted_context", "explicit_instructions", "file_content", "folder_content",
+    "user_input", "returncode", "output", "exception", "system_information",
 )
 """Elements that clients write in the user's name; their tags stay, their contents do not."""
 
 PATTERNS: tuple[str, ...] = (
-    r"cc_version=[\w.]{1,40}", r"cc_entrypoint=[\w-]{1,40}", r"Exit code \d{1,3}", r"Process exited with code \d{1,3}",
+    r"cc_version=[\w.]{1,40}", r"cc_entrypoint=[\w-]{1,40}", r"Exit [Cc]ode:? \d{1,3}", r"Process exited with code \d{1,3}",
+    r'"returncode": \d{1,3}',
     r"</?(?:" + "|".join(TAGS) + ")>",
 )
 """Markers with a value in them, as regular expressions."""

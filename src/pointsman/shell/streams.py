@@ -47,6 +47,14 @@ class Listener(Shape):
         """True when the answer so far is a part of one: ending here quietly would pass it off as whole."""
 
     @property
+    def begun(self) -> bool:
+        """True once content has come, or the answer has ended: until then the request can quietly be sent elsewhere."""
+
+    @property
+    def refused(self) -> bool:
+        """True when the stream brought an error before any content."""
+
+    @property
     def usage(self) -> Usage | None:
         """What the provider billed, as far as it said."""
 
@@ -91,6 +99,16 @@ class Events:
     def cut(self) -> bool:
         """True when content has begun and no ending was seen."""
         return self.tap.content_started and not self.tap.complete and self.tap.stop is None
+
+    @property
+    def begun(self) -> bool:
+        """True once content has come, or the stream has ended."""
+        return self.tap.content_started or self.tap.complete or self._closed
+
+    @property
+    def refused(self) -> bool:
+        """True when an error event came before any content."""
+        return self.tap.stop == "error" and not self.tap.content_started
 
     @property
     def usage(self) -> Usage | None:
@@ -179,6 +197,16 @@ class Whole:
         return False
 
     @property
+    def begun(self) -> bool:
+        """True: what has come of such an answer is content."""
+        return True
+
+    @property
+    def refused(self) -> bool:
+        """False: such an error has a status of its own."""
+        return False
+
+    @property
     def usage(self) -> Usage | None:
         """What the provider billed."""
         return self._read()[0]
@@ -219,6 +247,8 @@ class Through:
     model: str | None = None
     stop: Stop | None = None
     cut = False
+    begun = True
+    refused = False
 
     def __init__(self, problem: str | None = None) -> None:
         self.problem = problem
@@ -263,6 +293,16 @@ class Guarded:
     def cut(self) -> bool:
         """True when the answer so far is a part of one."""
         return self._try(lambda inner: inner.cut, lambda: False)
+
+    @property
+    def begun(self) -> bool:
+        """True once content has come, or the answer has ended."""
+        return self._try(lambda inner: inner.begun, lambda: True)
+
+    @property
+    def refused(self) -> bool:
+        """True when the stream brought an error before any content."""
+        return self._try(lambda inner: inner.refused, lambda: False)
 
     @property
     def usage(self) -> Usage | None:

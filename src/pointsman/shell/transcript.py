@@ -20,7 +20,10 @@ from typing import Any
 import xxhash
 
 from pointsman.core.events import Stop
+from pointsman.core.types import Call as Tool
 from pointsman.core.types import Fact, MessageKind, Protocol, Purpose, Usage
+from pointsman.wire import blocks, digest as digests
+from pointsman.wire.dialects import dialect_of
 from pointsman.wire.usage import MOST
 
 OUTPUT_CHARS_PER_TOKEN = 2.5
@@ -30,13 +33,43 @@ final count was logged. Below the usual 3 to 4, since reasoning is billed and mo
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One message of the conversation: its kind, its visible characters, a digest, and what it shows."""
+    """One message of the conversation: its kind, its visible characters, a digest, and what it shows (as in ``Message``)."""
 
     kind: MessageKind
     role: str
     chars: int
     hash: int
     facts: tuple[Fact, ...] = ()
+    calls: tuple[Tool, ...] = ()
+    said: int = 0
+    sketch: str = ""
+    mix: tuple[int, ...] = ()
+
+    def showing(self, protocol: Protocol, client: str, *items: Any) -> Piece:
+        """The piece with what ``items`` show, each in the form of ``protocol``: the same facts that a request would.
+
+        What has not that form shows nothing: transcripts are cut and redacted.
+        """
+        facts, calls, said, sketch = dict.fromkeys(self.facts), list(self.calls), self.said, self.sketch
+        kinds: dict[str, int] = {}
+        for item in items:
+            try:
+                notes = blocks.look(protocol, dialect_of(client), item)
+            except ValueError:
+                continue
+            seen = digests.digested(notes, 0, 0)
+            for kind, count in notes.mix.counts.items():
+                kinds[kind] = kinds.get(kind, 0) + count
+            facts.update(dict.fromkeys(seen.facts))
+            calls += seen.calls
+            said, sketch = said + seen.said, seen.sketch or sketch
+        mix = self.mix
+        if kinds and set(kinds) != {"prose"}:  # what was cut is of the kind of what can be seen
+            visible = sum(kinds.values())
+            mix = tuple(self.chars * kinds.get(kind, 0) // visible for kind in ("code", "json", "logs"))
+        return Piece(
+            self.kind, self.role, self.chars, self.hash, tuple(facts), tuple(calls), said, "" if calls else sketch, mix,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Protocol as Shape
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -73,6 +74,48 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
+class _Place(Shape):
+    @property
+    def host(self) -> str | None:
+        """Whose answer it is."""
+
+
+class _Content(Shape):
+    async def readany(self) -> bytes:
+        """What has arrived, empty at the end."""
+
+
+class Answer(Shape):
+    """What the relay asks of an answer; aiohttp's own have it, and translated ones (``shell.translate``)."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def reason(self) -> str | None:
+        """The words beside it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, looked up in any case."""
+
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers as they came."""
+
+    @property
+    def url(self) -> _Place:
+        """Where it came from."""
+
+    @property
+    def content(self) -> _Content:
+        """The body, as it arrives."""
+
+    def close(self) -> None:
+        """Nobody reads on."""
+
+
 class Outbound:
     """The HTTP client: one connection pool without limits, for the life of the gateway."""
 
@@ -112,7 +155,7 @@ class Outbound:
         await self._session.close()
 
 
-async def received(answer: aiohttp.ClientResponse) -> bytes:
+async def received(answer: Answer) -> bytes:
     """The next chunk of an answer as it arrived, empty at its end. UpstreamError when the provider breaks off."""
     try:
         return await answer.content.readany()

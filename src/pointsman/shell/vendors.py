@@ -12,6 +12,12 @@ VENDORS: Mapping[str, str] = {
     "openai": "https://api.openai.com",
     "google": "https://generativelanguage.googleapis.com",
     "chatgpt": "https://chatgpt.com",
+    "deepseek": "https://api.deepseek.com",
+    "zai": "https://api.z.ai/api/paas/v4",
+    "moonshot": "https://api.moonshot.ai/v1",
+    "xai": "https://api.x.ai/v1",
+    "qwen": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    "minimax": "https://api.minimax.io/v1",
 }
 """The vendors' public APIs: where requests go unless settings or the run say otherwise."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, log, pi, sqrt
 
-from pointsman.core.events import Checked, Verdict
+from pointsman.core.events import Checked, FailedOver, Verdict
 from pointsman.core.rows import RequestRow, Totals, TurnRow
 from pointsman.core.types import Belief, BreakEven, Candidate, Decision
 from pointsman.tui.figures import (
@@ -156,6 +156,8 @@ def why(
             out += [line_of((text, "warn")) for text in wrap(f"! {notice}", width, "  ")]
     for check in turn.checks if turn else ():
         out += [line_of((text, VERDICTS[check.verdict][1])) for text in wrap(_checked(check), width, "  ")]
+    for failed in request.failovers if request else ():
+        out += [line_of((text, "warn")) for text in wrap(_failed_over(failed), width, "  ")]
     if decision.candidates:
         out += _table(decision, width, outcomes)
     out += _flips(decision, width)
@@ -165,6 +167,13 @@ def why(
         out += _billed(turn, request, width)
     out += _origins(decision, width)
     return [crop(line, width) for line in out]
+
+
+def _failed_over(event: FailedOver) -> str:
+    """What failed and who took over, with what the move adds to the prompt's price."""
+    to = f"{config_name(event.to)} at {event.to_upstream}" if event.to == event.config else config_name(event.to)
+    extra = "" if event.extra_usd is None else f", {change(event.extra_usd)} for the prompt"
+    return f"{config_name(event.config)} failed ({event.why}): on to {to}{extra}"
 
 
 def _table(decision: Decision, width: int, outcomes: int) -> list[Line]:

@@ -1,10 +1,4 @@
-"""What if every model were admitted, and a failure cost you this much? ``decide`` over the recorded requests. Pure.
-
-Theory of operation. The session is folded twice: as it was, and as it would have been. Each request of the main lane is
-decided anew against the second fold, with the caches that path would have had; its usage is then what the candidate row
-predicts, with the recorded output. Until the paths part, the bill itself is used. Pins are left out; sub-agents and
-housekeeping stay as they were. Answers that never came and failures are not re-lived: the figures are a hint.
-"""
+"""What if every model were admitted, and a failure cost you this much? The panel over ``core.whatif``. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pointsman.core.book import Book
-from pointsman.core.decide import decide
-from pointsman.core.events import Event, Finished, Pinned, Routed, Unpinned
+from pointsman.core.events import Event
 from pointsman.core.policy import Policy
-from pointsman.core.pricing import cost
-from pointsman.core.session import Session, evolve
-from pointsman.core.types import Decision, Usage
+from pointsman.core.types import Decision
+from pointsman.core.whatif import Comparison, compared, replay
 from pointsman.tui.figures import UNKNOWN, Line, Style, line_of, money, signed, wrap
 from pointsman.tui.reasons import fail_interval
 
@@ -50,81 +42,36 @@ class Way:
 
 @dataclass(slots=True)
 class WhatIf:
-    """Both paths over the ``requests`` that were billed, and the turns on which they run something else."""
+    """Both paths over the ``requests`` that were billed, and the turns on which they run something else.
+
+    ``most``: USD of the other path with the further requests that its models usually need; ``known``: over its tasks.
+    """
 
     failure_usd: float
     run: Way = field(default_factory=Way)
     instead: Way = field(default_factory=Way)
     requests: int = 0
+    most: float = 0.0
     turns: set[int] = field(default_factory=set)
     differs: set[int] = field(default_factory=set)
+    known: Comparison = field(default_factory=lambda: compared(()))
 
 
 def what_if(events: Iterable[Event], book: Book, policy: Policy, failure_usd: float) -> WhatIf:
     """Replay one session's events under ``policy`` with everything admitted and ``failure_usd`` per visible failure."""
     free = replace(policy, profile="saver", mode="auto", consent_up=True, failure_usd=failure_usd)
-    return _Replay(book, free, WhatIf(failure_usd)).over(events)
-
-
-class _Replay:
-    """The two folds of one replay."""
-
-    def __init__(self, book: Book, policy: Policy, found: WhatIf) -> None:
-        self._book, self._policy, self._found = book, policy, found
-        self._real: Session | None = None
-        self._other: Session | None = None
-        self._open: dict[str, tuple[Decision, Decision]] = {}
-        self._parted = False
-
-    def over(self, events: Iterable[Event]) -> WhatIf:
-        """Fold every event; the result."""
-        for event in events:
-            if isinstance(event, Routed):
-                self._routed(event)
-            elif isinstance(event, Finished):
-                self._finished(event)
-            else:
-                self._real = evolve(self._real, event)
-                if not isinstance(event, (Pinned, Unpinned)):
-                    self._other = evolve(self._other, event)
-        return self._found
-
-    def _routed(self, event: Routed) -> None:
-        self._real = evolve(self._real, event)
-        place = event.decision.place
-        if self._real is None or place.kind != "main" or event.request.purpose == "count":
-            self._other = evolve(self._other, event)
-            return
-        request = replace(event.request, messages=self._real.lanes[place.lane].messages)
-        session = self._other or Session(id=event.session, client=request.client, cwd=request.cwd, run=request.run)
-        decision = replace(decide(request, session, self._book, self._policy, event.ts, 0.0), id=event.id)
-        self._other = evolve(session, replace(event, decision=decision))
-        self._open[event.id] = (event.decision, decision)
-
-    def _finished(self, event: Finished) -> None:
-        self._real = evolve(self._real, event)
-        decided = self._open.pop(event.id, None)
-        usage, rates = event.usage, event.rates
-        if decided is None or usage is None or rates is None:
-            self._other = evolve(self._other, event)
-            return
-        was, now = decided
-        differs = now.chosen != (event.served or was.chosen)
-        self._parted = self._parted or differs
-        row = now.row(now.chosen)
-        billed = cost(usage, rates)
-        if self._parted and row is not None and row.rates is not None:
-            ttl_s = event.ttl_s or 300
-            usage = Usage(row.fresh, row.cache_read, ((ttl_s, row.cache_write),), usage.output, usage.reasoning)
-            rates = row.rates
-        self._other = evolve(self._other, replace(event, usage=usage, rates=rates, served=now.chosen, asked_usage=None))
-        found, turn = self._found, was.place.turn
+    replayed, found = replay(events, book, free), WhatIf(failure_usd)
+    for request in replayed.requests:
+        turn = request.was.place.turn
         found.requests += 1
         found.turns.add(turn)
-        found.run.add(was, billed)
-        found.instead.add(now, cost(usage, rates))
-        if differs:
+        found.run.add(request.was, request.billed)
+        found.instead.add(request.now, request.usd)
+        found.most += request.most
+        if request.differs:
             found.differs.add(turn)
+    found.known = compared(replayed.tasks)
+    return found
 
 
 def slider(stop: int, width: int) -> str:
@@ -139,6 +86,7 @@ def lines_of(found: WhatIf, stop: int, width: int) -> list[Line]:
     run, instead = found.run, found.instead
     saved = signed(run.spent - instead.spent, modelled=True)
     style: Style = "good" if run.spent - instead.spent > 0.0005 else "bad" if instead.spent - run.spent > 0.0005 else ""
+    more = f" to {money(found.most, modelled=True)} with the further requests its models usually need"
     out = [
         line_of((slider(stop, width), "accent"), "  a failure costs you ", (f"${found.failure_usd:.2f}", "bold")),
         line_of((f"{'main lane':<11}{'spent':>10}{'refills':>11}{'failures':>11}", "dim")),
@@ -150,10 +98,13 @@ def lines_of(found: WhatIf, stop: int, width: int) -> list[Line]:
     differs = sorted(found.differs)
     named = " ".join(str(turn) for turn in differs[:12]) + (" …" if len(differs) > 12 else "")
     said = f"Runs something else on turns {named} (marked ≠)." if differs else "Runs the same on every turn."
-    same = len(found.turns) - len(differs)
+    if found.most > instead.spent + 0.0005:
+        said += f" What if: {money(instead.spent, modelled=True)}{more}."
+    known = found.known.resolved
     hint = (
         f"Every model admitted, pins left out; the recorded requests and output, with the caches that way would have had. "
-        f"Failures are modelled, not observed: effective sample {same} of {len(found.turns)} turns, so treat it as a hint."
+        f"Failures are modelled, not observed: effective sample {known.ess:.0f} of {found.known.tasks} tasks with a known outcome "
+        f"on the same models, {'enough to go by' if known.verdict else 'too few for a verdict (30)'}; a hint."
     )
     out += [line_of(part) for part in wrap(said, width)]
     return out + [line_of((part, "dim")) for part in wrap(hint, width)]

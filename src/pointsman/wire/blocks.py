@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, MessageKind, Protocol
+from pointsman.core.types import FIVE_MINUTES, HOUR, Call, Fact, MessageKind, Protocol
 from pointsman.wire import sensors
+from pointsman.wire.calls import calls_of, written_in
 from pointsman.wire.dialects import Dialect, is_result
+from pointsman.wire.texts import Mix
 
 IMAGE_CHARS = 5_600
 """An image or page counts as so many characters, whatever its encoding: about 1,600 tokens (Anthropic's vision guide,
@@ -29,9 +31,12 @@ RESPONSES_CALLS = frozenset(
 
 
 class Notes:
-    """What was seen in one message. ``fixed``: the kind, where the role alone decides it."""
+    """What was seen in one message. ``fixed``: the kind, where the role alone decides it.
 
-    __slots__ = ("data_chars", "dialect", "facts", "fixed", "mark_s", "own", "result", "role", "words")
+    ``texts``: the user's own words, or the model's; they are looked at once, in ``digest.message_of``, and not kept.
+    """
+
+    __slots__ = ("calls", "data_chars", "dialect", "facts", "fixed", "mark_s", "mix", "own", "result", "role", "texts", "words")
 
     def __init__(self, dialect: Dialect, role: str) -> None:
         self.dialect = dialect
@@ -43,6 +48,9 @@ class Notes:
         self.facts: dict[Fact, None] = {}
         self.mark_s: int | None = None
         self.data_chars = 0
+        self.calls: list[Call] = []
+        self.texts: list[str] = []
+        self.mix = Mix()
 
     def fact(self, name: Fact) -> None:
         """Note a fact once."""
@@ -68,6 +76,8 @@ class Notes:
         if own:
             self.words = True
             self.own = self.own or own
+            self.texts.append(own)
+        self.mix.add(text)
         self.aside(left[: len(left) - len(own)])
 
     def aside(self, text: str) -> None:
@@ -78,14 +88,25 @@ class Notes:
     def output(self, text: str, failed: bool | None) -> None:
         """An output of a tool; ``failed`` None: the protocol has no field for it, the text may say."""
         self.result = True
+        self.mix.add(text)
         ends = sensors.ends(text)
         if failed is None and self.dialect.exit_codes:
             failed = bool(sensors.exit_code(ends))
         if failed:
             self.fact("tool_error")
-        report = sensors.test_report(ends)
-        if report == "tests_failed" or (report and not failed):  # a failed command's passing packages prove nothing
-            self.fact(report)
+        for fact in sensors.facts_of(ends, bool(failed)):
+            self.facts[fact] = None
+
+    def called(self, name: Any, arguments: Any) -> None:
+        """A call of a tool by the model."""
+        self.calls += calls_of(name, arguments)
+
+    def answered(self, text: Any) -> None:
+        """A text of the model's own: no evidence of success, but agents without tools write their calls into it."""
+        if isinstance(text, str) and text:
+            self.texts.append(text)
+            if "<<<<" in text or "```" in text or "</" in text:
+                self.calls += written_in(text)
 
     def image(self, data: Any) -> None:
         """An image or document, with its encoded ``data`` where it is inline."""
@@ -136,6 +157,8 @@ def _messages(dialect: Dialect, item: dict[str, Any]) -> Notes:
             notes.words = notes.words or (notes.fixed is None and not notes.result)
         elif kind in ("thinking", "redacted_thinking"):
             notes.fact("thinking")
+        elif kind == "tool_use":
+            notes.called(block.get("name"), block.get("input"))
         elif kind == "tool_reference":
             notes.fact("tool_reference")
         elif kind == "compaction":
@@ -184,6 +207,10 @@ def _chat(dialect: Dialect, item: dict[str, Any]) -> Notes:
             notes.words = notes.words or notes.fixed is None
     if item.get("reasoning_content") or item.get("reasoning") or item.get("thinking_blocks"):
         notes.fact("thinking")
+    for call in item.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            notes.called(function.get("name"), function.get("arguments"))
     if notes.fixed == "tool_result":
         notes.output("\n".join(text for text in texts if isinstance(text, str)), None)
     else:
@@ -213,7 +240,10 @@ def _responses(dialect: Dialect, item: dict[str, Any]) -> Notes:
     elif kind.endswith("_output"):
         notes.role, notes.fixed = "tool", "tool_result"
         _responses_output(notes, item)
-    elif kind not in RESPONSES_CALLS and kind.endswith(("_response", "_trigger", "_reference")):
+    elif kind in RESPONSES_CALLS:
+        arguments = next((item[key] for key in ("arguments", "input", "operation", "action") if item.get(key) is not None), None)
+        notes.called(item.get("name") or kind, arguments)
+    elif kind == "agent_message" or kind.endswith(("_response", "_trigger", "_reference")):
         notes.role, notes.fixed = "user", "reminder"
     return notes
 
@@ -226,7 +256,7 @@ def _responses_message(dialect: Dialect, item: dict[str, Any]) -> Notes:
         notes.fixed = "reminder"  # Codex tells the model of modes and permissions in developer messages
     for part in _content(item):
         kind = part.get("type")
-        if kind in ("input_text", "text"):
+        if kind in ("input_text", "text", "output_text"):
             _text(notes, part.get("text"))
         elif kind in ("input_image", "input_file"):
             notes.image(part.get("image_url") or part.get("file_data"))
@@ -258,6 +288,9 @@ def _gemini(dialect: Dialect, item: dict[str, Any]) -> Notes:
         if isinstance(inline, dict) or "fileData" in part:
             notes.image(inline.get("data") if isinstance(inline, dict) else None)
             notes.words = notes.words or (notes.fixed is None and not notes.result)
+        call = part.get("functionCall")
+        if isinstance(call, dict):
+            notes.called(call.get("name"), call.get("args"))
         response = part.get("functionResponse")
         if isinstance(response, dict):
             answer = response.get("response")
@@ -281,7 +314,9 @@ def _text(notes: Notes, text: Any) -> None:
     """A text block: the user's or the client's; in system messages always the client's; the model's own is no evidence."""
     if notes.fixed is None:
         notes.said(text)
-    elif notes.fixed != "assistant" and isinstance(text, str):
+    elif notes.fixed == "assistant":
+        notes.answered(text)
+    elif isinstance(text, str):
         notes.aside(text)
 
 

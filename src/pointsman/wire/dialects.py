@@ -25,8 +25,8 @@ class Dialect:
     ``tags``: elements that are the client's. ``starts``: beginnings of texts that are the client's. ``results``:
     beginnings of user texts that are outputs of tools. ``interrupts``, ``continued``, ``commands``, ``summarise``:
     beginnings that tell of an interrupt, of a history replaced by a summary, of a slash command, of the request for that
-    summary; ``plan``: words, in the client's own text, that tell of plan mode. ``exit_codes``: a failing command shows only
-    in its output's text.
+    summary; ``plan``: words, in the client's own text, that tell of plan mode. ``added``: beginnings of what the client puts
+    behind the user's words in the same text. ``exit_codes``: a failing command shows only in its output's text.
     """
 
     client: str
@@ -39,6 +39,7 @@ class Dialect:
     summarise: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     exit_codes: bool = True
 
     def own(self, text: str) -> str:
@@ -52,7 +53,9 @@ class Dialect:
             left = left.strip() if closed else ""
         if left.startswith(self.starts + self.interrupts + self.continued) or self.asks_summary(left):
             return ""
-        return left
+        for start in self.added:
+            left = left.partition("\n\n" + start)[0]
+        return left.strip()
 
     def asks_summary(self, text: str) -> bool:
         """Whether ``text`` asks the model for a summary of the history."""
@@ -106,7 +109,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect(
             "qwen",
-            tags=("system-reminder", "state_snapshot"),
+            tags=("system-reminder", "state_snapshot", "task-notification"),
             starts=("This is the Qwen Code. We are setting up the context", "Please continue."),
             continued=("<state_snapshot>",),
             summarise=("First, reason in your scratchpad. Then, generate the <state_snapshot>",),
@@ -119,7 +122,7 @@ DIALECTS: Mapping[str, Dialect] = {
             starts=("This is the Gemini CLI. We are setting up the context", "Please continue.", "System: Please continue"),
             continued=("<state_snapshot>",),
             summarise=("First, reason in your scratchpad. Then, generate the <state_snapshot>",),
-            folders=("working in the directory: ",),
+            folders=("**Workspace Directories:**\\n  - ", "working in the directory: "),
             plan=("Plan Mode",),
         ),
         Dialect(
@@ -140,6 +143,7 @@ DIALECTS: Mapping[str, Dialect] = {
                 "Here are some READ ONLY files", "I am working with you on code in a git repository",
             ),
             continued=("I spoke to you previously about a number of things",),
+            added=("# *SEARCH/REPLACE", "To suggest changes to a file you MUST return", "# File editing rules:"),
             summarise=("*Briefly* summarize this partial conversation about programming",),
         ),
         Dialect(

@@ -16,10 +16,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import xxhash
 
+from pointsman.core.globs import Watch
 from pointsman.core.types import Message, MessageKind, Protocol
 from pointsman.errors import WireError
-from pointsman.wire import blocks
+from pointsman.wire import blocks, prompts
 from pointsman.wire.dialects import Dialect
+from pointsman.wire.tellable import tellable
+from pointsman.wire.touching import touched
 
 V = TypeVar("V")
 
@@ -89,8 +92,8 @@ def seed_of(*names: str) -> int:
     return xxhash.xxh3_64_intdigest("/".join(names).encode())
 
 
-def message_of(protocol: Protocol, dialect: Dialect, raw: Any, at: str) -> Message:
-    """The digest of one raw message; ``at`` names its place for errors (``messages[3]``)."""
+def message_of(protocol: Protocol, dialect: Dialect, raw: Any, at: str, watch: Watch | None = None) -> Message:
+    """The digest of one raw message; ``at`` names its place for errors (``messages[3]``); ``watch``: the user's rules."""
     item = decode(raw, at)
     if not isinstance(item, dict):
         raise WireError(f"{at} is {blocks.kind_of(item)}, not an object")
@@ -98,14 +101,26 @@ def message_of(protocol: Protocol, dialect: Dialect, raw: Any, at: str) -> Messa
         notes = blocks.look(protocol, dialect, item)
     except ValueError as error:
         raise WireError(f"{at} {error}") from error
+    if not tellable(protocol, item):
+        notes.fact("unknown_block")
+    rules = touched(protocol, item, notes.own, watch) if watch is not None else ()
+    return digested(notes, canonical_hash(protocol, item), len(memoryview(raw)) - notes.data_chars, rules)
+
+
+def digested(notes: blocks.Notes, hash: int, chars: int, rules: tuple[str, ...] = ()) -> Message:
+    """The digest of what was seen in a message of ``chars`` characters."""
+    kind, said, sketch = _kind(notes), 0, ""
+    if kind == "prompt":
+        own = "\n".join(notes.texts)
+        said, sketch = len(own), prompts.sketch_of(own)
+        for fact in prompts.facts_of(own):
+            notes.fact(fact)
+    elif kind == "assistant" and notes.texts and not notes.calls:
+        sketch = prompts.sketch_of(notes.texts[-1], end=True)
     return Message(
-        hash=canonical_hash(protocol, item),
-        role=notes.role,
-        kind=_kind(notes),
-        chars=len(memoryview(raw)) - notes.data_chars,
-        mark_s=notes.mark_s,
-        facts=tuple(notes.facts),
-    )
+        hash, notes.role, kind, chars, notes.mark_s, tuple(notes.facts), rules, tuple(notes.calls), said, sketch,
+        notes.mix.split(),
+    )  # fmt: skip
 
 
 def canonical_hash(protocol: Protocol, item: Any) -> int:

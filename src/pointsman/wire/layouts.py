@@ -87,7 +87,7 @@ def _messages(path: str, fields: Fields) -> Layout:
 
 def _chat(path: str, fields: Fields) -> Layout:
     history = fields.items("messages")
-    skipped = _leading_system(history)
+    skipped = leading_system(history)
     effort = fields.text("reasoning_effort") or _word(fields.object("reasoning").get("effort"), "reasoning.effort")
     limit = fields.number("max_completion_tokens")
     out = Layout(
@@ -116,7 +116,7 @@ def _responses(path: str, fields: Fields) -> Layout:
     plain = bytes(memoryview(source)[:1]) == b'"'
     history = [_one_prompt(source)] if plain else split_array(source, "`input`")
     instructions = fields.raw("instructions")
-    skipped = _leading_system(history) if instructions is None else 0
+    skipped = leading_system(history) if instructions is None else 0
     system = history[:skipped] if instructions is None else [instructions]
     reasoning, text = fields.object("reasoning"), fields.object("text")
     out = Layout(
@@ -132,6 +132,7 @@ def _responses(path: str, fields: Fields) -> Layout:
         tier=fields.text("service_tier"),
         metadata=_objects(fields.value("client_metadata")) or _objects(fields.value("metadata")),
     )
+    _add(out, "stored_history", bool(fields.value("previous_response_id") or fields.value("conversation")))
     choice, form = fields.value("tool_choice"), _objects(text.get("format"))
     _openai_needs(out, fields, choice, form.get("type") in ("json_schema", "json_object"))
     out.shape = {
@@ -202,7 +203,7 @@ class _Role(msgspec.Struct):
 _ROLE = msgspec.json.Decoder(_Role)
 
 
-def _leading_system(history: list[msgspec.Raw]) -> int:
+def leading_system(history: list[msgspec.Raw]) -> int:
     """How many messages at the start are the system prompt."""
     for count, raw in enumerate(history):
         try:

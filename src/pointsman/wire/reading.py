@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import xxhash
 
+from pointsman.core.globs import Watch
 from pointsman.core.types import Message, Need, Protocol, Purpose, Request
 from pointsman.wire import blocks, digest
 from pointsman.wire.clients import Identity, Sight, auth_of, client_of, identify
@@ -41,11 +42,13 @@ def read(
     run: str | None = None,
     memo: Memo | None = None,
     titles: bool = False,
+    watch: Watch | None = None,
 ) -> Request:
     """The request in ``body``; ``headers`` have lower-case keys, ``path`` may carry a query.
 
     ``run`` is the id of the wrapped run it came through. ``memo`` keeps digests between calls. ``titles`` allows the
-    first words of the first prompt to be kept. Raises WireError, one sentence, when the body cannot be read.
+    first words of the first prompt to be kept. ``watch``: the user's rules, whose names go into the messages that they match.
+    Raises WireError, one sentence, when the body cannot be read.
     """
     memo = memo if memo is not None else Memo(messages=1_000)
     layout = layout_of(protocol, path, Fields(open_body(body)))
@@ -53,7 +56,7 @@ def read(
     tools = tools_head(layout.tools, memo) if layout.tools is not None else no_head()
     client = client_of(headers, system)
     dialect = dialect_of(client)
-    messages = _digests(protocol, dialect, layout, memo)
+    messages = _digests(protocol, dialect, layout, memo, watch)
     sight = Sight(
         protocol, path, headers, system, tools, messages, layout.metadata, layout.cache_key,
         "json_schema" in layout.needs, layout.max_output,
@@ -72,16 +75,18 @@ def read(
     )  # fmt: skip
 
 
-def _digests(protocol: Protocol, dialect: Dialect, layout: Layout, memo: Memo) -> tuple[Message, ...]:
-    """The digest of every message; those whose bytes are known are not decoded."""
-    seed = digest.seed_of(protocol, dialect.client)
+def _digests(
+    protocol: Protocol, dialect: Dialect, layout: Layout, memo: Memo, watch: Watch | None
+) -> tuple[Message, ...]:  # fmt: skip
+    """The digest of every message; those whose bytes are known are not decoded, unless other rules looked at them."""
+    seed = digest.seed_of(protocol, dialect.client, watch.version if watch else "")
     known, xxh3 = memo.messages, xxhash.xxh3_64_intdigest
     out = []
     for index, raw in enumerate(layout.history):
         key = xxh3(raw, seed)
         message = known.get(key)
         if message is None:
-            message = digest.message_of(protocol, dialect, raw, f"{layout.history_name}[{index + layout.skipped}]")
+            message = digest.message_of(protocol, dialect, raw, f"{layout.history_name}[{index + layout.skipped}]", watch)
             known.put(key, message)
         out.append(message)
     if dialect.client == "aider":
@@ -121,8 +126,10 @@ def _needs(protocol: Protocol, layout: Layout, tools: Head, messages: tuple[Mess
     facts = {fact for message in messages for fact in message.facts}
     if tools.client_tools:
         needs.add("tools")
-    if tools.server_tools or "server_tool" in facts:
+    if tools.server_tools:
         needs.add("server_tools")
+    if "unknown_block" in facts:
+        needs.add("unknown_blocks")
     if tools.tool_reference or "tool_reference" in facts:
         needs.add("tool_reference")
     if "image" in facts:

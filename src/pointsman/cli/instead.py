@@ -1,0 +1,205 @@
+"""``replay --policy``: what another policy would have done over recorded sessions, and what nobody can know of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pointsman.cli.past import HELP
+from pointsman.core.book import Book
+from pointsman.core.events import Event, Routed
+from pointsman.core.policy import Policy
+from pointsman.core.schedule import Step, parse
+from pointsman.errors import SettingsError
+from pointsman.tui.figures import money, share, short, signed
+
+if TYPE_CHECKING:
+    from pointsman.core.whatif import Comparison, Replayed
+
+ASKED, CHEAP, STRONG = ("asked", "always-asked"), ("cheap", "always-cheap"), ("strong", "always-strong")
+PROFILES = ("quality", "balanced", "saver", "fast")
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A policy as it was named on the command line. ``policy`` None: the best path in hindsight."""
+
+    name: str
+    policy: Policy | None
+
+    def of(self, events: Sequence[Event], book: Book) -> Replayed:
+        """One session under it."""
+        from pointsman.core.whatif import replay, replay_best
+
+        if self.policy is None:
+            return replay_best(events, book)
+        policy = self.policy
+        if policy.schedule and policy.schedule[0].name in ("cheapest", "strongest"):
+            policy = replace(policy, schedule=(Step(1, _rung(policy.schedule[0].name, events, book)),))
+        return replay(events, book, policy)
+
+
+def _rung(end: str, events: Sequence[Event], book: Book) -> str:
+    """The model at the weak or the strong end of the ladder of what the session asked for."""
+    asked = next((e.decision.asked.model for e in events if isinstance(e, Routed) and e.decision.place.kind == "main"), None)
+    ladder = book.ladder(asked) if asked else ()
+    return (ladder[0] if end == "cheapest" else ladder[-1]) if ladder else "asked"
+
+
+def named(text: str, book: Book) -> Named:
+    """The policy that ``text`` means. Raises SettingsError with what may be said."""
+    from pointsman.settings import load
+
+    own = load().policy()
+    fixed = replace(own, mode="auto")
+    if text == "hindsight":
+        return Named(text, None)
+    if text == "settings":
+        return Named(text, own)
+    if text in ASKED or text in ("cheaper", "stronger"):
+        return Named(text, replace(fixed, schedule=(Step(1, "asked" if text in ASKED else text),)))
+    if text in CHEAP or text in STRONG:
+        return Named(text, replace(fixed, schedule=(Step(1, "cheapest" if text in CHEAP else "strongest"),)))
+    if text in PROFILES:
+        return Named(text, load(flags={"profile": text, "mode": "auto"}).policy())
+    if re.match(r"\d+:", text):
+        return Named(text, replace(fixed, schedule=parse(text)))
+    if "=" in text:
+        return Named(text, load(flags={"mode": "auto", **_flags(text)}).policy())
+    if text.endswith(".toml") or Path(text).is_file():
+        return Named(text, load(Path(text), projects=False).policy())
+    model, _, _ = text.partition(":")
+    if book.resolve(text) is None and book.resolve(model) is None:
+        raise SettingsError(f"--policy {text!r} is no policy, model or settings file; {HELP}")
+    return Named(text, replace(fixed, schedule=(Step(1, text),)))
+
+
+def _flags(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        key, _, value = part.partition("=")
+        word = value.strip()
+        found[key.strip()] = {"true": True, "false": False}.get(word, word)
+    return found
+
+
+def run(
+    sessions: Iterable[list[Event]], names: Sequence[str], book: Book, *, as_json: bool, brief: bool
+) -> int:
+    """Print every session under each policy, and the totals; how many sessions there were."""
+    policies, count = [named(name, book) for name in names], 0
+    totals: dict[str, list[Replayed]] = {policy.name: [] for policy in policies}
+    for events in sessions:
+        count += 1
+        for policy in policies:
+            found = policy.of(events, book)
+            totals[policy.name].append(found)
+            if as_json:
+                print(json.dumps(one_json(policy.name, found), ensure_ascii=False))
+            elif not brief:
+                print(*lines_of(policy.name, found), sep="\n")
+        if not as_json and not brief:
+            print()
+    for name, sums in totals.items():
+        if count and as_json:
+            print(json.dumps({"policy": name, "sessions": count, **_figures(_together(sums))}, ensure_ascii=False))
+        elif count:
+            print(*total_lines(name, sums), sep="\n")
+    if not as_json and count:
+        print("net: signed, plus would have been saved. ≈ the recorded requests and answers; an outcome is known only where the")
+        print("policy would have done the same for the whole task.")
+    sys.stdout.flush()
+    return count
+
+
+def lines_of(name: str, found: Replayed) -> Iterator[str]:
+    """One session under one policy."""
+    from pointsman.core.whatif import compared
+
+    if not found.requests:
+        yield f"{found.session} · {name}: unknown, no request of it has a bill and a price"
+        return
+    models: dict[str, int] = {}
+    for request in found.requests:
+        model = short(request.now.chosen.model)
+        models[model] = models.get(model, 0) + 1
+    ran = ", ".join(f"{model} ×{n}" for model, n in sorted(models.items(), key=lambda item: -item[1]))
+    differs = sum(request.differs for request in found.requests)
+    moves = found.moves
+    yield f"{found.session} · {name}: {ran}; other on {differs} of {len(found.requests)} requests"
+    yield f"  {_money(compared(found.tasks))} · switches {moves[1]} instead of {moves[0]}{_left_out(found.unknown)}"
+    yield f"  {_outcomes(compared(found.tasks))}"
+
+
+def _left_out(unknown: int) -> str:
+    return f" · {_n(unknown, 'request')} without a bill or price left out" if unknown else ""
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _money(known: Comparison) -> str:
+    most = f" to {money(known.most, modelled=True)}" if known.most > known.usd + 0.0005 else ""
+    least = f" to {signed(known.net_least, modelled=True)}" if known.most > known.usd + 0.0005 else ""
+    return (
+        f"billed {money(known.billed)} · instead {money(known.usd, modelled=True)}{most} · "
+        f"net {signed(known.net, modelled=True)}{least}"
+    )
+
+
+def _outcomes(known: Comparison) -> str:
+    """What is known of the outcomes, and how far that goes."""
+    head = f"outcomes: {known.same} of {_n(known.tasks, 'task')} would have run the same; outcome unknown of {known.unknown}"
+    rate = known.resolved
+    if rate.value is None:
+        return f"{head}; no verdict: nothing is known of it (effective sample 0 of 30)"
+    span = f"{share(rate.low)} to {share(rate.high)}"
+    if not rate.verdict:
+        return f"{head}; resolved {span}, no verdict (effective sample {rate.ess:.0f} of 30)"
+    return f"{head}; resolved {share(rate.value)} [{span}] at an effective sample of {rate.ess:.0f}"
+
+
+def _together(sums: Sequence[Replayed]) -> Comparison:
+    from pointsman.core.whatif import compared
+
+    return compared([task for found in sums for task in found.tasks])
+
+
+def total_lines(name: str, sums: Sequence[Replayed]) -> Iterator[str]:
+    """All sessions under one policy."""
+    known = _together(sums)
+    yield f"{name}: {_n(len(sums), 'session')}, {_n(known.tasks, 'task')}{_left_out(sum(found.unknown for found in sums))}"
+    yield f"  {_money(known)}"
+    if known.per_task is not None:
+        low, high = (signed(usd, modelled=True) for usd in known.per_task)
+        yield f"  per task {signed(known.net / known.tasks, modelled=True)} [{low}, {high}] over {known.tasks} tasks"
+    else:
+        yield f"  per task: no verdict under 30 tasks ({known.tasks})"
+    yield f"  {_outcomes(known)}"
+
+
+def one_json(name: str, found: Replayed) -> Mapping[str, object]:
+    """One session under one policy, as plain values; USD unrounded, all but ``billed_usd`` modelled."""
+    from pointsman.core.whatif import compared
+
+    return {
+        "session": found.session, "policy": name, "requests": len(found.requests),
+        "differs": sum(request.differs for request in found.requests), "switches": found.moves[1],
+        "switches_as_run": found.moves[0], "unknown_requests": found.unknown, **_figures(compared(found.tasks)),
+    }  # fmt: skip
+
+
+def _figures(known: Comparison) -> Mapping[str, object]:
+    rate = known.resolved
+    return {
+        "tasks": known.tasks, "billed_usd": known.billed, "instead_usd": known.usd, "instead_most_usd": known.most,
+        "net_usd": known.net, "net_least_usd": known.net_least,
+        "net_per_task_interval": list(known.per_task) if known.per_task else None, "tasks_same": known.same,
+        "outcomes_unknown": known.unknown, "resolved": rate.value, "resolved_interval": [rate.low, rate.high],
+        "effective_sample": rate.ess, "verdict": rate.verdict,
+    }  # fmt: skip

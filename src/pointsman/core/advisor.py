@@ -1,0 +1,186 @@
+"""When a stronger model's advice is worth its price, and what a decision adds to the history. Pure; USD and tokens.
+
+Theory of operation. A consult costs the digest at the advisor's fresh price, its answer, and carrying the advice in every later
+request. What it gains is a part of the gap between the two models' chances (``GAIN``). It is weighed at two moments: after a
+check has refused the work, against the best next try there is, and inside a tool loop that keeps failing its tests, against
+going on as before. A model that is no stronger than the one at work is never asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pointsman.core import edits
+from pointsman.core.book import Book
+from pointsman.core.candidates import Setting, check_odds, price, price_of, tries_of
+from pointsman.core.policy import MARGIN, REQUESTS_AHEAD, Odds, Policy
+from pointsman.core.pricing import advice as advice_usd
+from pointsman.core.session import Lane
+from pointsman.core.tries import Next, after_failure
+from pointsman.core.types import Advisor, Candidate, Config, Decision, Edit, Message, Request
+
+GAIN = 0.5
+"""Share of the gap to the stronger model that its advice closes: 50 to 90 % by the vendor's own figures (advisor and
+cost-and-intelligence pages, August 2026), of which we take the low end; nobody else has published one."""
+
+ANSWER_TOKENS, CARRIED_TOKENS = 840, 550
+"""Output tokens of a consult limited to 2,048, thinking included, and tokens of its text (vendor's figures: 630 to 840; 400 to
+700)."""
+
+HARD = 3
+"""Failing test runs in one turn, none passing between them, after which it counts as failing hard (assumed; DECISION.md 1: in the
+loop only test results carry signal)."""
+
+TOOL_CHARS = 760
+"""Characters of the consult tool on the wire, about."""
+
+
+def fee(at: Setting, row: Candidate, advisor: Advisor) -> tuple[float, float] | None:
+    """USD of one consult for the work on ``row``: of the call itself, and with carrying its advice; None without prices."""
+    if row.rates is None or not at.book.has(advisor.model):
+        return None
+    rates = at.book.card(advisor.model).at(advisor.digest_tokens, at.now)
+    ttl_s = at.request.ttl_s or at.book.rule(row.model).ttl_s
+    answer = min(ANSWER_TOKENS, advisor.max_tokens)
+    digest = min(advisor.digest_tokens, max(1, row.prompt))
+    asking = advice_usd(rates, row.rates, ttl_s, digest, answer, 0, 0)
+    carried = advice_usd(rates, row.rates, ttl_s, digest, answer, CARRIED_TOKENS, round(REQUESTS_AHEAD))
+    return asking, carried
+
+
+def closed(at: Setting) -> str | None:
+    """Why no advice is pushed on this request, whatever it would be worth; None: it may be."""
+    advisor, lane = at.policy.advisor, at.lane
+    if advisor is None or not advisor.push:
+        return "no advisor is set" if advisor is None else "advice is given only where the model asks for it"
+    if lane is None or not lane.requests or at.place.kind != "main" or at.request.purpose != "turn" or at.place.new_task:
+        return "nothing to advise on yet"
+    if lane.unedited:
+        return "the provider refused our additions to this history"
+    if lane.consults >= advisor.per_session:
+        return f"{lane.consults} consults, as many as a session may have"
+    if advisor.model in at.policy.deny:
+        return f"{advisor.model} is denied in {at.policy.origin('deny')}"
+    if not stronger(advisor.model, at.current.model, at.book):
+        return f"{advisor.model} is no stronger than {at.current.model}"
+    if edits.place_of(at.request.messages, at.place.kept) is None:
+        return "the request leaves no place for advice"
+    return None
+
+
+def stronger(advisor: str, model: str, book: Book) -> bool:
+    """Whether advice of ``advisor`` can help ``model``: it has a price, and the higher ability."""
+    return advisor != model and book.has(advisor) and book.ability(advisor)[0] > book.ability(model)[0]
+
+
+def advised_try(at: Setting, here: Candidate, found: list[Next]) -> tuple[Next | None, str]:
+    """The next try after a failed check with advice asked first, where it beats each of ``found``; and why in words."""
+    shut = closed(at)
+    if shut is not None or at.lane is None or at.policy.advisor is None:
+        return None, shut or "no advisor is set"
+    usd = fee(at, here, at.policy.advisor)
+    if usd is None or usd[0] > at.policy.advisor.budget_usd:
+        return None, "the advisor has no price" if usd is None else f"a consult would cost ≈${usd[0]:.3f}, above its budget"
+    strong, odds = _row(at, at.policy.advisor), check_odds(at.policy, at.outlook)
+    tries = [replace(t, allowed=True) for t in tries_of((here, strong), at, odds, at.lane.belief)]
+    resolved = price_of(tries, odds, at.lane.belief)
+    worth = {n.config: n for n in after_failure(tries, here.config, at.session.failed, odds, resolved)}
+    mine, best, nobody = worth.get(here.config), worth.get(strong.config), worth[None]
+    if mine is None or best is None:
+        return None, "the advisor cannot be compared"
+    p = mine.p + GAIN * max(0.0, best.p - mine.p)
+    mended = Next(here.config, mine.own + usd[1] + nobody.usd * (1.0 - p), mine.own + usd[1], p)
+    rival = min(found, key=lambda n: n.usd, default=mine)
+    sums = f"≈${mended.usd:.3f} to the end with advice for ≈${usd[1]:.3f}, ≈${rival.usd:.3f} without"
+    if mended.usd >= rival.usd * (1.0 - MARGIN):
+        return None, f"advice does not pay: {sums}"
+    return mended, f"advice first: {p - mine.p:+.0%} likelier, {sums}"
+
+
+def failing_hard(at: Setting, here: Candidate, odds: Odds) -> tuple[bool, str]:
+    """Whether to ask for advice inside a tool loop that keeps failing its tests, and why in words."""
+    new = at.request.messages[at.place.kept :]
+    if not at.place.in_loop or not any("tests_failed" in message.facts for message in new):
+        return False, "no failing test run to advise on"
+    shut = closed(at)
+    if shut is not None or at.policy.advisor is None:
+        return False, shut or "no advisor is set"
+    runs, start = failures(at.request.messages)
+    if runs < HARD:
+        return False, f"{runs} failing test runs in a row: {HARD} count as failing hard"
+    if any(edit.kind in ("advice", "consult") and edit.at > start for edit in at.edits):
+        return False, "advice was given in this turn"
+    usd, strong = fee(at, here, at.policy.advisor), _row(at, at.policy.advisor)
+    if usd is None or usd[0] > at.policy.advisor.budget_usd or here.fail is None or strong.fail is None:
+        return False, "the advisor has no price" if usd is None else f"a consult would cost ≈${usd[0]:.3f}, above its budget"
+    gain = GAIN * max(0.0, here.fail - strong.fail)
+    tries = [replace(t, allowed=True) for t in tries_of((here, strong), at, odds, at.belief)]
+    worth = gain * (odds.failure_usd + price_of(tries, odds, at.belief))
+    said = f"{runs} failing test runs in a row; advice makes success {gain:+.0%} likelier, worth ≈${worth:.3f} for ≈${usd[1]:.3f}"
+    return worth > usd[1] * (1.0 + MARGIN), said
+
+
+def failures(messages: tuple[Message, ...]) -> tuple[int, int]:
+    """Failing test runs since the last passing one in this turn, and the index of the prompt that opened it."""
+    runs = 0
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if message.kind == "prompt":
+            return runs, index
+        if "tests_passed" in message.facts and "tests_failed" not in message.facts:
+            return runs, index
+        runs += "tests_failed" in message.facts
+    return runs, 0
+
+
+def _row(at: Setting, advisor: Advisor) -> Candidate:
+    return price(Config(advisor.model), at)
+
+
+# -- what a decision adds to the history -------------------------------------------------------------------------------
+
+
+def additions(decision: Decision, request: Request, lane: Lane | None, book: Book, policy: Policy) -> tuple[Edit, ...]:
+    """The edits in force with ``decision``: those that still stand, the tool where it is first offered, a change of effort."""
+    place, chosen = decision.place, decision.chosen
+    if policy.mode == "observe" or place.kind == "side" or (lane is not None and lane.unedited):
+        return ()
+    found = edits.standing(lane.edits, request.messages, place.kept) if lane is not None and lane.edits else ()
+    offered = _offered(decision, request, lane, book, policy) if policy.advisor is not None and policy.advisor.pull else None
+    if offered is not None:
+        found = (*found, offered)
+    if not found and chosen.effort == request.effort:
+        return found
+    change = edits.effort_edit(request, found, chosen, book.target(chosen.model), in_loop=place.in_loop)
+    return found if change is None else (*found, change)
+
+
+def _offered(decision: Decision, request: Request, lane: Lane | None, book: Book, policy: Policy) -> Edit | None:
+    """The tool, from the first request of a conversation on: adding it later would lose the whole cache."""
+    place, advisor = decision.place, policy.advisor
+    begins = lane is None or not lane.requests or place.relation == "new"
+    if advisor is None or place.kind != "main" or request.purpose != "turn" or not begins or "tools" not in request.needs:
+        return None
+    if request.protocol == "gemini" or (lane is not None and any(edit.kind == "tool" for edit in lane.edits)):
+        return None
+    if not stronger(advisor.model, decision.chosen.model, book):
+        return None
+    if _own_tool(advisor, decision.chosen.model, request, book):
+        value = f"{edits.PROVIDER_TOOL}|{advisor.model}|{advisor.per_session}|{max(1_024, advisor.max_tokens)}"
+        return Edit("tool", 0, 0, value, decision.chosen.model, TOOL_CHARS // 6)
+    return Edit("tool", 0, 0, edits.TOOL, None, TOOL_CHARS)
+
+
+def _own_tool(advisor: Advisor, model: str, request: Request, book: Book) -> bool:
+    """Whether Anthropic runs the consult itself: the user prefers that, the client knows its blocks, and the pair is allowed.
+
+    Advisors from Sonnet 4.6 on; Sonnet 5.5 takes none of the older ones (advisor-tool page, August 2026).
+    """
+    if not advisor.provider_tool or request.client != "claude" or request.protocol != "messages":
+        return False
+    if book.vendor(advisor.model) != "anthropic" or book.vendor(model) != "anthropic":
+        return False
+    old = ("claude-opus-4-8", "claude-opus-4-7", "claude-sonnet-5", "claude-haiku-5-5")
+    older = any(advisor.model == name or advisor.model.startswith(name + "-2") for name in old)
+    known = not any(word in advisor.model for word in ("-3-", "-4-0", "-4-1", "-4-5", "haiku-4"))
+    return known and not (older and "sonnet-5-5" in model)

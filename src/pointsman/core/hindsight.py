@@ -1,0 +1,259 @@
+"""Recorded sessions as lanes of steps, and what is regretted in hindsight: in USD, per turn, signed and net.
+
+Theory of operation. Four paths through the same requests are priced alike, each with the caches it would have had (core.plan):
+what ran, what was asked, the advice of the moment, and the best path inside what was admitted. *Knowable then* is what ran less
+the advice: our error, or the price of a rule. *Only afterwards* is the advice less the best path: luck. Their sum is the regret.
+Against the asked model is the headline everywhere; this split belongs to ``report`` and ``why``. Failures are not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pointsman.core.book import Book
+from pointsman.core.cache import WARM_SHARE
+from pointsman.core.events import Event, Finished, Routed, paired
+from pointsman.core.plan import Step, Way, best, bill, by_turn
+from pointsman.core.timeline import billed_usd
+from pointsman.core.types import FIVE_MINUTES, Config, LaneKind
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One lane's billed requests as steps, and four paths by number of ``configs``; everything else aligns with ``steps``.
+
+    ``admitted``: what the user allowed at each step; ``billed``: USD as billed. ``unknown``: requests left out, without a bill
+    or a price.
+    """
+
+    session: str
+    lane: str
+    kind: LaneKind
+    configs: tuple[Config, ...]
+    ttls: tuple[float, ...]
+    steps: tuple[Step, ...]
+    ids: tuple[str, ...]
+    turns: tuple[int, ...]
+    tasks: tuple[int, ...]
+    ran: tuple[int, ...]
+    asked: tuple[int, ...]
+    advised: tuple[int, ...]
+    admitted: tuple[frozenset[int], ...]
+    billed: tuple[float, ...]
+    unknown: int = 0
+
+    def way(self, path: Sequence[int]) -> Way:
+        """What ``path`` costs."""
+        return bill(self.steps, self.ttls, path)
+
+    def best(self, *, everything: bool = False) -> Way:
+        """The cheapest path inside what was admitted; ``everything``: among all configs, whether or not they were."""
+        if everything:
+            return best(self.steps, self.ttls)
+        return best(self.steps, self.ttls, lambda i, j: j in self.admitted[i])
+
+
+def recorded(events: Iterable[Event], book: Book, more: Sequence[Config] = ()) -> list[Recorded]:
+    """The lanes of one session's events; ``more``: configs to price beside those that stood in the decisions."""
+    routed, finished = paired(events)
+    lanes: dict[str, list[Routed]] = {}
+    for event in routed:
+        if event.request.purpose in ("turn", "compaction"):
+            lanes.setdefault(event.decision.place.lane, []).append(event)
+    return [_Lane(book, events_of, finished, more).recorded() for events_of in lanes.values()]
+
+
+def _configs(routed: Sequence[Routed], book: Book, more: Sequence[Config]) -> tuple[Config, ...]:
+    found: dict[Config, None] = {}
+    for event in routed:
+        decision = event.decision
+        rows = [row.config for row in decision.candidates if row.veto is None]
+        found.update(dict.fromkeys((*rows, decision.asked, decision.chosen)))
+    return tuple(config for config in dict.fromkeys((*found, *more)) if book.has(config.model))
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One lane under way: what its last step left, and the steps so far."""
+
+    book: Book
+    routed: Sequence[Routed]
+    finished: Mapping[str, Finished]
+    more: Sequence[Config]
+    configs: tuple[Config, ...] = ()
+    chars: list[int] = field(default_factory=list)
+    heads: tuple[int, int] = (0, 0)
+    head: int = 0
+    on: Config | None = None
+    before: Step | None = None
+    advised: int = 0
+
+    def recorded(self) -> Recorded:
+        """Every billed request as a step."""
+        self.configs = _configs(self.routed, self.book, self.more)
+        number = {config: j for j, config in enumerate(self.configs)}
+        kept: list[tuple[Routed, Finished, Step, int]] = []
+        advised: list[int] = []
+        unknown = 0
+        for event in self.routed:
+            share, done = self._share(event), self.finished.get(event.id)
+            served = (done.served if done else None) or event.decision.chosen
+            if done is None or done.usage is None or done.rates is None or done.usage.prompt <= 0 or served not in number:
+                unknown += done is None or done.status < 400
+                continue
+            step = self._step(event, done, served, share)
+            kept.append((event, done, step, number[served]))
+            advised.append(self._advice(event, number, step.moves or not advised))
+            self.before, self.on = step, served
+        first = self.routed[0]
+        return Recorded(
+            first.session, first.decision.place.lane, first.decision.place.kind, self.configs, self._ttls(kept),
+            tuple(step for _, _, step, _ in kept), tuple(event.id for event, *_ in kept),
+            tuple(event.decision.place.turn for event, *_ in kept), tuple(event.decision.place.task for event, *_ in kept),
+            tuple(j for *_, j in kept), tuple(number.get(event.decision.asked, j) for event, _, _, j in kept),
+            tuple(advised), tuple(_admitted(event, number, j) for event, _, _, j in kept),
+            tuple(_billed(event, done) for event, done, *_ in kept), unknown,
+        )  # fmt: skip
+
+    def _share(self, event: Routed) -> float:
+        """Share of the prompt's characters that the request before it had as well."""
+        request = event.request
+        new = [message.chars for message in request.messages]
+        same = self.heads == (request.tools, request.system) or not self.chars
+        common = request.head_chars + sum(self.chars[: event.kept]) if same else 0
+        self.chars[event.kept :] = new
+        self.heads = (request.tools, request.system)
+        whole = request.head_chars + sum(self.chars)
+        return common / whole if whole else 1.0
+
+    def _step(self, event: Routed, done: Finished, served: Config, share: float) -> Step:
+        """The request as a step, in the tokens of the lane's first config; what was billed says what was warm."""
+        usage, request = done.usage, event.request
+        assert usage is not None
+        unit = self.book.token_factor(served.model, self.configs[0].model)
+        prompt, read = round(usage.prompt * unit), round(usage.cache_read * unit)
+        kept, alive = min(prompt, round(prompt * share)), None
+        before = self.before
+        if before is None:
+            self.head = read
+        elif self.on == served:
+            expected = min(before.prompt, kept)
+            alive = read >= WARM_SHARE * expected > 0
+            if alive:
+                kept = read
+            else:
+                self.head = read
+        place = event.decision.place
+        cold, gain = self._prices(event, done, served, prompt)
+        moves = place.new_turn or event.decision.free_point is not None or before is None
+        turn = request.purpose == "turn"
+        return Step(event.ts, prompt, kept, min(self.head, prompt), alive, moves and turn, cold, gain)
+
+    def _prices(
+        self, event: Routed, done: Finished, served: Config, prompt: int
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        usage, request, book, unit = done.usage, event.request, self.book, self.configs[0].model
+        assert usage is not None
+        cold, gain = [], []
+        for config in self.configs:
+            factor = book.token_factor(unit, config.model)
+            rates = book.card(config.model).at(round(prompt * factor), event.ts, request.speed, request.tier)
+            if config == served and done.rates is not None:
+                rates = done.rates
+            rule = book.rule(config.model)
+            caches = not rule.explicit or request.ttl_s is not None or usage.cache_read + usage.written > 0
+            new = rates.write(_ttl(request.ttl_s, done.ttl_s, rule.explicit, rule.ttl_s)) if caches else rates.fresh
+            text = book.token_factor(served.model, config.model)
+            cold.append(new * factor * prompt + text * (rates.output * usage.output + rates.reasoning * usage.reasoning))
+            gain.append((new - rates.cache_read) * factor if caches else 0.0)
+        return tuple(cold), tuple(gain)
+
+    def _ttls(self, kept: Sequence[tuple[Routed, Finished, Step, int]]) -> tuple[float, ...]:
+        """Seconds that each config keeps a prefix: what the client mostly paid for, else the provider's own."""
+        sold = [done.ttl_s or FIVE_MINUTES for event, done, *_ in kept if event.request.ttl_s is not None]
+        asked = max(set(sold), key=sold.count) if sold else None
+        rules = [self.book.rule(config.model) for config in self.configs]
+        return tuple(float(_ttl(asked, None, rule.explicit, rule.ttl_s)) for rule in rules)
+
+    def _advice(self, event: Routed, number: Mapping[Config, int], asks: bool) -> int:
+        """The admitted config with the least cost to go when a move was allowed; until the next such moment it holds."""
+        if asks:
+            decision = event.decision
+            open_to = {meter.config for meter in decision.envelope} | {decision.asked, decision.chosen}
+            rows = [r for r in decision.candidates if r.config in open_to and r.veto is None and r.total_usd is not None]
+            best_row = min(rows, key=lambda r: r.total_usd or 0.0, default=None)
+            config = best_row.config if best_row is not None else decision.asked
+            self.advised = number.get(config, self.advised)
+        return self.advised
+
+
+def _ttl(asked: int | None, billed: int | None, explicit: bool, own: int) -> int:
+    """Seconds: what was billed or asked for where the provider sells lifetimes, else its own."""
+    return billed or asked or own if explicit else own
+
+
+def _admitted(event: Routed, number: Mapping[Config, int], ran: int) -> frozenset[int]:
+    decision = event.decision
+    configs = (decision.asked, decision.chosen, *(meter.config for meter in decision.envelope))
+    return frozenset({number[c] for c in configs if c in number} | {ran})
+
+
+def _billed(event: Routed, done: Finished) -> float:
+    assert done.usage is not None and done.rates is not None
+    others = {row.model: row.rates for row in event.decision.candidates if row.rates} | dict(done.other_rates)
+    return billed_usd(done.usage, done.rates, others)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Regret:
+    """USD by turn of the four paths, and the whole cheapest-price path's. Signed: minus is better than the comparison."""
+
+    ran: Mapping[int, float]
+    asked: Mapping[int, float]
+    advised: Mapping[int, float]
+    best: Mapping[int, float]
+    cheapest: float
+    unknown: int = 0
+
+    @property
+    def against_asked(self) -> float:
+        """USD spent above the asked model; negative: saved."""
+        return sum(self.ran.values()) - sum(self.asked.values())
+
+    @property
+    def knowable(self) -> float:
+        """USD that following the advice of the moment would have saved: our error."""
+        return sum(self.ran.values()) - sum(self.advised.values())
+
+    @property
+    def afterwards(self) -> float:
+        """USD between the advice and the best admitted path: nobody could know."""
+        return sum(self.advised.values()) - sum(self.best.values())
+
+    @property
+    def total(self) -> float:
+        """USD between what ran and the best admitted path: never negative but for rounding."""
+        return self.knowable + self.afterwards
+
+    def cumulative(self) -> list[tuple[int, float, float]]:
+        """(turn, regret of the turn, sum so far), in order. A turn's own may be negative: what it cost earlier pays off there."""
+        found, so_far = [], 0.0
+        for turn in sorted(self.ran):
+            own = self.ran[turn] - self.best.get(turn, 0.0)
+            so_far += own
+            found.append((turn, own, so_far))
+        return found
+
+
+def regret(lanes: Sequence[Recorded]) -> Regret:
+    """The regret of one session: its lanes added up."""
+    sums: dict[str, dict[int, float]] = {name: {} for name in ("ran", "asked", "advised", "best")}
+    cheapest = 0.0
+    for lane in lanes:
+        ways = {"ran": lane.way(lane.ran), "asked": lane.way(lane.asked), "advised": lane.way(lane.advised), "best": lane.best()}
+        cheapest += lane.best(everything=True).total
+        for name, way in ways.items():
+            for turn, usd in by_turn(lane.turns, way.usd).items():
+                sums[name][turn] = sums[name].get(turn, 0.0) + usd
+    return Regret(**sums, cheapest=cheapest, unknown=sum(lane.unknown for lane in lanes))

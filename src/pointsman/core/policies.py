@@ -1,0 +1,69 @@
+"""Policies put together: names read as models, and what a run brings of its own laid over what the gateway started with."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from functools import lru_cache
+
+from pointsman.core.book import Book
+from pointsman.core.events import RunStarted
+from pointsman.core.globs import Watch, watch
+from pointsman.core.policy import Policy
+
+FIELDS = frozenset(f.name for f in fields(Policy)) - {"origins", "stakes"}
+
+MEANS = {"protect": ("protect", "stakes_usd"), "kinds": ("kinds", "kind_rules"),
+         "budget": ("budget_session", "budget_day", "budget_then", "day_offset_s")}  # fmt: skip
+"""Settings that become fields of other names."""
+
+
+def named(policy: Policy, book: Book) -> Policy:
+    """``policy`` with tier names such as ``opus`` read as the models they mean; unknown names stay as they are."""
+    asked = book.resolve(policy.asked) or policy.asked if policy.asked else None
+
+    def read(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(book.resolve(name, asked) or name for name in names))
+
+    def with_effort(name: str) -> str:
+        if book.resolve(name, asked) or ":" not in name:
+            return book.resolve(name, asked) or name
+        model, _, effort = name.rpartition(":")
+        return f"{book.resolve(model, asked) or model}:{effort}"
+
+    kinds = tuple((kind, with_effort(name)) for kind, name in policy.kinds)
+    return replace(
+        policy, asked=asked, pool=read(policy.pool), allow=read(policy.allow), deny=read(policy.deny), floor=read(policy.floor),
+        ceiling=read(policy.ceiling), kinds=kinds,
+    )  # fmt: skip
+
+
+def own_fields(keys: frozenset[str]) -> tuple[str, ...]:
+    """The fields of a policy that the settings ``keys`` become, in a steady order."""
+    found = [name for key in sorted(keys) for name in MEANS.get(key, (key,))]
+    return tuple(name for name in found if name in FIELDS)
+
+
+def in_run(policy: Policy, run: RunStarted, book: Book) -> Policy:
+    """``policy`` for the requests of ``run``: its own flags and its project's rules, and its check's rates where one guards "done"."""
+    if run.policy is not None and run.own:
+        policy = _laid_over(policy, run.policy, run.own, book)
+    bases = dict(run.upstreams)
+    if len(bases) > 1 and len(set(bases.values())) == 1:
+        policy = replace(policy, vendors=tuple(bases), one_upstream=True)
+    if run.guard is None:
+        return policy
+    return replace(policy, check=True, check_recall=run.guard.recall, check_false_alarm=run.guard.false_alarm)
+
+
+@lru_cache(maxsize=64)
+def _laid_over(base: Policy, own: Policy, names: tuple[str, ...], book: Book) -> Policy:
+    origins = {**dict(base.origins), **dict(own.origins)}
+    values = {name: getattr(own, name) for name in names if name in FIELDS}
+    return named(replace(base, **values, origins=tuple(sorted(origins.items()))), book)
+
+
+def watched(policy: Policy) -> Watch | None:
+    """The compiled globs of a policy; None where it has none."""
+    if policy.kind_rules:
+        return watch((*policy.protect, *policy.kind_rules))
+    return watch(policy.protect)

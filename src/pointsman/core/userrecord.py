@@ -1,0 +1,159 @@
+"""What outlasts sessions and is the user's own: judged tasks of weaker configs, money spent today, pins repeated for a kind of task.
+
+Theory of operation. ``UserRecord.apply`` folds events of the ledger; ``follows`` says which events come of one that has just been
+folded: a judgement (``Judged``) of a signal or a mark, a proposed rule (``Proposed``) of a pin that was repeated. They are written
+to the ledger like any other, so that a fold of it, however long after, needs no session to know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from pointsman.core.budgets import billed, day_of
+from pointsman.core.certificate import ANY, EMPTY, Record, Served, Weaker
+from pointsman.core.events import Answer, Event, Finished, Judged, Marked, Noted, Pinned, Proposed, Signalled
+from pointsman.core.policy import Policy
+from pointsman.core.session import Session
+from pointsman.core.types import Config
+from pointsman.errors import SettingsError
+
+REPEATED = 3
+"""Pins of one config for one kind of task after which it is proposed as a rule."""
+
+FAILED, GOOD = ("check_failed", "revert"), ("check_passed", "commit")
+"""Signals that judge the work done so far. A correction is a noisy sensor and judges nothing (DECISION.md 7)."""
+
+
+class UserRecord:
+    """The fold. ``policy`` gives the day's beginning and what a certificate promises."""
+
+    def __init__(self) -> None:
+        self.told: dict[tuple[str, int, Config], Served] = {}
+        self.pins: dict[tuple[str, Config], set[tuple[str, int]]] = {}
+        self.proposed: dict[tuple[str, Config], Proposed] = {}
+        self.day: tuple[int, float] = (0, 0.0)
+        self.policy = Policy()
+        self._record: Record | None = EMPTY
+
+    def apply(self, event: Event, session: Session | None) -> None:
+        """Fold one event in; ``session`` has seen it."""
+        if isinstance(event, Finished):
+            self._spend(event)
+        elif isinstance(event, Judged):
+            key = (event.session, event.task, event.served)
+            if event.void:
+                self.told.pop(key, None)
+            else:
+                self.told[key] = Served(event.asked, event.served, event.about, event.failed, event.predicted, event.project)
+            self._record = None
+        elif isinstance(event, Pinned) and event.about is not None and event.session is not None:
+            turn = session.turn if session is not None else 0
+            self.pins.setdefault((event.about, event.config), set()).add((event.session, turn))
+        elif isinstance(event, Proposed):
+            self.proposed[(event.about, event.config)] = event
+
+    def _spend(self, event: Finished) -> None:
+        day, usd = self.day
+        today = day_of(event.started, self.policy.day_offset_s)
+        if today >= day:
+            self.day = (today, (usd if today == day else 0.0) + billed(event))
+
+    def record(self) -> Record:
+        """What the judged tasks come to, under what the policy promises."""
+        if self._record is None:
+            self._record = Record.of(self.told, self.policy.risk)
+        return self._record
+
+    def under(self, policy: Policy) -> None:
+        """Let ``policy`` set the day's beginning and the promise."""
+        if policy.risk != self.policy.risk:
+            self._record = None
+        self.policy = policy
+
+    def laid_in(self, session: Session) -> Session:
+        """``session`` with what all sessions have spent today and what outcomes say."""
+        return replace(session, day=self.day, record=self.record())
+
+
+def kind_now(session: Session | None) -> str | None:
+    """The kind of task that the main lane is at; None where that is not known."""
+    lane = session.lanes.get("main") if session is not None else None
+    return lane.last_decision.kind if lane is not None and lane.last_decision is not None else None
+
+
+def follows(user: UserRecord, session: Session | None, event: Event, policy: Policy) -> Iterator[Event]:
+    """The events that come of ``event``, which ``user`` and ``session`` have seen."""
+    if isinstance(event, (Signalled, Marked)) and session is not None and session.weaker:
+        yield from _judged(user.told, session, event)
+    elif isinstance(event, Pinned):
+        yield from _proposed(user, event, policy)
+
+
+def _judged(
+    told: Mapping[tuple[str, int, Config], Served], session: Session, event: Signalled | Marked
+) -> Iterator[Judged]:  # fmt: skip
+    """What a signal says of the work that runs now, and a mark of the turn that it names."""
+    if isinstance(event, Marked):
+        work = [w for w in session.weaker if w.turn == event.turn]
+        failed, final, by = event.mark == "bad", True, f"mark {event.mark}"
+    elif event.kind in FAILED or event.kind in GOOD:
+        main = session.lanes.get("main")
+        here = main.current if main is not None and main.requests else None
+        last = event.kind == "revert" or event.kind == "commit"
+        work = [w for w in session.weaker if w.task == session.task and (last or w.served == here)]
+        failed, final, by = event.kind in FAILED, event.kind == "revert", event.kind
+    else:
+        return
+    for weaker in {(w.task, w.served): w for w in work}.values():
+        before = told.get((session.id, weaker.task, weaker.served))
+        void = isinstance(event, Marked) and event.undo
+        if void and before is None or before is not None and not void and (before.failed == failed or (before.failed and not final)):
+            continue  # said already; and what a check refused stays refused until a person says otherwise
+        yield _judgement(session, weaker, event.ts, failed, by, void)
+
+
+def _judgement(session: Session, weaker: Weaker, ts: float, failed: bool, by: str, void: bool) -> Judged:
+    return Judged(
+        ts, session.id, weaker.task, weaker.asked, weaker.served, weaker.kind or ANY, failed, round(weaker.predicted, 4),
+        session.cwd or "", by, void,
+    )  # fmt: skip
+
+
+def _proposed(user: UserRecord, event: Pinned, policy: Policy) -> Iterator[Event]:
+    """A pin repeated for a kind of task becomes a proposed rule: said once, and never applied by itself."""
+    if event.about is None:
+        return
+    key, times = (event.about, event.config), len(user.pins.get((event.about, event.config), ()))
+    if times < REPEATED or key in user.proposed or any(kind == event.about for kind, _ in policy.kinds):
+        return
+    yield Proposed(event.ts, event.session, event.about, event.config, times)
+    yield Noted(event.ts, f"proposal {event.about}", proposal(event.about, event.config, times), event.session)
+
+
+def answered(
+    user: UserRecord, policy: Policy, kind: str, answer: Answer, now: float
+) -> tuple[Proposed, Policy]:  # fmt: skip
+    """The user's answer to the rule proposed for ``kind``, and the policy with it. Raises SettingsError where there is none."""
+    known = [p for p in user.proposed.values() if p.about == kind]
+    if not known:
+        open_ones = sorted({p.about for p in user.proposed.values() if not p.answer})
+        hint = f"proposed are rules for {', '.join(open_ones)}" if open_ones else f"a rule is proposed after {REPEATED} pins"
+        raise SettingsError(f"no rule is proposed for {kind!r}: {hint}")
+    latest = max(known, key=lambda p: p.ts)
+    if answer == "undone" and latest.answer != "accepted":
+        raise SettingsError(f"the rule for {kind} was not accepted, so there is nothing to undo")
+    kinds = tuple((name, model) for name, model in policy.kinds if name != kind)
+    origins = {key: where for key, where in policy.origins if key != f"kinds.{kind}"}
+    if answer == "accepted":
+        kinds, origins[f"kinds.{kind}"] = (*kinds, (kind, str(latest.config))), "pointsman config accept"
+    changed = replace(policy, kinds=kinds, origins=tuple(sorted(origins.items()))) if answer in ("accepted", "undone") else policy
+    return replace(latest, ts=now, answer=answer), changed
+
+
+def proposal(kind: str, config: Config, times: int) -> str:
+    """What is proposed, with the exact lines it would add."""
+    return (
+        f"you pinned {config} {times} times for {kind} tasks: `pointsman config accept {kind}` makes it a rule "
+        f"([kinds] {kind} = \"{config}\"), `pointsman config decline {kind}` ends the question"
+    )

@@ -1,0 +1,125 @@
+"""The tables of the settings file, and the kinds of value that several of them share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from pointsman.core.policy import STAKES, Then
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{value!r} is not a base URL such as https://api.anthropic.com")
+    return value.rstrip("/")
+
+
+def _model_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) != len(value) or not all(name.strip() for name in value):
+        raise ValueError("model names must be different and not empty")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_base_url)]
+Models = Annotated[tuple[str, ...], AfterValidator(_model_names)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+"""One name, or several of which all hold."""
+
+
+def _globs(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(glob.strip() for glob in value):
+        raise ValueError("a glob must not be empty: it would match everything")
+    return tuple(" ".join(glob.split()) for glob in value)
+
+
+Globs = Annotated[tuple[str, ...], AfterValidator(_globs)]
+
+
+class Price(BaseModel):
+    """What a model costs, in USD per million tokens, where the installed price map is wrong or silent.
+
+    ``cache_read`` and ``cache_write`` left out: the input price (no cache discount, no write premium).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+    cache_read: Annotated[float, Field(ge=0)] | None = None
+    cache_write: Annotated[float, Field(ge=0)] | None = None
+    cache_write_1h: Annotated[float, Field(ge=0)] | None = None
+    provider: str | None = None
+
+
+class Check(BaseModel):
+    """The check that guards "done": a shell command, run when the agent says it is done and files have changed.
+
+    ``cwd``: where it runs (default: where ``run`` was called). ``timeout_s``: seconds it may take. ``paths``: only changes
+    of files that match (``src/**``, ``*.py``) trigger it. ``env``: added to its environment. ``retries``: how often in one
+    task a failure sends the agent on by itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: Annotated[str, Field(min_length=1)]
+    cwd: str | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 300.0
+    paths: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+
+
+class Protect(BaseModel):
+    """Work that holds the asked model or better, and where a failure costs ``stakes`` times as much.
+
+    ``paths``, ``commands``, ``tools``: globs (``core.globs``); ``defaults``: the built-in list counts as well.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    paths: Globs = ()
+    commands: Globs = ()
+    tools: Globs = ()
+    defaults: bool = True
+    stakes: Annotated[float, Field(ge=1, le=100)] = STAKES
+
+
+class Kind(BaseModel):
+    """A kind of task: the ``model`` wanted for it (``MODEL[:effort]``), and for a kind of your own what shows it by globs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Field(min_length=1)]
+    paths: Globs = ()
+    commands: Globs = ()
+    tools: Globs = ()
+
+
+class Budget(BaseModel):
+    """USD that a ``session`` and a ``day`` may cost, and what happens ``then``; it never fails a request.
+
+    ``warn``: it is said. ``hold``: nothing dearer than what you asked for. ``cheapest``: the cheapest that your profile admits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    session: Annotated[float, Field(gt=0)] | None = None
+    day: Annotated[float, Field(gt=0)] | None = None
+    then: Then = "warn"
+
+
+class Deployment(BaseModel):
+    """Another place that serves a vendor's models: ``url`` its base URL, ``vendor`` whose API it speaks.
+
+    ``key_env``: the environment variable with its key; left out: it gets the credential that the client sent.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Url
+    vendor: Literal["anthropic", "openai", "google"]
+    key_env: Annotated[str, Field(min_length=1)] | None = None

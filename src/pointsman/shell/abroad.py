@@ -1,0 +1,116 @@
+"""Requests to another vendor's model: where they go, whose key they carry, and the answer in the client's own format.
+
+Credentials stay at home: another vendor gets its own key, from the environment variable that belongs to it, or, where one base
+URL serves every vendor, what the client sends there anyway. A subscription login goes nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from pointsman.core.foreign import native_of
+from pointsman.core.targets import Target
+from pointsman.core.types import Protocol
+from pointsman.errors import TranslationError
+from pointsman.shell.bodies import Upload
+from pointsman.shell.translate import Spoken, Translator, job_of
+from pointsman.shell.upstream import Headers, Outbound
+from pointsman.shell.vendors import VENDORS, Upstreams, join
+
+if TYPE_CHECKING:
+    from pointsman.engine import Route
+
+KEYS: Mapping[str, str] = {
+    "anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "google": "GEMINI_API_KEY", "deepseek": "DEEPSEEK_API_KEY",
+    "zai": "ZAI_API_KEY", "moonshot": "MOONSHOT_API_KEY", "xai": "XAI_API_KEY", "qwen": "DASHSCOPE_API_KEY",
+    "minimax": "MINIMAX_API_KEY",
+}  # fmt: skip
+"""The environment variable in which each vendor's own documentation puts its key."""
+
+PATHS: Mapping[Protocol, str] = {"messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions"}
+CREDENTIALS = ("x-api-key", "x-goog-api-key", "authorization")
+ANTHROPIC_VERSION = "2023-06-01"
+
+
+class Abroad:
+    """The way to other vendors. ``keys``: vendor to environment variable, before the usual ones."""
+
+    def __init__(
+        self, upstreams: Upstreams, keys: Mapping[str, str], say: Callable[[str], None],
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:  # fmt: skip
+        self.translator = Translator(say)
+        self._upstreams = upstreams
+        self._keys = {**KEYS, **keys}
+        self._environ = environ
+
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        """The vendors that can be reached: those with a key, or all where one base URL serves them."""
+        everywhere = self._upstreams.all is not None and not self._upstreams.by_vendor
+        return tuple(vendor for vendor in VENDORS if vendor != "chatgpt" and (everywhere or self._key(vendor)))
+
+    @property
+    def one_upstream(self) -> bool:
+        """Whether one base URL serves every vendor."""
+        return self._upstreams.all is not None and not self._upstreams.by_vendor
+
+    def _key(self, vendor: str) -> str:
+        return self._environ.get(self._keys.get(vendor, ""), "").strip()
+
+    async def answer(
+        self, route: Route, target: Target, out: Outbound, *, home: str, given: Mapping[str, str], prompt: int,
+        run: Mapping[str, str] | None,
+    ) -> Spoken:  # fmt: skip
+        """The answer of ``route``'s model in the client's format.
+
+        ``home``: the base URL of the client's own vendor; ``given``: the client's headers (lower-case keys); ``run``: the base
+        URLs of its run. Raises TranslationError (Refused: the provider's error) and UpstreamError.
+        """
+        native, stream = route.native or native_of(target.vendor), route.stream
+        base = self._upstreams.base(target.vendor, run)
+        headers = self._headers(target.vendor, native, base, home, given)
+        url = join_native(base, native, target.model, stream)
+        place = route.decision.place
+        job = job_of(
+            route.protocol, native, target, stream=stream, effort=route.effort, cache_key=_name(place.session, place.lane),
+            prompt=prompt,
+        )  # fmt: skip
+
+        async def send(body: bytes) -> aiohttp.ClientResponse:
+            return await out.send("POST", url, headers, Upload(body))
+
+        return await self.translator.translate(job, route.body, send)
+
+    def _headers(self, vendor: str, native: Protocol, base: str, home: str, given: Mapping[str, str]) -> Headers:
+        key = self._key(vendor)
+        if not key and base == home:
+            key = next((given[name].removeprefix("Bearer ").strip() for name in CREDENTIALS if given.get(name)), "")
+        if not key:
+            raise TranslationError(f"the key of {vendor} belongs in the variable {self._keys.get(vendor, '')}, which is not set")
+        headers = [("content-type", "application/json"), ("accept", "*/*"), ("accept-encoding", "identity")]
+        if native == "messages":
+            return [*headers, ("x-api-key", key), ("anthropic-version", ANTHROPIC_VERSION)]
+        if native == "gemini":
+            return [*headers, ("x-goog-api-key", key)]
+        return [*headers, ("authorization", f"Bearer {key}")]
+
+
+def join_native(base: str, native: Protocol, model: str, stream: bool) -> str:
+    """The URL at which a vendor is asked; the version segment of ``base`` stands for ours."""
+    if native == "gemini":
+        action = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return join(base, f"/v1beta/models/{model}:{action}")
+    last = base.rpartition("/")[2]
+    versioned = last.startswith("v") and last[1:2].isdigit()
+    return base + PATHS[native].removeprefix("/v1") if versioned else base + PATHS[native]
+
+
+def _name(session: str, lane: str) -> str:
+    """An opaque name of a conversation: steers the vendor's cache, tells it nothing."""
+    return "pm-" + hashlib.blake2b(f"{session}/{lane}".encode(), digest_size=12).hexdigest()

@@ -1,0 +1,44 @@
+"""Whether fallbacks lead in a circle: asked once when settings are read, in a process of its own (networkx takes 24 MB)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+
+from pointsman.errors import SettingsError
+
+LIMIT_S = 20.0
+
+
+def refuse_circles(fallbacks: Mapping[str, Iterable[str]], origin: str) -> None:
+    """Raise SettingsError that shows a circle in ``fallbacks`` (name to the names that take over); ``origin``: file and line."""
+    if not fallbacks:
+        return
+    edges = [[name, other] for name, others in fallbacks.items() for other in others]
+    found = subprocess.run(
+        [sys.executable, "-m", "pointsman.shell.circles"], input=json.dumps(edges), capture_output=True, text=True,
+        timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    if found.returncode:
+        raise SettingsError(f"{origin}: the fallbacks could not be checked: {found.stderr.strip().rpartition(chr(10))[2]}")
+    circle = json.loads(found.stdout)
+    if circle:
+        way = " → ".join([*circle, circle[0]])
+        raise SettingsError(f"{origin}: fallbacks leads in a circle, {way}: take one of them out")
+
+
+def _main() -> None:
+    import networkx
+
+    graph = networkx.DiGraph(json.load(sys.stdin))
+    try:
+        circle = [str(a) for a, _ in networkx.find_cycle(graph)]
+    except networkx.NetworkXNoCycle:
+        circle = []
+    print(json.dumps(circle))
+
+
+if __name__ == "__main__":
+    _main()

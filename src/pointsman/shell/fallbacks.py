@@ -1,0 +1,153 @@
+"""The fallback graph: which deployment, then which model, takes over when a provider fails before its first content byte.
+
+Theory of operation. ``fallbacks`` names, for a vendor, a deployment or a model, who takes over, in order. The way through the
+graph is laid out once, when settings are read: first every deployment of the same model, then each fallback model with its
+own deployments. Credentials stay at home: a deployment with ``key_env`` gets that key; one without gets what the client sent,
+because the user has named it as that vendor's upstream; a subscription login goes to neither.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pointsman.errors import SettingsError
+from pointsman.settings import Settings
+from pointsman.shell.breaker import Breaker
+from pointsman.shell.circles import refuse_circles
+from pointsman.shell.upstream import Headers
+from pointsman.shell.vendors import VENDORS, Upstreams, checked
+
+HOP_STATUS = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 529})
+"""The provider's own failures; 429 counts too, unless it asks for a wait that is shorter than ``PATIENCE_S``."""
+
+PATIENCE_S = 10.0
+"""Seconds of retry-after that a client waits for better than we can help: a hop would write the whole prompt anew."""
+
+KEY_HEADERS: Mapping[str, str] = {"anthropic": "x-api-key", "openai": "authorization", "google": "x-goog-api-key"}
+CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key")
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """One place to go: ``model`` None: the one that failed. ``place``: the deployment's name (empty: the vendor's own)."""
+
+    model: str | None
+    place: str
+    base: str
+    vendor: str
+    key_env: str | None = None
+
+
+class Fallbacks:
+    """Where a failed request may go, in order. Raises SettingsError for circles, unknown names and missing keys."""
+
+    def __init__(
+        self, settings: Settings, upstreams: Upstreams, clock: Callable[[], float], vendor_of: Callable[[str], str],
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:  # fmt: skip
+        self.breaker = Breaker(clock)
+        self.deadline_s = settings.deadline_s
+        self._graph = settings.fallbacks
+        self._deployments = settings.deployments
+        self._upstreams = upstreams
+        self._vendor_of = vendor_of
+        self._environ = environ
+        origin = settings.origin("fallbacks")
+        refuse_circles(self._graph, origin)
+        self._check_names(origin)
+        self._models = {name: tuple(self._later_models(name)) for name in self._graph if self._is_model(name)}
+        self._places = {vendor: tuple(self._later_places(vendor)) for vendor in VENDORS}
+
+    def after(self, model: str, vendor: str, base: str, *, subscription: bool) -> Iterator[Fallback]:
+        """Every place after ``model`` failed at ``base``, in order, those left out that are failing now."""
+        for found in self._all(model, vendor):
+            elsewhere = found.model is not None or found.base != base
+            if elsewhere and not (subscription and (found.place or found.vendor != vendor)) and self.breaker.usable(found.base):
+                yield found
+
+    def instead(self, vendor: str, base: str, *, subscription: bool) -> Fallback | None:
+        """The deployment to go to at once while ``base`` is left alone; None: ``base`` itself."""
+        places = self._places.get(vendor, ())
+        if not places or subscription or self.breaker.usable(base):
+            return None
+        return next((to for to in places if to.base != base and self.breaker.usable(to.base)), None)
+
+    def _all(self, model: str, vendor: str) -> Iterator[Fallback]:
+        yield from self._places.get(vendor, ())
+        for other in self._models.get(model, ()):
+            home = self._vendor_of(other) or vendor
+            own = home if home in VENDORS else vendor
+            yield Fallback(other, "", self._upstreams.base(own), own)
+            for place in self._places.get(own, ()):
+                yield Fallback(other, place.place, place.base, own, place.key_env)
+
+    def _later_models(self, name: str, seen: tuple[str, ...] = ()) -> Iterator[str]:
+        for other in self._graph.get(name, ()):
+            if other not in seen:
+                yield other
+                seen = (*seen, other)
+        for other in self._graph.get(name, ()):
+            for later in self._later_models(other, (*seen, name)):
+                if later not in seen:
+                    seen = (*seen, later)
+                    yield later
+
+    def _later_places(self, name: str) -> Iterator[Fallback]:
+        for other in self._graph.get(name, ()):
+            if other in self._deployments:
+                given = self._deployments[other]
+                yield Fallback(None, other, checked(given.url), given.vendor, given.key_env)
+                yield from self._later_places(other)
+
+    def _is_model(self, name: str) -> bool:
+        return name not in VENDORS and name not in self._deployments
+
+    def _check_names(self, origin: str) -> None:
+        for name, others in self._graph.items():
+            for other in others:
+                if self._is_model(name) != self._is_model(other):
+                    what = "a model" if self._is_model(name) else "a vendor or a deployment"
+                    raise SettingsError(f"{origin}: {name} is {what}, so {other!r} cannot take over: see [deployments]")
+                if other in self._deployments:
+                    self._check_deployment(name, other, origin)
+
+    def _check_deployment(self, name: str, other: str, origin: str) -> None:
+        given = self._deployments[other]
+        home = name if name in VENDORS else self._deployments[name].vendor
+        if given.vendor != home:
+            raise SettingsError(f"{origin}: {other} serves {given.vendor}, so it cannot take over from {name} of {home}")
+        if given.key_env and not self._environ.get(given.key_env):
+            raise SettingsError(f"{origin}: the key of {other} belongs in the variable {given.key_env}, which is not set")
+
+    def credentialed(self, headers: Headers, to: Fallback, client: Mapping[str, str]) -> Headers:
+        """``headers`` with the credentials that belong to ``to``: its own key, else those of the ``client`` (lower-case keys)."""
+        kept = [(name, value) for name, value in headers if name.lower() not in CREDENTIALS]
+        if to.key_env is None:
+            return kept + [(name, client[name]) for name in CREDENTIALS if name in client]
+        key, name = self._environ.get(to.key_env, ""), KEY_HEADERS[to.vendor]
+        return [*kept, (name, f"Bearer {key}" if name == "authorization" else key)]
+
+
+def hops(status: int, retry_after: float | None) -> bool:
+    """Whether an answer with ``status`` means that somebody else should be asked."""
+    if status == 429:
+        return retry_after is None or retry_after > PATIENCE_S
+    return status in HOP_STATUS
+
+
+def seconds(value: str | None, now: float) -> float | None:
+    """A Retry-After header in seconds: a number, or an HTTP date; None where it is neither."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (TypeError, ValueError):
+        return None

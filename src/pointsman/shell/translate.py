@@ -1,0 +1,284 @@
+"""The gateway's side of translation: one worker process, kept alive, and answers that read like a provider's own.
+
+Theory of operation
+    The worker (``shell.translate_worker``) has LiteLLM and no network; the gateway has connections and keys and no LiteLLM. A
+    request for another vendor's model goes to the worker, comes back in the provider's format, is sent from here, and the
+    answer takes the same way back. What the provider bills is heard here, in its own words, before it is translated.
+    A worker that dies is started again when it is next needed; requests under way at that moment are lost like any upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+import aiohttp
+
+from pointsman.core.targets import Target
+from pointsman.core.types import Protocol, Usage
+from pointsman.errors import TranslationError, UpstreamError
+from pointsman.shell.streams import Listener, listener
+from pointsman.shell.translate_frames import Frame, Job, frames, packed
+from pointsman.shell.upstream import received
+
+READY_S = 30.0
+"""Seconds the worker may take to start: LiteLLM's import takes three, several times that on a busy machine."""
+
+TRANSLATE_S = 10.0
+"""Seconds one request may take to be translated: measured are milliseconds, but a first one imports more of LiteLLM."""
+
+Sender = Callable[[bytes], Awaitable[aiohttp.ClientResponse]]
+"""Sends a body to the provider; the answer's body is still to be read. Raises UpstreamError."""
+
+
+class Refused(TranslationError):
+    """The provider answered a translated request with an error ``status``."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"its provider answered {status}")
+        self.status = status
+
+
+class Spoken:
+    """A translated answer, as far as the relay asks of an answer: status, headers, and content in chunks.
+
+    ``billed``: the listener on the provider's own words.
+    """
+
+    def __init__(
+        self, host: str, streamed: bool, billed: Listener, early: bytes, chunks: asyncio.Queue[Frame],
+        close: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.status, self.reason = 200, "OK"
+        kind = "text/event-stream" if streamed else "application/json"
+        self.headers = {"Content-Type": kind}
+        self.raw_headers = ((b"content-type", kind.encode()),)
+        self.billed, self.host = billed, host
+        self._early, self._chunks, self._close = early, chunks, close
+
+    @property
+    def content(self) -> Spoken:
+        """Itself: what can be read."""
+        return self
+
+    @property
+    def url(self) -> Spoken:
+        """Itself: what has a ``host``."""
+        return self
+
+    async def readany(self) -> bytes:
+        """The next bytes for the client, empty at the end. Raises ClientPayloadError when the answer breaks off."""
+        frame = await self._chunks.get()
+        if frame.kind == "error":
+            raise aiohttp.ClientPayloadError(str(frame.facts.get("why", "it was lost")))
+        early, self._early = self._early, b""  # what came before the provider answered goes out with its first words
+        return early + frame.data if frame.kind == "data" else early
+
+    def close(self) -> None:
+        """Nobody reads on: the provider is told, the worker forgets it."""
+        self._close()
+
+
+class Billed:
+    """A listener on the client's stream whose bill is what the provider said in its own words."""
+
+    def __init__(self, inner: Listener, billed: Listener) -> None:
+        self._inner, self._billed = inner, billed
+        self.feed, self.rest = inner.feed, inner.rest
+
+    @property
+    def cut(self) -> bool:
+        """True when the answer so far is a part of one."""
+        return self._inner.cut
+
+    @property
+    def stop(self) -> Any:
+        """How the answer ended."""
+        return self._inner.stop
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider billed."""
+        return self._billed.usage
+
+    @property
+    def model(self) -> str | None:
+        """The model that the provider named."""
+        return self._billed.model
+
+    @property
+    def problem(self) -> str | None:
+        """Why the bill could not be read."""
+        return self._billed.problem
+
+
+class Translator:
+    """The worker process and the requests it has under way. ``say`` is told once when it cannot be started."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._open: dict[int, asyncio.Queue[Frame]] = {}
+        self._count = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id while it runs."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    def warm(self) -> None:
+        """Start the worker in the background, so that the first translation finds it ready."""
+        if self._starting is None or self._starting.done() and self.pid is None:
+            self._starting = asyncio.ensure_future(self._start())
+            self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def close(self) -> None:
+        """End the worker."""
+        for task in (self._starting, self._reading):
+            if task is not None:
+                task.cancel()
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def translate(self, job: Job, body: bytes, send: Sender) -> Spoken:
+        """The translated answer to a client's ``body``; ``send`` takes the translated request to the provider.
+
+        Raises TranslationError when it cannot be translated, UpstreamError when the provider cannot be reached, Refused when
+        it answers with an error.
+        """
+        await self._ready()
+        self._count += 1
+        id, arrived = self._count, asyncio.Queue[Frame]()
+        self._open[id] = arrived
+        answer = None
+        try:
+            self._tell(Frame("job", id, body, asdict_job(job)))
+            early, made = await asyncio.wait_for(_until_sent(arrived), TRANSLATE_S)
+            answer = await send(made.data)
+            if answer.status >= 400:
+                raise Refused(answer.status)
+            return self._spoken(id, job, answer, early, arrived)
+        except BaseException as error:
+            self._forget(id)
+            if answer is not None:
+                answer.close()
+            if isinstance(error, TimeoutError):
+                raise TranslationError(f"the worker took longer than {TRANSLATE_S:.0f} s") from error
+            raise
+
+    def _spoken(
+        self, id: int, job: Job, answer: aiohttp.ClientResponse, early: bytes, arrived: asyncio.Queue[Frame]
+    ) -> Spoken:
+        kind = answer.headers.get("Content-Type", "")
+        billed = listener(job.native, answer.status, kind, answer.headers.get("Content-Encoding", ""))
+        pump = asyncio.ensure_future(self._pump(id, answer, billed, kind))
+
+        def close() -> None:
+            pump.cancel()
+            answer.close()
+            self._forget(id)
+
+        return Spoken(answer.url.host or "the provider", job.stream, billed, early, arrived, close)
+
+    async def _pump(self, id: int, answer: aiohttp.ClientResponse, billed: Listener, kind: str) -> None:
+        """The provider's answer to the worker, heard on the way."""
+        self._tell(Frame("head", id, facts={"status": answer.status, "type": kind}))
+        try:
+            while chunk := await received(answer):
+                billed.feed(chunk)
+                self._tell(Frame("data", id, chunk))
+            billed.rest()
+            self._tell(Frame("end", id))
+        except (UpstreamError, aiohttp.ClientError) as error:
+            self._arrive(Frame("error", id, facts={"why": str(error)}))
+            self._tell(Frame("lost", id))
+
+    def _forget(self, id: int) -> None:
+        if self._open.pop(id, None) is not None and self.pid is not None:
+            self._tell(Frame("cancel", id))
+
+    def _arrive(self, frame: Frame) -> None:
+        queue = self._open.get(frame.id)
+        if queue is not None:
+            queue.put_nowait(frame)
+
+    def _tell(self, frame: Frame) -> None:
+        process = self._process
+        if process is not None and process.stdin is not None and not process.stdin.is_closing():
+            process.stdin.write(packed(frame))
+
+    # -- the process -------------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> None:
+        """Wait until a worker answers. Raises TranslationError when none can be started in time."""
+        self.warm()
+        assert self._starting is not None
+        try:
+            await asyncio.wait_for(asyncio.shield(self._starting), READY_S)
+        except (TimeoutError, OSError, TranslationError) as error:
+            why = f"the translation worker cannot be started: {error or 'it did not answer in time'}"
+            self._say(f"{why}; models of other vendors are not used")
+            raise TranslationError(why) from error
+
+    async def _start(self) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "pointsman.shell.translate_worker", stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True, env=_environment(),
+        )  # fmt: skip
+        self._process = process
+        assert process.stdout is not None
+        arriving = frames(process.stdout)
+        first = await anext(arriving, None)
+        if first is None or first.kind != "ready":
+            raise TranslationError("it ended before it was ready; is litellm installed whole, with mcp beside it?")
+        self._reading = asyncio.ensure_future(self._read(process, arriving))
+
+    async def _read(self, process: asyncio.subprocess.Process, arriving: Any) -> None:
+        """Hand out what the worker says; when it dies, its requests are lost."""
+        with contextlib.suppress(ValueError):
+            async for frame in arriving:
+                self._arrive(frame)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        self._starting = None
+        for id in list(self._open):
+            self._arrive(Frame("error", id, facts={"why": "the translation worker died"}))
+
+
+async def _until_sent(arrived: asyncio.Queue[Frame]) -> tuple[bytes, Frame]:
+    """The translated request, and what LiteLLM had for the client before it. Raises TranslationError where there is none."""
+    early = b""
+    while True:
+        frame = await arrived.get()
+        if frame.kind == "send":
+            return early, frame
+        if frame.kind != "data":
+            raise TranslationError(str(frame.facts.get("why", "the worker gave no request")))
+        early += frame.data
+
+
+def _environment() -> dict[str, str]:
+    """What the worker needs of our environment: where Python and its packages are; no keys."""
+    kept = ("PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def asdict_job(job: Job) -> dict[str, Any]:
+    """A job as the facts of its frame."""
+    return {name: getattr(job, name) for name in job.__struct_fields__}
+
+
+def job_of(
+    client: Protocol, native: Protocol, target: Target, *, stream: bool, effort: str | None, cache_key: str, prompt: int
+) -> Job:  # fmt: skip
+    """The job of translating a request of ``client`` for ``target``."""
+    return Job(client, native, target.vendor, stream, effort, asdict(target), cache_key, prompt)

@@ -1,0 +1,277 @@
+"""The translation worker: LiteLLM in a process of its own, without network and without keys.
+
+Theory of operation
+    LiteLLM's public calls (``anthropic_messages``, ``acompletion``, ``aresponses``) translate the request, ask the provider
+    and translate the answer. Here the provider is ``Tunnel``: what LiteLLM would send over HTTP goes to the gateway as a frame,
+    and what the gateway hears from the provider comes back as the response. So the gateway keeps keys, connections, usage and
+    errors; this process sees texts only. What LiteLLM leaves open is settled before (``wire.foreign``), between
+    (``wire.natives``, ``wire.reasoning``) and after it (``wire.spoken``).
+
+Started by ``shell.translate`` as ``python -m pointsman.shell.translate_worker``; it ends when its input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+os.environ.update(
+    LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MODE="PRODUCTION", LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS="True",
+    LITELLM_LOCAL_BLOG_POSTS="True", LITELLM_LOCAL_POLICY_TEMPLATES="True", LITELLM_LOCAL_AUTOROUTER_PRESETS="True",
+    LITELLM_LOG="CRITICAL",
+)  # fmt: skip
+
+import httpx  # noqa: E402  # litellm reads its environment when it is imported
+import litellm  # noqa: E402
+import msgspec  # noqa: E402
+from litellm.caching.llm_caching_handler import LLMClientCache  # noqa: E402
+from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler  # noqa: E402
+
+from pointsman.core.targets import Target  # noqa: E402
+from pointsman.core.types import Protocol  # noqa: E402
+from pointsman.shell.translate_frames import Frame, Job, frames, packed  # noqa: E402
+from pointsman.wire.foreign import abroad  # noqa: E402
+from pointsman.wire.natives import fit  # noqa: E402
+from pointsman.wire.reasoning import Overheard, Thoughts, given_back  # noqa: E402
+from pointsman.wire.spoken import Speaker, speaker  # noqa: E402
+
+PROVIDERS: dict[Protocol, str] = {"messages": "anthropic", "responses": "openai", "gemini": "gemini", "chat": "custom_openai"}
+"""LiteLLM's provider for each wire format; ``custom_openai`` is plain Chat Completions, whoever serves it."""
+
+IDS = {"messages": "tool_use_id", "chat": "tool_call_id", "responses": "call_id"}
+
+
+class Lost(Exception):
+    """The provider broke off: the gateway knows, nothing is to be said about it."""
+
+
+class Worker:
+    """All requests under way, and the pipe to the gateway."""
+
+    def __init__(self, out: asyncio.StreamWriter) -> None:
+        self._out = out
+        self._open: dict[int, Exchange] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.thoughts = Thoughts()
+        self.ids: dict[str, str] = {}
+
+    def send(self, frame: Frame) -> None:
+        """Queue a frame for the gateway."""
+        self._out.write(packed(frame))
+
+    def take(self, frame: Frame) -> None:
+        """A frame from the gateway."""
+        if frame.kind == "job":
+            exchange = self._open[frame.id] = Exchange(self, frame.id, msgspec.convert(frame.facts, Job), frame.data)
+            task = exchange.task = asyncio.ensure_future(self._run(exchange))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif frame.id in self._open:
+            exchange = self._open[frame.id]
+            if frame.kind == "cancel" and exchange.task is not None:
+                exchange.task.cancel()
+            else:
+                exchange.arrived.put_nowait(frame)
+
+    def exchange(self, id: int) -> Exchange:
+        """The request under way with this id."""
+        return self._open[id]
+
+    async def _run(self, exchange: Exchange) -> None:
+        try:
+            await exchange.run()
+            self.send(Frame("end", exchange.id))
+        except Lost:
+            self.send(Frame("error", exchange.id, facts={"why": "the provider broke off"}))
+        except Exception as error:  # whatever LiteLLM raises: the gateway sends the original instead
+            self.send(Frame("error", exchange.id, facts={"why": f"{type(error).__name__}: {_first_line(error)}"}))
+        finally:
+            del self._open[exchange.id]
+
+    def renamed(self, body: Any) -> Any:
+        """``body`` with the ids that Gemini's translation gave its calls: they carry the signatures of their thoughts."""
+        if isinstance(body, dict):
+            return {k: self.ids.get(v, v) if k in ("id", *IDS.values()) and isinstance(v, str) else self.renamed(v)
+                    for k, v in body.items()}
+        return [self.renamed(part) for part in body] if isinstance(body, list) else body
+
+
+class Exchange:
+    """One request: LiteLLM's call for it, what the gateway sends about it, what goes back."""
+
+    def __init__(self, worker: Worker, id: int, job: Job, body: bytes) -> None:
+        self.worker, self.id, self.job = worker, id, job
+        self.task: asyncio.Task[None] | None = None
+        self.arrived: asyncio.Queue[Frame] = asyncio.Queue()
+        self.target = msgspec.convert(job.target, Target)
+        self._body = body
+
+    async def run(self) -> None:
+        """Translate, have the gateway ask, translate back."""
+        job = self.job
+        given = msgspec.json.decode(self._body)
+        wanted = bool((given.get("stream_options") or {}).get("include_usage"))
+        out = speaker(job.client, self.target.model, job.prompt, wanted)
+        body = abroad(job.client, given)
+        if job.native == "gemini":
+            body = self.worker.renamed(body)
+        answer = await self._asked(body)
+        if job.stream:
+            await self._streamed(answer, out)
+        else:
+            self._say(out.whole(_plain(answer)))
+        if job.native == "gemini":
+            self.worker.ids.update({sent: id for sent, id in out.calls.items() if sent != id})
+
+    async def _asked(self, body: dict[str, Any]) -> Any:
+        """LiteLLM's answer: an object, or events as they come."""
+        job, provider = self.job, PROVIDERS[self.job.native]
+        model = f"responses/{self.target.model}" if provider == "openai" and job.client == "chat" else self.target.model
+        more: dict[str, Any] = {
+            **body, "model": model, "custom_llm_provider": provider, "stream": job.stream, "max_retries": 0,
+            "api_base": f"http://{self.id}.provider/v1", "api_key": "-",
+        }  # fmt: skip
+        if job.client == "messages":
+            more.setdefault("max_tokens", 4_096)
+            return await litellm.anthropic_messages(**more)
+        if job.client == "chat":
+            if job.stream:
+                more["stream_options"] = {"include_usage": True}
+            return await litellm.acompletion(**more)
+        return await litellm.aresponses(**more)
+
+    async def _streamed(self, answer: AsyncIterator[Any], out: Speaker) -> None:
+        async for item in answer:
+            for event in _events(item):
+                self._say(out.event(event))
+        self._say(out.end())
+
+    def _say(self, data: bytes) -> None:
+        if data:
+            self.worker.send(Frame("data", self.id, data))
+
+    async def sent(self, request: httpx.Request) -> httpx.Response:
+        """The gateway's answer to what LiteLLM would have sent."""
+        job = self.job
+        body = msgspec.json.decode(await request.aread())
+        body = fit(job.native, body, self.target, job.effort, job.cache_key, job.stream)
+        body = given_back(job.native, body, self.target.model, job.vendor, self.worker.thoughts)
+        self.worker.send(Frame("send", self.id, msgspec.json.encode(body)))
+        head = await self.arrived.get()
+        if head.kind != "head":
+            raise Lost
+        heard = Overheard(job.native, self.target.model, self.worker.thoughts)
+        stream = _Heard(self, heard, streamed=job.stream)
+        return httpx.Response(head.facts["status"], headers={"content-type": head.facts["type"]}, stream=stream, request=request)
+
+
+class _Heard(httpx.AsyncByteStream):
+    """The provider's answer on its way to LiteLLM, listened to."""
+
+    def __init__(self, exchange: Exchange, heard: Overheard, *, streamed: bool) -> None:
+        self._exchange, self._heard, self._streamed = exchange, heard, streamed
+        self._rest = b""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (frame := await self._exchange.arrived.get()).kind != "end":
+            if frame.kind == "lost":
+                raise Lost
+            self._listen(frame.data)
+            yield frame.data
+        if not self._streamed:
+            self._hear(self._rest)
+
+    def _listen(self, data: bytes) -> None:
+        self._rest += data
+        if not self._streamed:
+            return
+        *lines, self._rest = self._rest.split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._hear(line[5:])
+
+    def _hear(self, data: bytes) -> None:
+        try:
+            event = msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            return  # the end mark of a Chat stream
+        if isinstance(event, dict):
+            self._heard.event(event)
+
+
+class Tunnel(httpx.AsyncBaseTransport):
+    """Instead of a network: every request names its exchange in its host."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Hand the request to the exchange it belongs to."""
+        return await self._worker.exchange(int(request.url.host.partition(".")[0])).sent(request)
+
+
+class _OneClient(LLMClientCache):  # type: ignore[misc]  # litellm ships no types for it
+    """LiteLLM looks its HTTP clients up here: it always finds the tunnel."""
+
+    def __init__(self, handler: AsyncHTTPHandler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def get_cache(self, key: str, **more: Any) -> Any:
+        """The tunnel for every HTTP client; anything else as it was kept."""
+        return self._handler if str(key).startswith("async_httpx_client") else super().get_cache(key, **more)
+
+
+def _plain(answer: Any) -> dict[str, Any]:
+    made = answer.model_dump(mode="json", exclude_none=True, warnings=False) if hasattr(answer, "model_dump") else dict(answer)
+    return made if isinstance(made, dict) else {}
+
+
+def _events(item: Any) -> list[dict[str, Any]]:
+    """The events in one piece of LiteLLM's stream: bytes of several, or one object."""
+    if not isinstance(item, (bytes, str)):
+        return [_plain(item)]
+    text = item if isinstance(item, bytes) else item.encode()
+    return [msgspec.json.decode(line[5:]) for line in text.split(b"\n") if line.startswith(b"data:") and b"{" in line]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+def tunnelled(worker: Worker) -> None:
+    """Give LiteLLM the tunnel in place of its HTTP clients."""
+    tunnel = Tunnel(worker)
+    litellm.aclient_session = httpx.AsyncClient(transport=tunnel)
+    litellm.in_memory_llm_clients_cache = _OneClient(AsyncHTTPHandler(transport=tunnel))
+    litellm.suppress_debug_info = True
+    litellm.drop_params = True
+    litellm.modify_params = True
+    litellm.disable_streaming_logging = True
+
+
+async def _serve(given: int, taken: int) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(given, "rb", buffering=0))
+    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(taken, "wb", buffering=0))
+    worker = Worker(asyncio.StreamWriter(transport, protocol, None, loop))
+    tunnelled(worker)
+    worker.send(Frame("ready"))
+    async for frame in frames(reader):
+        worker.take(frame)
+
+
+def main() -> None:
+    """Serve frames on standard input and output; what libraries print goes to standard error."""
+    given, taken = os.dup(0), os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    asyncio.run(_serve(given, taken))
+
+
+if __name__ == "__main__":
+    main()

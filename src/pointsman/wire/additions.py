@@ -1,0 +1,100 @@
+"""The texts behind a lane's edits: kept in memory, bound to the history that shows them, put into bodies. No I/O.
+
+The ledger knows an edit's place and size, and its text only where the user keeps texts. So after a restart an advice may have
+lost its words: its edit is then left out, and the cache written with it counts as cold from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from pointsman.core import edits as core
+from pointsman.core.events import Advised, Event
+from pointsman.core.session import Lane
+from pointsman.core.types import Advice, Edit, Message, Protocol, Request
+from pointsman.errors import WireError
+from pointsman.wire import consulting
+from pointsman.wire.edits import apply, bind, with_betas
+
+TEXTS_KEPT = 1_000
+"""Texts of advice held in memory; the oldest is forgotten first."""
+
+
+class Additions:
+    """The advice given in this process's sessions, by id."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, Advice] = {}
+
+    @property
+    def said(self) -> Mapping[str, Advice]:
+        """The advice in memory, by id, oldest first."""
+        return self._said
+
+    def keep(self, id: str, advice: Advice) -> None:
+        """Remember what was said."""
+        self._said[id] = advice
+        if len(self._said) > TEXTS_KEPT:
+            del self._said[next(iter(self._said))]
+
+    def heard(self, event: Event) -> None:
+        """Take in a text that the ledger kept."""
+        if isinstance(event, Advised) and event.edit is not None and event.advice is not None:
+            self.keep(event.edit.value, event.advice)
+
+    def hearing(self, recall: Callable[[str], Iterable[Event]]) -> Callable[[str], Iterator[Event]]:
+        """``recall``, with the texts of what it gives remembered on the way."""
+
+        def events(session: str) -> Iterator[Event]:
+            for event in recall(session):
+                self.heard(event)
+                yield event
+
+        return events
+
+    def known(self, lane: Lane, request: Request, body: bytes, kept: int) -> Lane:
+        """``lane`` with those of its edits whose text is there, each bound to the history where this request first shows it."""
+        found = []
+        for edit in lane.edits:
+            advice = self._said.get(edit.value)
+            if edit.kind in ("advice", "consult") and advice is None:
+                continue
+            now: Edit | None = edit
+            if advice is not None and edit.kind == "consult":
+                now = self._bound(edit, advice, request.protocol, body, request.messages, kept)
+            if now is not None:
+                found.append(now)
+        return lane if len(found) == len(lane.edits) and tuple(found) == lane.edits else replace(lane, edits=tuple(found))
+
+    @staticmethod
+    def _bound(
+        edit: Edit, advice: Advice, protocol: Protocol, body: bytes, messages: tuple[Message, ...], kept: int
+    ) -> Edit | None:  # fmt: skip
+        try:
+            return bind(protocol, body, edit, advice, messages, kept)
+        except WireError:
+            return None
+
+    def put(
+        self, protocol: Protocol, body: bytes, headers: Mapping[str, str], edits: tuple[Edit, ...], model: str
+    ) -> tuple[bytes, Mapping[str, str]]:  # fmt: skip
+        """Body and headers with those ``edits`` in place that a request to ``model`` carries; the same objects when none does.
+
+        A consult whose answer the client has not shown yet is left out. Raises WireError where a place is not there.
+        """
+        mine = [edit for edit in core.carried(edits, model) if edit.kind != "consult" or edit.into]
+        own = [edit for edit in edits if edit.kind == "tool" and edit.model is not None]
+        headers = with_betas(protocol, headers, own)  # its blocks stay in the history of every model
+        if not mine:
+            return body, headers
+        tools = {edit.value: tool_of(protocol, edit.value) for edit in mine if edit.kind == "tool"}
+        return apply(protocol, body, headers, mine, self._said, tools)
+
+
+def tool_of(protocol: Protocol, value: str) -> bytes:
+    """The JSON of the tool that an edit's ``value`` names."""
+    if not value.startswith(core.PROVIDER_TOOL):
+        return consulting.tool(protocol)
+    _, model, uses, tokens = value.split("|")
+    return consulting.provider_tool(model, int(uses), int(tokens))

@@ -1,0 +1,183 @@
+"""Tool calls as digests: what kind of work, on which files, changing what into what. Nothing of their text is kept.
+
+Agents name their tools differently and give them different arguments; the tables below hold the names seen in claude-code,
+codex, opencode, gemini-cli, qwen-code, cline, aider and mini-swe-agent (design notes, clients.md 2) and in the vendors' own
+tools. A tool that is in no table is told by the verb its name begins with, else it is ``other``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import xxhash
+
+from pointsman.core.types import Call, CallKind
+from pointsman.wire.commands import kinds_of, undone
+
+_NAMES: dict[CallKind, str] = {
+    "edit": "edit multiedit write writefile notebookedit strreplace strreplaceeditor strreplacebasededittool texteditor replace"
+    " replaceinfile editfile createfile applypatch applydiff patch searchreplace writetofile insertedit insertcontent deletefile"
+    " inserteditintofile editnotebook fileedit filewrite applypatchcall",
+    "read": "read readfile readmanyfiles view viewimage viewfile open cat grep glob ls list listfiles listdirectory listdir search"
+    " searchfiles searchfilecontent greps grepsearch globsearch filesearch codebasesearch findfiles find lsp webfetch websearch"
+    " fetch googlewebsearch listcodedefinitionnames readlints semanticsearch toolsearch skill",
+    "run": "bash shell exec execcommand runcommand executecommand runshellcommand runterminalcmd terminal localshell"
+    " localshellcall shellcall runinterminal sh powershell containerexec unifiedexec",
+    "todo": "todowrite todo taskcreate taskupdate tasklist updateplan todolist todoread writetodos managetodolist",
+    "plan": "exitplanmode enterplanmode planexit planenter planmoderespond",
+    "agent": "task agent spawnagent subagent newtask codebaseinvestigator delegate",
+    "ask": "askuserquestion askquestion askfollowupquestion question requestuserinput askuser",
+}  # fmt: skip
+TOOLS: dict[str, CallKind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+_VERB = re.compile(r"(?:get|list|read|search|find|view|fetch|query|resolve|show|describe|lookup)")
+
+COMMANDS = ("command", "cmd", "script", "commands")
+FILES = ("file_path", "filePath", "path", "absolute_path", "filename", "target_file", "notebook_path", "file", "dir_path")
+REPLACED = (
+    ("old_string", "new_string"), ("oldString", "newString"), ("old_str", "new_str"), ("old_text", "new_text"), ("search", "replace"),
+)  # fmt: skip
+WRITTEN = ("content", "contents", "file_text", "new_source", "insert_text", "text")
+PATCHES = ("patch", "diff", "input", "patchText")
+
+_SHELL = re.compile(r"(?:/\S+/)?(?:ba|z|da)?sh +-l?c +(['\"])(.*)\1 *$", re.DOTALL)
+_BLOCKS = re.compile(r"<{5,} ?(?:SEARCH|ORIGINAL)\n(.*?)\n?={5,}\n(.*?)\n?>{5,} ?(?:REPLACE|UPDATED)", re.DOTALL)
+_FENCED = re.compile(r"```(?:bash|sh|mswea_bash_command)\n(.*?)\n?```", re.DOTALL)
+_CLINE = re.compile(r"<(execute_command|write_to_file|replace_in_file|read_file|search_files|list_files)>(.*?)</\1>", re.DOTALL)
+_CLINE_ARGUMENT = re.compile(r"<(command|path|content|diff)>(.*?)</\1>", re.DOTALL)
+_TEST_FILE = re.compile(r"(?:^|[/\\])(?:tests?|specs?|__tests__|e2e)[/\\]|(?:^|[/\\])test_[^/\\]*$|[._-](?:test|tests|spec|cy)\.\w+$|Tests?\.\w+$")
+_PATCHED = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$|^\+\+\+ b/(\S+)", re.MULTILINE)
+
+
+def calls_of(name: Any, arguments: Any) -> tuple[Call, ...]:
+    """The digests of one tool call: one, or for a command line that does several kinds of work one of each, strongest first.
+
+    ``arguments``: an object, or its JSON text, or a tool's own text.
+    """
+    tool = str(name)
+    plain = tool.rpartition("__")[2].replace("_", "").replace("-", "").replace(".", "").lower()
+    kind = TOOLS.get(plain) or ("read" if _VERB.match(plain) else "other")
+    given = _given(arguments)
+    if kind == "run":
+        return _command(given)
+    if kind == "edit":
+        return (_edit(tool, given),)
+    if kind == "read":
+        return (Call("read", _hash(tool, given), _files(given)),)
+    return (Call(kind, _hash(tool, given)),)
+
+
+def written_in(text: str) -> tuple[Call, ...]:
+    """Calls of agents that write them into their answers: aider's edit blocks, mini-swe-agent's commands, cline's elements."""
+    found: list[Call] = []
+    if "<<<<" in text:
+        found += [_changed(hash_of(text[m.start() : m.end()]), (), m[1], m[2]) for m in _BLOCKS.finditer(text)]
+    if "```" in text:
+        blocks = _FENCED.findall(text)
+        if len(blocks) == 1 and "<<<<" not in text:
+            found += _command({"command": blocks[0]})
+    if "</" in text:
+        for name, inner in _CLINE.findall(text):
+            found += calls_of(name, dict(_CLINE_ARGUMENT.findall(inner)))
+    return tuple(found)
+
+
+def hash_of(text: str) -> int:
+    """xxh3-64 of a text; 0 for an empty one, so that 0 means none."""
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) if text else 0
+
+
+def _given(arguments: Any) -> dict[str, Any]:
+    if isinstance(arguments, str):
+        if not arguments.startswith("{"):
+            return {"input": arguments}
+        try:
+            arguments = msgspec.json.decode(arguments)
+        except (msgspec.DecodeError, RecursionError):  # the model's own words: cut off or no JSON
+            return {"input": ""}
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _hash(tool: str, given: dict[str, Any]) -> int:
+    return xxhash.xxh3_64_intdigest(msgspec.json.encode((tool, given)))
+
+
+def _command(given: dict[str, Any]) -> tuple[Call, ...]:
+    """A command line. Its description and time limit do not make it another call."""
+    found = next((given[key] for key in COMMANDS if given.get(key)), "")
+    action = given.get("action")
+    if not found and isinstance(action, dict):
+        found = next((action[key] for key in COMMANDS if action.get(key)), "")
+    if isinstance(found, list):
+        found = str(found[-1]) if len(found) > 2 and str(found[1]).startswith("-") else " ".join(map(str, found))
+    text = str(found).strip()
+    inner = _SHELL.match(text)
+    if inner:
+        text = inner[2]
+    same, out = hash_of(text), []
+    for kind in kinds_of(text):
+        if kind == "edit" and "*** Begin Patch" in text:
+            out.append(_patched(same, text))
+        else:
+            files = tuple(_file(path) for path in undone(text)) if kind == "undo" else ()
+            out.append(Call(kind, same, files))
+        same = 0  # only the first stands for the call itself
+    return tuple(out)
+
+
+def _edit(tool: str, given: dict[str, Any]) -> Call:
+    command = given.get("command")
+    if command == "view":
+        return Call("read", _hash(tool, given), _files(given))
+    same, files = _hash(tool, given), _files(given)
+    if command == "undo_edit":
+        return Call("undo", same, files)
+    tests = any(_TEST_FILE.search(given[key]) for key in FILES if isinstance(given.get(key), str))
+    edits = given.get("edits")
+    pairs = [pair for item in ([given, *edits] if isinstance(edits, list) else [given]) if (pair := _pair(item))]
+    if pairs:
+        return _changed(same, files, "\n".join(old for old, _ in pairs), "\n".join(new for _, new in pairs), tests)
+    patch = next((given[key] for key in PATCHES if isinstance(given.get(key), str)), "")
+    if patch:
+        blocks = _BLOCKS.findall(patch)
+        if blocks:
+            return _changed(same, files, "\n".join(old for old, _ in blocks), "\n".join(new for _, new in blocks), tests)
+        return _patched(same, patch)
+    text = next((given[key] for key in WRITTEN if isinstance(given.get(key), str)), "")
+    return _changed(same, files, "", text, tests)
+
+
+def _pair(item: Any) -> tuple[str, str] | None:
+    if not isinstance(item, dict):
+        return None
+    for old, new in REPLACED:
+        if isinstance(item.get(old), str) and isinstance(item.get(new), str):
+            return item[old], item[new]
+    return None
+
+
+def _patched(same: int, patch: str) -> Call:
+    """A patch: what its minus lines say becomes what its plus lines say."""
+    rows = patch.split("\n")
+    old = [row[1:] for row in rows if row.startswith("-") and not row.startswith("---")]
+    new = [row[1:] for row in rows if row.startswith("+") and not row.startswith("+++")]
+    paths = list(dict.fromkeys((a or b).strip() for a, b in _PATCHED.findall(patch)))[:8]
+    tests = bool(paths) and all(_TEST_FILE.search(path) for path in paths)
+    return _changed(same, tuple(map(_file, paths)), "\n".join(old), "\n".join(new), tests)
+
+
+def _changed(same: int, files: tuple[int, ...], old: str, new: str, tests: bool = False) -> Call:
+    old, new = old.strip(), new.strip()
+    lines = max(old.count("\n") + 1 if old else 0, new.count("\n") + 1 if new else 0)
+    return Call("edit", same, files, hash_of(old), hash_of(new), lines, tests)
+
+
+def _files(given: dict[str, Any]) -> tuple[int, ...]:
+    found = next((given[key] for key in FILES if isinstance(given.get(key), str) and given[key]), None)
+    return (_file(found),) if found else ()
+
+
+def _file(path: str) -> int:
+    """Hash of the last two parts of a path: the same file, whether named from the root or from the folder."""
+    return hash_of("/".join(path.strip().replace("\\", "/").rstrip("/").split("/")[-2:])) & 0xFFFF_FFFF

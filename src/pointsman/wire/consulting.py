@@ -1,0 +1,240 @@
+"""A call of the advisor inside an answer, as each protocol's history has it: the tool, the call, its result, the division.
+
+The provider saw: answer up to the call, the call, its result, the rest of the answer. The client was shown one answer without
+call and result. Messages and Chat Completions hold that answer as one message, which is divided; the Responses API holds its
+items one by one, and call and result go between two of them. Where the model called tools of the client's in the same breath
+(``Advice.joined``) nothing was divided: the call goes back among the calls, its result among the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pointsman.core.edits import PROVIDER_TOOL, TOOL
+from pointsman.core.types import Advice, Protocol
+from pointsman.errors import WireError
+from pointsman.wire.digest import decode
+from pointsman.wire.splice import Span, elements, open_object
+
+NAME = TOOL
+FRAME_CHARS = 220
+"""Characters of a call and its result beside their texts."""
+
+_DESCRIPTION = (
+    "Ask a stronger model for advice. It reads a summary of this session (task, plan, recent failures, changes) and answers"
+    " once, in a few paragraphs; it runs no tools. Use it before committing to an approach that is hard to undo, when the"
+    " same failure has come back twice, or when you do not know how to go on; not for routine steps. Go on with the work"
+    " when it has answered."
+)
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "question": {"type": "string", "description": "What you need to know, with the facts it takes to answer."},
+        "focus": {"type": "string", "description": "Files, functions or failures to look at; may be empty."},
+    },
+    "required": ["question"],
+}
+
+Item = tuple[msgspec.Raw, Span]
+
+
+def tool(protocol: Protocol) -> bytes:
+    """The function tool in the protocol's form: the same bytes in every request."""
+    if protocol == "messages":
+        return _json({"name": NAME, "description": _DESCRIPTION, "input_schema": _SCHEMA})
+    function = {"name": NAME, "description": _DESCRIPTION, "parameters": _SCHEMA}
+    if protocol == "responses":
+        return _json({"type": "function", **function, "strict": False})
+    return _json({"type": "function", "function": function})
+
+
+def provider_tool(model: str, max_uses: int, max_tokens: int) -> bytes:
+    """Anthropic's own advisor tool, which its server runs."""
+    value = {"type": PROVIDER_TOOL, "name": "advisor", "model": model, "max_uses": max_uses, "max_tokens": max_tokens}
+    return _json(value)
+
+
+def asked(arguments: str) -> tuple[str, str]:
+    """Question and focus of a call; what is not readable counts as the question itself."""
+    try:
+        value = msgspec.json.decode(arguments or "{}")
+    except msgspec.MsgspecError:
+        return arguments, ""
+    given = value if isinstance(value, dict) else {}
+    return str(given.get("question") or ""), str(given.get("focus") or "")
+
+
+# -- going on after the call -------------------------------------------------------------------------------------------
+
+
+def continuation(
+    protocol: Protocol, parts: Sequence[Any], advice: Advice, *, mark: Mapping[str, Any] | None = None
+) -> list[bytes]:  # fmt: skip
+    """What is appended to the history so that the model goes on: its answer so far, its call, and the result.
+
+    ``parts``: the answer so far in the protocol's own form, call left out. ``mark``: a cache mark for the result (Messages).
+    """
+    if protocol == "responses":
+        return [_json(part) for part in parts] + [_json(item) for item in between(advice)]
+    if protocol == "chat":
+        first = {**(parts[0] if parts else {"role": "assistant", "content": None}), "tool_calls": [_chat_call(advice)]}
+        return [_json(first), _json(_chat_result(advice))]
+    result = {**_result(advice), **({"cache_control": dict(mark)} if mark else {})}
+    return [
+        _json({"role": "assistant", "content": [*parts, _call(advice)]}), _json({"role": "user", "content": [result]})
+    ]  # fmt: skip
+
+
+def between(advice: Advice) -> list[dict[str, Any]]:
+    """Call and result as items of a Responses input."""
+    return [
+        {"type": "function_call", "call_id": advice.call, "name": NAME, "arguments": advice.arguments},
+        {"type": "function_call_output", "call_id": advice.call, "output": advice.text},
+    ]
+
+
+# -- dividing the client's answer again --------------------------------------------------------------------------------
+
+
+def fits(protocol: Protocol, data: bytes, items: Sequence[Item], place: int, advice: Advice) -> bool:
+    """Whether the message at ``place`` is the answer in which the call was made, shown as it was streamed."""
+    try:
+        return bool(divided(protocol, data, items, place, advice))
+    except (WireError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def divided(
+    protocol: Protocol, data: bytes, items: Sequence[Item], place: int, advice: Advice
+) -> list[tuple[Span, bytes]]:  # fmt: skip
+    """The changes of the body ``data`` that put call and result back into the answer at ``place``; none while it is not shown.
+
+    Raises WireError where another message stands there.
+    """
+    if place >= len(items):
+        return []
+    return _chat_divided(items, place, advice) if protocol == "chat" else _messages_divided(data, items, place, advice)
+
+
+def shown_items(items: Sequence[Mapping[str, Any]], advice: Advice) -> int | None:
+    """How many items of a Responses input belong to the answer before the call; clients may leave reasoning out."""
+    at = 0
+    for kind in advice.parts:
+        if at < len(items) and str(items[at].get("type") or "message") == kind:
+            at += 1
+        elif kind != "reasoning":
+            return None
+    return at
+
+
+def _messages_divided(data: bytes, items: Sequence[Item], place: int, advice: Advice) -> list[tuple[Span, bytes]]:
+    blocks, span = _blocks(data, items[place], "assistant")
+    count = len(advice.parts)
+    if count > len(blocks) or [_kind(raw) for raw, _ in blocks[:count]] != list(advice.parts):
+        raise WireError("the answer is not shown as it was streamed")
+    if advice.joined:
+        if place + 1 >= len(items):
+            return []
+        results, _ = _blocks(data, items[place + 1], "user")
+        start = results[0][1][0]
+        return [_beside(blocks, count, _json(_call(advice))), ((start, start), _json(_result(advice)) + b",")]
+    call, result = _json(_call(advice)), b'{"role":"user","content":[' + _json(_result(advice)) + b"]}"
+    if not count:  # the call was all there was
+        start = span[0]
+        return [((start, start), b'{"role":"assistant","content":[' + call + b"]}," + result + b",")]
+    end = blocks[count - 1][1][1]
+    if count == len(blocks):  # nothing came after the result
+        return [((end, end), b"," + call + b"]}," + result + b',{"role":"assistant","content":[' + _SILENCE)]
+    rest = blocks[count][1][0]
+    return [((end, rest), b"," + call + b"]}," + result + b',{"role":"assistant","content":[')]
+
+
+_SILENCE = b'{"type":"text","text":"(no further words)"}'
+"""An assistant message must hold something: stands for a second half that was empty."""
+
+
+def _beside(blocks: Sequence[Item], count: int, value: bytes) -> tuple[Span, bytes]:
+    if count:
+        end = blocks[count - 1][1][1]
+        return (end, end), b"," + value
+    start = blocks[0][1][0]
+    return (start, start), value + b","
+
+
+def _blocks(data: bytes, item: Item, role: str) -> tuple[list[Item], Span]:
+    """The content blocks of a message by ``role``, with their addresses and the message's own.
+
+    Raises WireError unless the message is just a role and then a list of blocks: only that can be divided by splice.
+    """
+    raw, span = item
+    opened = open_object(data, span[0], raw, "a message")
+    if list(opened.fields) != ["role", "content"] or _plain(opened.fields["role"]) != role:
+        raise WireError(f"the message is not one of the {role}'s that can be divided")
+    content = opened.fields["content"]
+    if bytes(memoryview(content)[:1]) != b"[":
+        raise WireError("the message is a text, not a list of blocks")
+    blocks = elements(data, opened.spans["content"][0], content, "content")
+    if not blocks:
+        raise WireError("the message is empty")
+    return blocks, span
+
+
+def _plain(raw: msgspec.Raw) -> str:
+    """A JSON string without escapes."""
+    return bytes(memoryview(raw)[1:-1]).decode("utf-8", "replace")
+
+
+def _kind(raw: msgspec.Raw) -> str:
+    return str(decode(raw, "a block").get("type"))
+
+
+def _chat_divided(items: Sequence[Item], place: int, advice: Advice) -> list[tuple[Span, bytes]]:
+    raw, span = items[place]
+    message = decode(raw, "an answer")
+    if message.get("role") != "assistant":
+        raise WireError("the message is no answer")
+    if advice.joined:
+        if place + 1 >= len(items):
+            return []
+        calls = list(message.get("tool_calls") or ())
+        count = sum(part == "tool_call" for part in advice.parts)
+        whole = {**message, "tool_calls": [*calls[:count], _chat_call(advice), *calls[count:]]}
+        return [(span, _json(whole) + b"," + _json(_chat_result(advice)))]
+    words, thoughts = message.get("content") or "", message.get("reasoning_content") or ""
+    if not isinstance(words, str) or len(words) < advice.words or len(thoughts) < advice.thoughts:
+        raise WireError("the answer is not shown as it was streamed")
+    first: dict[str, Any] = {"role": "assistant", "content": words[: advice.words] or None}
+    if advice.thoughts:
+        first["reasoning_content"] = thoughts[: advice.thoughts]
+    first["tool_calls"] = [_chat_call(advice)]
+    rest = {**message, "content": words[advice.words :] or (None if message.get("tool_calls") else "")}
+    if "reasoning_content" in message:
+        rest["reasoning_content"] = thoughts[advice.thoughts :]
+    return [(span, b",".join((_json(first), _json(_chat_result(advice)), _json(rest))))]
+
+
+def _call(advice: Advice) -> dict[str, Any]:
+    try:
+        given = msgspec.json.decode(advice.arguments or "{}")
+    except msgspec.MsgspecError:
+        given = {}
+    return {"type": "tool_use", "id": advice.call, "name": NAME, "input": given if isinstance(given, dict) else {}}
+
+
+def _result(advice: Advice) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": advice.call, "content": advice.text}
+
+
+def _chat_call(advice: Advice) -> dict[str, Any]:
+    return {"id": advice.call, "type": "function", "function": {"name": NAME, "arguments": advice.arguments or "{}"}}
+
+
+def _chat_result(advice: Advice) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": advice.call, "content": advice.text}
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.encode(value)

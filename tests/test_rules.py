@@ -1,0 +1,191 @@
+"""The user's own rules, each as a conversation with the real engine and price book: protected work, limits, kinds, budgets, caps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from playbook import Play, Step, check, result, says, stay, switch, turn
+
+from pointsman import Router, Settings
+from pointsman.core.book import Book
+from pointsman.core.types import Config
+from pointsman.shell.prices import load_book
+
+OPUS, SONNET, HAIKU, FABLE = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5-1"
+SAVER: dict[str, Any] = {"profile": "saver", "failure_usd": 0.0}
+
+
+@pytest.fixture(scope="module")
+def book() -> Book:
+    return load_book()
+
+
+def run(command: str) -> Step:
+    """The agent runs a shell command."""
+    return result("done", given={"command": command})
+
+
+def touch(path: str) -> Step:
+    """The agent edits a file."""
+    return result("edited", tool="Edit", given={"file_path": path, "old_string": "a", "new_string": "b"})
+
+
+def rules(play: Play) -> list[str]:
+    return [rule.name for rule in play.decision.rules]
+
+
+# -- protected work ----------------------------------------------------------------------------------------------------
+
+
+def test_touching_what_is_protected_brings_the_asked_model_back_at_once_and_holds_it_for_the_task(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("tidy up") << switch("haiku")
+    play >> touch("/src/app/view.py") << stay("haiku")
+    play >> touch("/src/app/migrations/0042_users.py") << switch("opus", because="rule") << says("migrations")
+    assert rules(play) == ["protect path migrations"]
+    play >> run("ls") << stay("opus") >> turn("and the next file") << stay("opus")
+    assert "protect path migrations" in rules(play), "it holds until the task ends"
+    play >> turn("something else altogether", pause=9_000) << switch("haiku")
+    assert not rules(play)
+
+
+@pytest.mark.parametrize("command", ["git push origin main", "cd api && rm -rf data", "kubectl delete pod x", "psql -c 'DROP TABLE users'",
+                                     "npm run deploy", "vi db/migrations/1.sql"])  # fmt: skip
+def test_dangerous_commands_are_protected_by_default(book: Book, command: str) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") << switch("haiku")
+    play >> run(command) << switch("opus", because="rule")
+
+
+@pytest.mark.parametrize("command", ["git status", "git commit -m 'deploy and git push later'", "pytest -q", "cat README.md", "rm x.tmp"])
+def test_ordinary_commands_are_not(book: Book, command: str) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") >> run(command) << stay("haiku")
+
+
+def test_a_path_in_the_prompt_counts_from_the_first_request_on(book: Book) -> None:
+    play = Play(book, Settings(**SAVER, protect=["billing/**"]), model="opus")
+    play >> turn("please mend src/billing/invoice.py") << stay("opus") << says("billing/**")
+
+
+def test_a_project_rule_is_shown_with_file_and_line(book: Book) -> None:
+    policy = Settings(**SAVER, protect={"paths": ["infra"]}).policy()
+    policy = replace(policy, origins=(("path infra", "/p/.pointsman.toml:3"),))
+    play = Play(book, Settings(**SAVER), model="opus")
+    play.router = Router(policy, book)
+    play >> turn("go") >> touch("infra/net.py")
+    assert [(r.name, r.origin) for r in play.decision.rules] == [("protect path infra", "/p/.pointsman.toml:3")]
+
+
+def test_protection_off_is_the_users_word(book: Book) -> None:
+    play = Play(book, Settings(**SAVER, protect=False), model="opus")
+    play >> turn("go") >> run("git push") << stay("haiku")
+
+
+def test_a_failure_costs_more_where_work_is_protected(book: Book) -> None:
+    plain, guarded = (Play(book, Settings(protect={"stakes": stakes}), model="opus") for stakes in (1, 10))
+    for play in (plain, guarded):
+        play >> turn("fix auth/login.py")
+    totals = [play.decision.row(Config(play.asked)).total_usd for play in (plain, guarded)]  # type: ignore[union-attr]
+    assert totals[1] is not None and totals[0] is not None and totals[1] > 1.5 * totals[0]
+
+
+def test_no_text_of_a_call_is_kept(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") >> run("git push https://very-secret@example.com/x")
+    assert "very-secret" not in repr(play.router.events())
+
+
+# -- floor, ceiling, kinds ---------------------------------------------------------------------------------------------
+
+
+def test_a_floor_bounds_moves_and_never_what_is_asked(book: Book) -> None:
+    play = Play(book, Settings(**SAVER, floor="sonnet", pool=["haiku", "sonnet", "opus"]), model="opus")
+    play >> turn("go") << switch("sonnet")
+    asked = Play(book, Settings(**SAVER, floor="opus"), model="haiku")
+    asked >> turn("go") << stay("haiku")
+
+
+def test_a_ceiling_bounds_escalation(book: Book) -> None:
+    guarded = {"check": True, "consent_up": True, "failure_usd": 50.0, "up_cap_usd": None}
+    free = Play(book, Settings(**guarded), model="sonnet")
+    free >> turn("go") >> check(False) >> turn("again")
+    assert free.decision.action == "escalate"
+    held = Play(book, Settings(**guarded, ceiling="sonnet"), model="sonnet")
+    held >> turn("go") >> check(False) >> turn("again") << stay("sonnet")
+
+
+def test_a_kind_of_ones_own_is_shown_by_paths_and_followed_from_the_next_turn(book: Book) -> None:
+    kinds = {"frontend": {"model": "haiku", "paths": ["web/**"]}}
+    play = Play(book, Settings(kinds=kinds), model="opus")
+    play >> turn("go") << stay("opus") >> touch("web/app.tsx") << stay("opus")
+    play >> turn("and the button") << switch("haiku", because="rule")
+    assert rules(play) == ["kinds: frontend = claude-haiku-5-5"]
+    play >> run("ls") << stay("haiku")
+    play >> turn("now the database", pause=9_000) << switch("opus")
+
+
+def test_a_preference_follows_the_kinds_that_anybody_can_see(book: Book) -> None:
+    play = Play(book, Settings(kinds={"chat": "haiku"}), model="opus")
+    play >> turn("what is this?") << switch("haiku", because="rule")
+    play >> touch("x.py") << stay("haiku"), "a turn ends on the model it began on"
+
+
+def test_protected_work_beats_a_preference(book: Book) -> None:
+    play = Play(book, Settings(kinds={"frontend": {"model": "haiku", "paths": ["web/**"]}}), model="opus")
+    play >> turn("go") >> touch("web/auth/login.tsx") >> turn("on") << stay("opus")
+
+
+# -- money -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_spent_budget_is_said_and_never_an_error(book: Book) -> None:
+    play = Play(book, Settings(budget={"session": 0.01}), model="opus")
+    play >> turn("go") << stay("opus") >> turn("more") << stay("opus") << says("the session's budget of $0.01 is spent")
+    assert play.router.sessions[play.session].spent > 0.01
+
+
+def test_a_spent_budget_goes_to_the_cheapest_that_is_admitted(book: Book) -> None:
+    settings = {"budget": {"day": 0.01, "then": "cheapest"}}
+    strict = Play(book, Settings(**settings), model="opus")
+    strict >> turn("go") >> turn("more") << stay("opus", because="budget"), "nothing weaker is admitted"
+    saver = Play(book, Settings(**settings, profile="saver", failure_usd=20.0), model="opus")
+    saver >> turn("go") << stay("opus") >> turn("more") << switch("haiku", because="budget")
+
+
+def test_the_day_counts_all_sessions_and_ends(book: Book) -> None:
+    play = Play(book, Settings(budget={"day": 0.01}), model="opus")
+    play >> turn("go")
+    other = Play(book, Settings(), model="opus", session="s-2")
+    other.router, other.now = play.router, play.now
+    other >> turn("hello") << says("the day's budget of $0.01 is spent")
+    other.now += 90_000
+    other >> turn("next day")
+    assert not other.decision.notices
+
+
+def test_a_spent_budget_refuses_to_escalate(book: Book) -> None:
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, budget={"session": 0.01, "then": "hold"}), model="sonnet")
+    play >> turn("go") >> check(False) >> turn("again") << stay("sonnet")
+
+
+def test_up_moves_end_at_the_cap_of_their_task(book: Book) -> None:
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, up_cap_usd=0.5), model="sonnet")
+    play >> turn("go") >> check(False) >> turn("again")
+    assert play.decision.action == "escalate"
+    for _ in range(40):
+        play >> run("ls")
+        if play.decision.chosen.model == play.asked:
+            break
+    assert play.decision.reason == "budget"
+    session = play.router.sessions[play.session]
+    step = max(c.run_usd or 0.0 for c in play.decision.candidates)
+    assert 0.5 <= session.extra <= 0.5 + step, "one request over the cap at most"
+
+
+def test_a_subscription_is_never_led_into_a_stronger_model(book: Book) -> None:
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0), model="sonnet")
+    play.headers = {"authorization": "Bearer sk-ant-oat01-x"}
+    play >> turn("go") >> check(False) >> turn("again") << stay("sonnet")
