@@ -34,6 +34,7 @@ class Play:
     settings: Settings = field(default_factory=Settings)
     model: str = "sonnet"
     session: str = "s-1"
+    key: str = "x-api-key: k"
 
     def __post_init__(self) -> None:
         self.router = Router(self.settings, self.book)
@@ -75,7 +76,9 @@ class Play:
             value["tools"] = TOOLS
         else:
             value["system"] = [{"type": "text", "text": "Name this conversation."}]
-        headers = {"x-claude-code-session-id": self.session, "user-agent": "claude-cli/2.1.330 (external, cli)", "x-api-key": "k"}
+        headers = {"x-claude-code-session-id": self.session, "user-agent": "claude-cli/2.1.330 (external, cli)"}
+        header, _, value_of = self.key.partition(": ")
+        headers[header] = value_of
         if agent:
             headers["x-claude-code-agent-id"] = agent
         body = json.dumps(value).encode()

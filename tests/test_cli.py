@@ -105,7 +105,7 @@ def test_version_says_the_package_version(typed: Typed) -> None:
         (["serve", "--upstream", "x"], "not a base URL"),
         (["serve", "--upstream", "antropic=https://a.b"], "antropic"),
         (["run", "--"], "pointsman run -- claude"),
-        (["run", "--", "nonesuch-agent"], "does not know how to wrap"),
+        (["run", "--", "nonesuch-agent"], "is no agent that we know how to wrap"),
         (["prices", "gtp-5.5"], "did you mean gpt-5.5"),
         (["tui", "nowhere.db"], "cannot be read"),
         (["replay", "nowhere.jsonl"], "cannot be read"),
@@ -163,7 +163,7 @@ def test_every_line_of_the_written_file_is_valid_when_uncommented(tmp_path: Path
 def test_doctor_looks_at_everything_and_finds_what_is_wrong(typed: Typed, tmp_path: Path) -> None:
     code, out, _ = typed("doctor", "--json")
     found = {row["what"]: row["state"] for row in json.loads(out)}
-    assert code == 0 and set(found) == {"pointsman", "litellm", "settings", "prices", "ledger", "gateway", "agents"}
+    assert code == 0 and set(found) == {"pointsman", "litellm", "settings", "certificate", "prices", "ledger", "gateway", "agents"}
     assert "wrong" not in found.values()
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "ledger.db").write_bytes(b"no ledger at all, only words")

@@ -1,14 +1,13 @@
-"""The user's own rules, each as a conversation with the real engine and price book: protected work, limits, kinds, budgets, caps."""
+"""The user's own rules, each as a conversation with the real engine and price book."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from playbook import Play, Step, check, result, says, stay, switch, turn
 
-from pointsman import Router, Settings
+from playbook import Play, Step, check, result, says, stay, switch, turn
+from pointsman import Settings
 from pointsman.core.book import Book
 from pointsman.core.types import Config
 from pointsman.shell.prices import load_book
@@ -41,28 +40,32 @@ def rules(play: Play) -> list[str]:
 
 def test_touching_what_is_protected_brings_the_asked_model_back_at_once_and_holds_it_for_the_task(book: Book) -> None:
     play = Play(book, Settings(**SAVER), model="opus")
-    play >> turn("tidy up") << switch("haiku")
-    play >> touch("/src/app/view.py") << stay("haiku")
+    play >> turn("tidy up") << switch("sonnet")
+    play >> touch("/src/app/view.py") << stay("sonnet")
     play >> touch("/src/app/migrations/0042_users.py") << switch("opus", because="rule") << says("migrations")
     assert rules(play) == ["protect path migrations"]
     play >> run("ls") << stay("opus") >> turn("and the next file") << stay("opus")
     assert "protect path migrations" in rules(play), "it holds until the task ends"
-    play >> turn("something else altogether", pause=9_000) << switch("haiku")
+    play >> turn("something else altogether", pause=9_000) << switch("sonnet")
     assert not rules(play)
 
 
-@pytest.mark.parametrize("command", ["git push origin main", "cd api && rm -rf data", "kubectl delete pod x", "psql -c 'DROP TABLE users'",
-                                     "npm run deploy", "vi db/migrations/1.sql"])  # fmt: skip
+@pytest.mark.parametrize("command", [
+    "git push origin main", "cd api && rm -rf data", "kubectl delete pod x", "psql -c 'DROP TABLE users'", "npm run deploy",
+    "vi db/migrations/1.sql",
+])  # fmt: skip
 def test_dangerous_commands_are_protected_by_default(book: Book, command: str) -> None:
     play = Play(book, Settings(**SAVER), model="opus")
-    play >> turn("go") << switch("haiku")
+    play >> turn("go") << switch("sonnet")
     play >> run(command) << switch("opus", because="rule")
 
 
-@pytest.mark.parametrize("command", ["git status", "git commit -m 'deploy and git push later'", "pytest -q", "cat README.md", "rm x.tmp"])
+@pytest.mark.parametrize("command", [
+    "git status", "git commit -m 'deploy and git push later'", "pytest -q", "cat README.md", "rm x.tmp",
+])  # fmt: skip
 def test_ordinary_commands_are_not(book: Book, command: str) -> None:
     play = Play(book, Settings(**SAVER), model="opus")
-    play >> turn("go") >> run(command) << stay("haiku")
+    play >> turn("go") >> run(command) << stay("sonnet")
 
 
 def test_a_path_in_the_prompt_counts_from_the_first_request_on(book: Book) -> None:
@@ -71,17 +74,16 @@ def test_a_path_in_the_prompt_counts_from_the_first_request_on(book: Book) -> No
 
 
 def test_a_project_rule_is_shown_with_file_and_line(book: Book) -> None:
-    policy = Settings(**SAVER, protect={"paths": ["infra"]}).policy()
-    policy = replace(policy, origins=(("path infra", "/p/.pointsman.toml:3"),))
-    play = Play(book, Settings(**SAVER), model="opus")
-    play.router = Router(policy, book)
+    settings = Settings(**SAVER, protect={"paths": ["infra"]})
+    settings._origins["path infra"] = "/p/.pointsman.toml:3"
+    play = Play(book, settings, model="opus")
     play >> turn("go") >> touch("infra/net.py")
     assert [(r.name, r.origin) for r in play.decision.rules] == [("protect path infra", "/p/.pointsman.toml:3")]
 
 
 def test_protection_off_is_the_users_word(book: Book) -> None:
     play = Play(book, Settings(**SAVER, protect=False), model="opus")
-    play >> turn("go") >> run("git push") << stay("haiku")
+    play >> turn("go") >> run("git push") << stay("sonnet")
 
 
 def test_a_failure_costs_more_where_work_is_protected(book: Book) -> None:
@@ -124,7 +126,7 @@ def test_a_kind_of_ones_own_is_shown_by_paths_and_followed_from_the_next_turn(bo
     play >> turn("and the button") << switch("haiku", because="rule")
     assert rules(play) == ["kinds: frontend = claude-haiku-5-5"]
     play >> run("ls") << stay("haiku")
-    play >> turn("now the database", pause=9_000) << switch("opus")
+    play >> turn("something else altogether", pause=9_000) << switch("opus")
 
 
 def test_a_preference_follows_the_kinds_that_anybody_can_see(book: Book) -> None:
@@ -152,7 +154,7 @@ def test_a_spent_budget_goes_to_the_cheapest_that_is_admitted(book: Book) -> Non
     strict = Play(book, Settings(**settings), model="opus")
     strict >> turn("go") >> turn("more") << stay("opus", because="budget"), "nothing weaker is admitted"
     saver = Play(book, Settings(**settings, profile="saver", failure_usd=20.0), model="opus")
-    saver >> turn("go") << stay("opus") >> turn("more") << switch("haiku", because="budget")
+    saver >> turn("go") << stay("opus") >> turn("more") << switch("sonnet", because="budget")
 
 
 def test_the_day_counts_all_sessions_and_ends(book: Book) -> None:
@@ -167,25 +169,26 @@ def test_the_day_counts_all_sessions_and_ends(book: Book) -> None:
 
 
 def test_a_spent_budget_refuses_to_escalate(book: Book) -> None:
-    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, budget={"session": 0.01, "then": "hold"}), model="sonnet")
+    budget = {"session": 0.01, "then": "hold"}
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, budget=budget), model="sonnet")
     play >> turn("go") >> check(False) >> turn("again") << stay("sonnet")
 
 
 def test_up_moves_end_at_the_cap_of_their_task(book: Book) -> None:
-    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, up_cap_usd=0.5), model="sonnet")
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, up_cap_usd=0.3), model="sonnet")
     play >> turn("go") >> check(False) >> turn("again")
     assert play.decision.action == "escalate"
-    for _ in range(40):
+    for _ in range(90):
         play >> run("ls")
         if play.decision.chosen.model == play.asked:
             break
     assert play.decision.reason == "budget"
     session = play.router.sessions[play.session]
     step = max(c.run_usd or 0.0 for c in play.decision.candidates)
-    assert 0.5 <= session.extra <= 0.5 + step, "one request over the cap at most"
+    assert 0.2 <= session.extra <= 0.3 + step, "one request over the cap at most, the way back included"
 
 
 def test_a_subscription_is_never_led_into_a_stronger_model(book: Book) -> None:
-    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0), model="sonnet")
-    play.headers = {"authorization": "Bearer sk-ant-oat01-x"}
+    settings, login = Settings(check=True, consent_up=True, failure_usd=50.0), "authorization: Bearer sk-ant-oat01-x"
+    play = Play(book, settings, model="sonnet", key=login)
     play >> turn("go") >> check(False) >> turn("again") << stay("sonnet")

@@ -1,4 +1,4 @@
-"""Clients that send no ids and have no recording: qwen-code 0.24.4, cline 3.0.65, mini-swe-agent 2.4.6, as seen on the wire."""
+"""Clients that send no ids, in what no recording shows: qwen-code 0.24.4, cline 3.0.65, mini-swe-agent 2.4.6, as on the wire."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Client:
         self.now = T0
 
     def sends(self, *talk: Message, stop: str = "final", system: str = "", count: int | None = None, pause: float = 5.0,
-              **more: Any) -> Place:  # fmt: skip
+              status: int = 200, **more: Any) -> Place:  # fmt: skip
         self.now += pause
         opening = {"role": "system", "content": system or self.system}
         body = {"model": self.model, "messages": [opening, *talk], "stream": True, **more}
@@ -66,7 +66,7 @@ class Client:
             body=json.dumps(body).encode(), now=self.now, dice=0.5, run=self.run,
         )  # fmt: skip
         usage = {"prompt_tokens": 3_000, "completion_tokens": 9}
-        self.router.finish(route.id, usage=usage, status=200, started=self.now, ended=self.now + 2, stop=stop)  # type: ignore[arg-type]
+        self.router.finish(route.id, usage=usage, status=status, started=self.now, ended=self.now + 2, stop=stop)  # type: ignore[arg-type]
         assert route.decision.place.kind != "main" or not route.changed
         return route.decision.place
 
@@ -168,3 +168,19 @@ def test_a_retry_of_a_client_without_ids_is_no_turn(cline: Client) -> None:
 def test_a_request_with_tools_is_work_even_where_it_wants_json(qwen: Client) -> None:
     schema = {"response_format": {"type": "json_schema", "json_schema": {"name": "plan", "schema": {"type": "object"}}}}
     assert where(qwen.sends(CONTEXT, READY, user("plan it"), **schema)) == ("main", 1, True, "new")
+
+
+def test_two_conversations_that_begin_with_hi_are_two_sessions(cline: Client) -> None:
+    one = cline.sends(user("hi"))
+    cline.sends(user("hi"), said("Hello!"), user("mend the test"))
+    other = cline.sends(user("hi"), pause=300.0)
+    assert other.session != one.session and where(other) == ("main", 1, True, "new")
+    goes_on = cline.sends(user("hi"), said("Hi there."), user("write the docs"))
+    assert goes_on.session == other.session and goes_on.turn == 2
+    back = cline.sends(user("hi"), said("Hello!"), user("mend the test"), said("Done."), user("thanks"))
+    assert back.session == one.session and back.turn == 3
+
+
+def test_the_first_request_again_after_an_error_is_a_retry_however_late(cline: Client) -> None:
+    first = cline.sends(user("hi"), status=500, stop="error")
+    assert where(cline.sends(user("hi"), pause=300.0)) == ("main", 1, False, "retry") and first.turn == 1

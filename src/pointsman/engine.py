@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pointsman import wire
-from pointsman.core import accounting, edits, failover, lineage, pins, verdicts
+from pointsman.core import accounting, advisor, edits, failover, lineage, pins, verdicts
 from pointsman.core.book import Book
+from pointsman.core.counting import counted_for
 from pointsman.core.decide import asked_of, decide, retry
 from pointsman.core.events import (
-    Advised,
     AdviceHow,
     AdviceOutcome,
+    Advised,
     Answer,
     Checked,
     Event,
@@ -45,7 +46,7 @@ from pointsman.core.policy import Policy
 from pointsman.core.session import SCOPE, Lane, Pin, Session
 from pointsman.core.sessions import LOST_S, Sessions
 from pointsman.core.userrecord import answered, follows, kind_now
-from pointsman.core.types import Advice, Config, Decision, Edit, Gate, Place, Protocol, Request, Usage
+from pointsman.core.types import Advice, Advisor, Config, Decision, Edit, Gate, Place, Protocol, Request, Told, Usage
 from pointsman.errors import DecisionError, SettingsError, WireError
 
 
@@ -87,6 +88,17 @@ class _Open:
     refused: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A request under way: as it was read, the client's own ``body``, what the user allows of advice (None: nothing), and its
+    end: how many messages it has, and the hash of the last."""
+
+    request: Request
+    body: bytes
+    advisor: Advisor | None
+    end: tuple[int, int]
+
+
 class Router:
     """Decides model requests and keeps the sessions they belong to.
 
@@ -114,6 +126,7 @@ class Router:
         self._memo = wire.Memo()
         self._new: list[Event] = []
         self._count = 0
+        self._undiagnosed: set[str] = set()
         for event in events:
             self.additions.heard(event)
             self._known.apply(event)
@@ -184,6 +197,8 @@ class Router:
         if opened is None:
             raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
         route = opened.route
+        if self._diagnoses(route.decision.chosen, opened.request, opened.upstream) and not route.decision.moved:
+            self._undiagnosed.add(opened.upstream)
         asked = replace(
             route, model=opened.request.model, effort=opened.request.effort, body=opened.original,
             path=opened.original_path, changed=False, native=None,
@@ -246,10 +261,11 @@ class Router:
     def finish(
         self, id: str, *, usage: Mapping[str, Any] | Usage | None, status: int, started: float,
         first_byte: float | None = None, ended: float, stop: Stop | None = None, model: str | None = None,
-        resent: bool = False, error: str | None = None,
+        resent: bool = False, error: str | None = None, told: Told | None = None,
     ) -> None:  # fmt: skip
         """What became of a routed request. ``usage`` in the protocol's own shape (or normalised); times in epoch seconds.
 
+        ``told``: what the answer says of itself, its id and the provider's cache diagnosis.
         An unknown or already finished ``id`` is ignored; contradictory usage counts as unknown and is noted.
         """
         opened = self._open.pop(id, None)
@@ -272,6 +288,8 @@ class Router:
                 asked_usage=account.asked_usage, asked_rates=account.asked_rates, card_version=self.book.version,
                 ttl_s=account.ttl_s, resent=resent, refused=opened.refused, error=error, other_rates=account.others,
                 unseen=accounting.unseen(billed, served, self.book, first_byte, ended),
+                answer_id=told.id if told is not None and self.policy.diagnose else "",
+                diagnosis=told.diagnosis if told is not None else None,
             )  # fmt: skip
         )
         if opened.request.purpose == "turn":
@@ -322,7 +340,7 @@ class Router:
     ) -> Pinned:  # fmt: skip
         """Pin ``MODEL[:effort]`` (a name or a tier such as ``opus``). Raises SettingsError for what cannot be meant or run."""
         target = self._target_session(session, cwd) if scope != "always" or session else None
-        config = pins.parse(name, target, self.book, self.policy)
+        config = pins.parse(name, target, self.book, self._policy_in(target.run if target else None))
         holder = None if scope == "always" else (target.id if target else None)
         if holder is None and scope != "always":
             raise SettingsError(f"no session to pin{f' in {cwd}' if cwd else ''}: start one, or use --scope always")
@@ -394,20 +412,19 @@ class Router:
     def _route_count(
         self, request: Request, session: Session, path: str, headers: Mapping[str, str], body: bytes, upstream: str, now: float
     ) -> Route:  # fmt: skip
-        """A token count answers for the model that will run: the one that serves the lane now."""
+        """A token count answers for the model that will run."""
         place = lineage.locate(request, session, now)
         lane = session.lanes.get(place.lane)
         asked = asked_of(request, place, self.book, self.policy)
-        chosen = asked
-        if lane is not None and lane.asked.model == asked.model and lane.current.model and self.book.has(lane.current.model):
-            chosen = Config(lane.current.model, request.effort and lane.current.effort)
+        chosen, row = counted_for(request, session, self.book, self._policy_in(request.run), now)
         gate = Gate("count", True, "a token count answers for the model that will run")
         self._count += 1
         known = self.additions.known(lane, request, body, place.kept) if lane is not None and lane.edits else None
         ours = edits.standing(known.edits, request.messages, place.kept) if known is not None else ()
         decision = Decision(
-            f"count-{self._count:x}", place, asked, chosen, "stay", "count", f"Counted for {chosen.model}.", gates=(gate,), edits=ours
-        )
+            f"count-{self._count:x}", place, asked, chosen, "stay", "count", f"Counted for {chosen.model}.",
+            candidates=(row,), gates=(gate,), edits=ours,
+        )  # fmt: skip
         route = self._written(decision, request, path, headers, body, upstream)
         self._open[route.id] = _Open(route, request, body, path, now, upstream, session)
         return route
@@ -422,22 +439,27 @@ class Router:
 
     def advised(
         self, id: str, advice: Advice | None, *, config: Config, how: AdviceHow, outcome: AdviceOutcome, now: float,
-        seconds: float = 0.0, usage: Usage | None = None, after: tuple[int, int] | None = None, why: str = "",
-    ) -> Route:  # fmt: skip
+        place: Place | None = None, seconds: float = 0.0, usage: Usage | None = None, after: tuple[int, int] | None = None,
+        why: str = "",
+    ) -> Route | None:  # fmt: skip
         """An advisor was asked for the request ``id``: what it said goes into the history from now on, what it cost is ours.
 
         ``advice`` None: nothing is added. ``after``: the place of a call that was made in an earlier answer of the lane, as
-        (messages, hash of the last). Raises DecisionError for an unknown or finished ``id``.
+        (messages, hash of the last). ``place``: of a request that may have ended by now; then only the cost is recorded, and the
+        result is None. Raises DecisionError for an unknown ``id`` without a place.
         """
         opened = self._open.get(id)
+        rates = self.book.card(config.model).at(usage.prompt, now) if usage and self.book.has(config.model) else None
         if opened is None:
-            raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
+            if place is None:
+                raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
+            self._emit(Advised(now, place.session, id, place.lane, config, how, outcome, seconds, usage, rates, why=why))
+            return None
         route, request = opened.route, opened.request
         place = route.decision.place
         edit = self._edit(route, request, advice, config, how, after) if advice is not None else None
-        rates = self.book.card(config.model).at(usage.prompt, now) if usage and self.book.has(config.model) else None
-        asking = self.policy.advisor
-        kept = advice if edit is not None and asking is not None and asking.keep_text else None
+        allowed = self._policy_in(request.run).advisor
+        kept = advice if edit is not None and allowed is not None and allowed.keep_text else None
         self._emit(
             Advised(
                 now, place.session, id, place.lane, config, how, outcome, seconds, usage, rates,
@@ -455,6 +477,19 @@ class Router:
             decision = replace(decision, edits=edits.standing(lane.edits, request.messages, len(request.messages)))
             opened.route = self._written(decision, request, opened.original_path, route.headers, opened.original, opened.upstream)
         return opened.route
+
+    def under_way(self, id: str) -> UnderWay:
+        """What an advisor's question about a request is made of. Raises DecisionError for an unknown or finished ``id``."""
+        opened = self._open.get(id)
+        if opened is None:
+            raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
+        messages = opened.request.messages
+        end = (len(messages), messages[-1].hash) if messages else (0, 0)
+        return UnderWay(opened.request, opened.original, self._policy_in(opened.request.run).advisor, end)
+
+    def no_advice(self, decision: Decision, allowed: Advisor, now: float, share: float | None = None) -> str | None:
+        """Why no advisor is asked for the request of ``decision``, in words; None: it may be. ``share``: see ``advisor.shut``."""
+        return advisor.shut(decision, self._lane(decision.place), allowed, self.book, now, share)
 
     def _edit(
         self, route: Route, request: Request, advice: Advice, config: Config, how: AdviceHow, after: tuple[int, int] | None
@@ -500,11 +535,22 @@ class Router:
         rewritten = request.protocol == "messages" and (wire.rewritten(added, new_body) or self._left_out(decision))
         if request.protocol == "messages" and self._after_detour(decision, request, rewritten):
             new_body, headers = wire.unbound(new_body, headers)
+        if native is None and self._diagnoses(chosen, request, upstream):
+            lane = self._lane(decision.place)
+            new_body, headers = wire.diagnosed(request.protocol, new_body, headers, lane.answer_id if lane else "")
         changed = native is not None or new_body is not body or new_path != path
         return Route(
             decision.id, chosen.model, chosen.effort, new_body, headers, decision, upstream, new_path, request.protocol, changed,
             rewritten, native, request.stream,
         )  # fmt: skip
+
+    def _diagnoses(self, chosen: Config, request: Request, upstream: str) -> bool:
+        """Whether to ask the provider for its cache diagnostics: where the user allows it, on vendors' models that have them."""
+        if not self.policy.diagnose or upstream in self._undiagnosed or request.purpose == "count":
+            return False
+        rule = self.book.rule(chosen.model)
+        known = {"messages": rule.provider == "anthropic", "responses": rule.provider == "openai" and bool(rule.writes)}
+        return known.get(request.protocol, False)
 
     def _native(self, decision: Decision, request: Request) -> Protocol | None:
         """The format of the chosen model's vendor where it is reached by translation only; None: the client's own."""

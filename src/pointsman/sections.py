@@ -112,6 +112,27 @@ class Budget(BaseModel):
     then: Then = "warn"
 
 
+class Advisor(BaseModel):
+    """A stronger model that is asked for advice: ``mode`` push (when we think it pays), pull (when the working model asks), both.
+
+    ``per_session``: consults at most; ``budget_usd``: what one may cost; ``digest_tokens``, ``max_tokens``: its question and its
+    answer; ``timeout_s``: then the work goes on without; ``keep_text``: the ledger keeps what was said; ``provider_tool``: prefer
+    Anthropic's own advisor tool where the two models allow it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Field(min_length=1)]
+    mode: Literal["off", "push", "pull", "both"] = "push"
+    per_session: Annotated[int, Field(ge=0, le=100)] = 3
+    budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    digest_tokens: Annotated[int, Field(ge=500, le=200_000)] = 15_000
+    max_tokens: Annotated[int, Field(ge=256, le=32_000)] = 2_048
+    timeout_s: Annotated[float, Field(gt=0, le=900)] = 90.0
+    keep_text: bool = False
+    provider_tool: bool = False
+
+
 class Deployment(BaseModel):
     """Another place that serves a vendor's models: ``url`` its base URL, ``vendor`` whose API it speaks.
 

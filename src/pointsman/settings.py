@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from pointsman.core import globs, schedule
+from pointsman.core import types as core
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
     CHECK_RECALL,
@@ -33,7 +34,7 @@ from pointsman.core.policy import (
 from pointsman.core.types import TaskKind
 from pointsman.errors import SettingsError
 from pointsman.layers import Layers, as_table, lines_of, read
-from pointsman.sections import Budget, Check, Deployment, Globs, Kind, Models, Names, Price, Protect, Share, Url
+from pointsman.sections import Advisor, Budget, Check, Deployment, Globs, Kind, Models, Names, Price, Protect, Share, Url
 
 PROJECT_FILE = ".pointsman.toml"
 ANSWERS_FILE = "answers.toml"
@@ -42,7 +43,7 @@ ANSWERS_FILE = "answers.toml"
 OWN_FILE_ONLY = frozenset(
     {
         "upstream", "upstreams", "keys", "deployments", "fallbacks", "port", "prices", "schedule",  # where keys and money go
-        "consent_up", "up_cap_usd", "asked", "kinds", "risk",  # what spends your money or weakens what you get
+        "consent_up", "up_cap_usd", "advisor", "asked", "kinds", "risk",  # what spends your money or weakens what you get
     }
 )  # fmt: skip
 PORT = 4141
@@ -63,16 +64,18 @@ class Settings(BaseModel):
     where it is not the model named in the request. ``failure_usd``: USD that one failure seen by you costs you (0 allowed).
     ``check``: a command (or a table with one) that ``run`` runs when the agent says it is done; true: something outside
     guards "done" and reports ``check_passed`` or ``check_failed``. ``upstream``: one base
-    URL for every protocol; ``upstreams``: vendor to base URL; ``keys``: vendor to the environment variable with its key. ``side``: housekeeping requests may go to the cheapest
-    model that can do them. ``deployments`` and ``fallbacks``: who takes over
-    when a provider fails; ``deadline_s``: seconds of one turn after which nothing new is started by itself.
+    URL for every protocol; ``upstreams``: vendor to base URL; ``keys``: vendor to the environment variable with its
+    key. ``side``: housekeeping requests may go to the cheapest model that can do them. ``deployments`` and
+    ``fallbacks``: who takes over when a provider fails; ``deadline_s``: seconds of one turn after which nothing new is started by
+    itself.
     ``titles``: keep the first words of a session in the ledger. ``schedule``: configs forced from given
     requests on (``core.schedule``), for tests and demonstrations.
 
     ``consent_up``: may a stronger model than asked be used after failures (left out: you are asked once); ``up_cap_usd``: what
     that may cost one task. ``protect``: globs of work that holds the asked model or better. ``floor``, ``ceiling``: the weakest
     and the strongest model that we may go to; what you ask for is always sent. ``kinds``: a model for a kind of task. ``budget``:
-    USD per session and day. ``risk``: share of failed tasks under which a weaker model counts as certified.
+    USD per session and day. ``risk``: share of failed tasks under which a weaker model counts as certified. ``advisor``: a model
+    that is asked for advice (or a table with one).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,6 +87,7 @@ class Settings(BaseModel):
     allow: Models = ()
     deny: Models = ()
     side: bool = True
+    cache_diagnostics: bool = False
     consent_up: bool | None = None
     up_cap_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = UP_CAP_USD
     floor: Names = ()
@@ -107,6 +111,7 @@ class Settings(BaseModel):
     fallbacks: dict[str, Models] = {}
     deadline_s: Annotated[float, Field(gt=0)] = DEADLINE_S
     prices: dict[str, Price] = {}
+    advisor: str | Advisor | None = None
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -131,7 +136,7 @@ class Settings(BaseModel):
                     f"tools that show it: [kinds.{name}]"
                 )
             if name in globs.WHATS or not name.replace("-", "_").isidentifier():
-                raise ValueError(f"kinds: {name!r} cannot name a kind: letters, digits, - and _, and not {', '.join(globs.WHATS)}")
+                raise ValueError(f"kinds: {name!r} cannot name a kind: letters, digits, - and _; not {', '.join(globs.WHATS)}")
         return self
 
     def origin(self, key: str) -> str:
@@ -168,8 +173,17 @@ class Settings(BaseModel):
             kind_rules=self._kind_rules(), floor=self.floor, ceiling=self.ceiling, budget_session=self.budget.session,
             budget_day=self.budget.day, budget_then=self.budget.then,
             day_offset_s=_clock_offset_s() if self.budget.day is not None else 0, up_cap_usd=self.up_cap_usd, risk=self.risk,
+            advisor=self._advisor(), diagnose=self.cache_diagnostics,
             origins=tuple(sorted({**{key: self.origin(key) for key in self.model_fields_set}, **self._origins}.items())),
         )
+
+    def _advisor(self) -> core.Advisor | None:
+        """What the user allows of advice; None: nothing."""
+        given = Advisor(model=self.advisor) if isinstance(self.advisor, str) else self.advisor
+        if given is None or given.mode == "off":
+            return None
+        values = given.model_dump(exclude={"mode"})
+        return core.Advisor(**values, push=given.mode in ("push", "both"), pull=given.mode in ("pull", "both"))
 
     @property
     def protected(self) -> tuple[str, ...]:
@@ -253,6 +267,9 @@ def verify(settings: Settings, book: Prices) -> None:
         named.append((f"kinds.{kind}", model if known or ":" not in model else model.rpartition(":")[0]))
     if settings.asked:
         named.append(("asked", settings.asked))
+    advisor = settings.policy().advisor
+    if advisor is not None:
+        named.append(("advisor", advisor.model))
     for step in schedule.parse(settings.schedule) if settings.schedule else ():
         name = schedule.taken_apart(step.name, book.resolve(step.name) is not None)[0]
         if name != "asked" and name not in schedule.WORDS:
@@ -278,8 +295,8 @@ def _read(file: Path, shared: bool) -> tuple[dict[str, Any], str]:
     if refused:
         key = refused[0]
         raise SettingsError(
-            f"{file}:{lines.get(key, 1)}: {key} may not be set by a project, because a repository must not choose where your keys "
-            f"go, spend your money, or choose your models; put it in {user_file()}"
+            f"{file}:{lines.get(key, 1)}: {key} may not be set by a project, because a repository must not choose where your "
+            f"keys go, spend your money, or choose your models; put it in {user_file()}"
         )
     if shared and values.get("profile") == "saver":
         raise SettingsError(
@@ -314,7 +331,8 @@ def _complaint(kind: str, path: list[str], value: object, message: str) -> str:
     key = ".".join(path)
     if kind == "extra_forbidden":
         tables: dict[str, type[BaseModel]] = {
-            "prices": Price, "check": Check, "deployments": Deployment, "protect": Protect, "kinds": Kind, "budget": Budget,
+            "prices": Price, "check": Check, "advisor": Advisor, "deployments": Deployment,
+            "protect": Protect, "kinds": Kind, "budget": Budget,
         }  # fmt: skip
         known = tables.get(path[0] if len(path) > 1 else "", Settings).model_fields
         return f"unknown setting {key!r}{_near(path[-1], list(known))}"

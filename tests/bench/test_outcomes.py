@@ -106,7 +106,7 @@ def test_with_a_check_it_begins_cheap_and_ends_on_the_asked_model_after_a_failur
     starts = [chosen for point, _, chosen in seen if point == "start"]
     retries = [chosen for point, tried, chosen in seen if point == "retry" and tried == (0,)]
     assert starts.count(0) >= 0.9 * len(starts), "every new task is released to the cheap one"
-    assert retries and set(retries) == {LADDER.top}
+    assert retries and retries.count(LADDER.top) >= 0.8 * len(retries), "unless that try costs more than the failure"
     assert all(chosen == tried_or for tried_or, chosen in _runs(seen)), "nothing moves inside a run"
     asked = play(here, Fixed("asked", LADDER.top, LADDER.top))
     assert sum(r.usd for r in results) < 0.8 * sum(r.usd for r in asked)

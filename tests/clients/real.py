@@ -139,8 +139,10 @@ def _done(command: list[str], folder: Path, what: str, env: dict[str, str]) -> s
         subprocess.run(command, check=True, capture_output=True, timeout=600, env=env)
     except subprocess.CalledProcessError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        said = error.stderr.decode("utf-8", "replace").strip().splitlines()
-        return f"{what} is not installed and could not be: {said[-1] if said else error}"
+        said = [line.removeprefix("npm error ").strip() for line in error.stderr.decode("utf-8", "replace").splitlines()]
+        codes = ("npm warn", "code ", "errno ", "type ", "syscall ")
+        told = next((line for line in said if line and not line.startswith(codes)), "")
+        return f"{what} is not installed and could not be: {told or error}"
     except (OSError, subprocess.SubprocessError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         return f"{what} is not installed and could not be: {error}"
@@ -213,7 +215,11 @@ def _cline_session(home: Path) -> str:
 
 
 def settle(client: str, model: str, home: Path) -> None:
-    """The settings that ``client`` needs from its user before it can be wrapped: for Cline a provider with an address."""
+    """The settings that ``client`` has from its user: for Cline a provider with an address, for Gemini CLI the login."""
+    if client == "gemini":
+        path = home / ".gemini" / "settings.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"security": {"auth": {"selectedType": "gemini-api-key"}}}))
     if client == "cline" and _cline_provider(model) == "openai-compatible":
         path = home / ".cline" / "data" / "settings" / "providers.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,6 +232,15 @@ def settle(client: str, model: str, home: Path) -> None:
 def litellm_name(model: str) -> str:
     """A model as litellm names it."""
     return f"anthropic/{model}" if model.startswith("claude") else f"openai/{model}"
+
+
+def known_to_opencode(model: str) -> dict[str, str]:
+    """OpenCode's settings for a model that its own list does not have; nothing for another client's model."""
+    provider, slash, name = model.partition("/")
+    if not slash:
+        return {}
+    row = {"limit": {"context": 200_000, "output": 32_000}, "tool_call": True}
+    return {"OPENCODE_CONFIG_CONTENT": json.dumps({"provider": {provider: {"models": {name: row}}}})}
 
 
 def python() -> str:

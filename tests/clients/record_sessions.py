@@ -37,7 +37,7 @@ SPEED = 0.1
 """Factor on the provider's latencies: recordings keep an order of things without taking minutes."""
 
 OPUS, SONNET, GPT, DEEPSEEK = "claude-opus-5-5", "claude-sonnet-4-5", "gpt-5.5", "deepseek-chat"
-CHAT, GEMINI, ARGON = "gpt-4.1", "gemini-2.5-pro", "gemini-4-argon"
+CHAT, GEMINI, ARGON, ASTRA = "gpt-4.1", "gemini-2.5-pro", "gemini-4-argon", "gpt-6-astra"
 
 
 @dataclass
@@ -293,6 +293,7 @@ SESSIONS: dict[str, tuple[str, str, Play, Callable[[], Script]]] = {
     "codex-gpt-5-5-compaction": ("codex", GPT, codex_compaction, scenarios.script),
     "opencode-sonnet-4-5-plain": ("opencode", f"anthropic/{SONNET}", three, scenarios.script),
     "opencode-deepseek-compatible": ("opencode", f"house/{DEEPSEEK}", opencode_custom, scenarios.script),
+    "codex-gpt-6-astra-plain": ("codex", ASTRA, one, scenarios.script),
     "codex-gpt-5-5-subagent": ("codex", GPT, codex_subagent, scenarios.script),
     "claude_sdk-sonnet-4-5-resume": ("claude-sdk", SONNET, three, scenarios.script),
     "qwen-gpt-4-1-resume": ("qwen", CHAT, three, scenarios.script),

@@ -130,7 +130,9 @@ GO_ON = Steps(RUN, "I went on from the summary, and the test passes.")
 
 
 def dialogue(request: Incoming) -> Reply:
-    """The reply that belongs to the newest words of the user."""
+    """The reply that belongs to the newest words of the user; a client without tools (aider) gets edits in its answer."""
+    if not request.tools and request.client in ("aider", "other"):
+        return editing(request)
     if request.agent:
         return answer(AGENT, request)
     step = next((step for words, step in DIALOGUE.items() if words in request.prompt), GO_ON)

@@ -1,138 +1,254 @@
-"""Real clients finish the same task through the gateway: same file, same answer, same prompt tokens, request by request."""
+"""Nine real clients, each on every journey, bare and through Pointsman: the same result, and no refusal that is ours.
+
+``JOURNEYS`` is the table of what happens, ``MODELS`` the one of who does it; ``WITHOUT`` says which pairs there are not, and
+why. Every journey is played without Pointsman first: that is what it is held against.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clients import real, scenarios
-from pointsman.sandbox.clock import Clock
+from clients import scenarios
+from clients.journeys import Play, Result, Trip, Way, journey
+from pointsman.sandbox import faults
 from pointsman.sandbox.incoming import Incoming
-from pointsman.sandbox.log import Record
-from pointsman.sandbox.provider import Provider
-from pointsman.sandbox.reply import Bill, Reply, say
-from pointsman.sandbox.tasks import tool_task
-from pointsman.shell import clients, ports
-from pointsman.shell.launching import own_command
-from pointsman.shell.reading import read_events
 
 pytestmark = pytest.mark.clients
 
-MODELS = {
-    "claude": ("claude-opus-5-5", "claude-sonnet-4-5"), "codex": ("gpt-5.5",),
-    "opencode": ("anthropic/claude-sonnet-4-5", "openai/gpt-5.5"), "aider": ("claude-sonnet-4-5", "gpt-5.5"),
+MODELS: Mapping[str, tuple[str, ...]] = {
+    "claude": ("claude-opus-5-5", "claude-sonnet-4-5"),
+    "claude-sdk": ("claude-sonnet-4-5",),
+    "codex": ("gpt-5.5",),
+    "opencode": ("anthropic/claude-sonnet-4-5", "openai/gpt-5.5"),
+    "aider": ("claude-sonnet-4-5", "gpt-5.5"),
+    "qwen": ("gpt-4.1", "claude-sonnet-4-5"),
+    "gemini": ("gemini-2.5-pro", "gemini-4-argon"),
+    "cline": ("gpt-4.1", "claude-sonnet-4-5", "gpt-5.5"),
+    "mini": ("gpt-4.1", "claude-sonnet-4-5"),
 }
-MATRIX = [(client, model) for client, models in MODELS.items() for model in models]
-TEXT = "the points are set\n"
-PROMPT = "Write note.txt with the words 'the points are set' and read it back."
+"""Each client with a model for every wire it speaks; the journeys but the first take the first model."""
+
+Proof = Callable[[Result, Result], None]
+"""What holds for a journey besides the same result: (bare, ours)."""
 
 
-@dataclass
-class Outcome:
-    """What one run of a client came to. ``prompts``: (model, prompt tokens, cache read) of each main request."""
+@dataclass(frozen=True)
+class Journey:
+    """``play`` is what happens; ``way`` how it comes through Pointsman; ``serve``: flags; ``settings``: TOML; ``proof``: more.
 
-    code: int
-    note: str
-    prompts: list[tuple[str, int, int]]
+    ``same_requests``: as many requests are made as without Pointsman; ``slow``: the provider takes its time.
+    """
 
-
-DRAFTS = ("the points\n", "the points are\n", TEXT)
-
-
-def by_test(request: Incoming) -> Reply:
-    """aider has no tools: its loop is edit, test, edit. Two drafts fail the test, the third passes."""
-    n = min(max(request.nth, 1), 3) - 1
-    return say(scenarios.edit("note.txt", DRAFTS[n - 1] if n else "", DRAFTS[n], "SEARCH/REPLACE" in request.system))
+    play: Play
+    way: Way = "serve"
+    serve: tuple[str, ...] = ()
+    settings: str = ""
+    proof: Proof | None = None
+    same_requests: bool = True
+    slow: bool = False
 
 
-def executable(client: str) -> Path:
-    """The client, or a skip that says why it cannot be had."""
-    found, why = real.find(client)
-    if found is None:
-        pytest.skip(why)
+def main(request: Incoming) -> bool:
+    """Agent work, no housekeeping."""
+    return request.purpose == "main"
+
+
+async def task(trip: Trip) -> None:
+    """One task: a failing test is mended."""
+    await trip.say(scenarios.REPAIR)
+
+
+async def two_turns(trip: Trip) -> None:
+    """A second task in the same session, by another process."""
+    await trip.say(scenarios.REPAIR)
+    await trip.say(scenarios.GROW, resume=True)
+
+
+def failing(fault: faults.Fault, nth: int = 2) -> Play:
+    """The task, and the provider fails at its ``nth`` request."""
+
+    async def play(trip: Trip) -> None:
+        trip.provider.fault(fault, nth=nth if trip.client != "aider" else 1, when=main)
+        await trip.say(scenarios.REPAIR)
+
+    return play
+
+
+async def interrupted(trip: Trip) -> None:
+    """Ctrl-C in the middle of a long answer; then another prompt."""
+    trip.provider.speed = 1.0
+    process, after = await trip.start(scenarios.LONG)
+    await trip.until(lambda: any(record.sent > 600 for record in trip.provider.requests if record.purpose == "main"), 60)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    await trip.end(process, after)
+    trip.provider.speed = 0.0
+    await trip.say(scenarios.REPAIR)
+
+
+def broken_off(bare: Result, ours: Result) -> None:
+    """The provider saw the hang-up, and the ledger has it."""
+    assert any(record.hung_up for record in ours.log), "the provider went on for nobody"
+    assert any(event.stop == "hangup" for event in ours.finished)
+
+
+def goes_on(bare: Result, ours: Result) -> None:
+    """One session, its turns counted, where the client sends what tells that."""
+    turns = [event.decision.place for event in ours.routed if event.decision.place.kind == "main"]
+    if ours.client == "gemini":  # it rewrites every message of a resumed session, and sends no id
+        assert turns[-1].session != turns[0].session
+        return
+    assert {place.session for place in turns} == {turns[0].session} and turns[-1].turn == 2
+
+
+async def handed_over(trip: Trip) -> None:
+    """An agent of the client's own does a part of the work."""
+    await trip.say(scenarios.LOOK, *(("--enable", "multi_agent_v2") if trip.client == "codex" else ()))
+
+
+def own_lane(bare: Result, ours: Result) -> None:
+    """The agent's requests are a lane of their own in the same session, and count as no turn."""
+    places = [event.decision.place for event in ours.routed]
+    helpers = [place for place in places if place.kind == "subagent"]
+    assert helpers and {place.session for place in helpers} == {places[-1].session}
+    assert {place.turn for place in places if place.kind == "main"} == {1}
+
+
+async def summarised(trip: Trip) -> None:
+    """The history is replaced by a summary: by the user's command, with Codex by its own limit."""
+    if trip.client == "codex":
+        for n, prompt in enumerate((scenarios.REPAIR, scenarios.GROW)):
+            await trip.say(prompt, "-c", "model_auto_compact_token_limit=10200", resume=n > 0)
+        return
+    for n, prompt in enumerate((scenarios.REPAIR, COMPACT.get(trip.client, "/compact"), scenarios.GROW)):
+        await trip.say(prompt, resume=n > 0)
+
+
+COMPACT = {"qwen": "/compress", "gemini": "/compress"}
+"""How a user asks for a summary, where not by /compact."""
+
+
+def told(bare: Result, ours: Result) -> None:
+    """The request for a summary is housekeeping of the main lane, and what follows begins from it."""
+    assert any(event.request.purpose == "compaction" for event in ours.routed)
+    assert any(event.decision.place.relation == "compacted" for event in ours.routed)
+
+
+SWITCH = ("--schedule", "2:cheaper,4:asked")
+
+
+def down_and_back(bare: Result, ours: Result) -> None:
+    """Another model served requests 2 and 3, the asked one found its cache again, and the client went on undisturbed."""
+    models = [model for model, _, _ in ours.prompts]
+    asked = models[0]
+    if len(models) < 4:  # aider does its task in one request
+        assert len(models) == 1
+        return
+    assert models[1] == models[2] != asked and set(models[3:]) == {asked}
+    assert ours.prompts[3][2] >= 0.99 * bare.prompts[1][2], f"read {ours.prompts[3][2]} of {bare.prompts[1][2]}"
+    assert "HighRisk" not in ours.output
+
+
+def kept(bare: Result, ours: Result) -> None:
+    """Thinking, reasoning and signatures come back to the provider as often as without Pointsman."""
+    assert thoughts(ours.bodies[-1]) == thoughts(bare.bodies[-1])
+
+
+def thoughts(value: Any) -> int:
+    """Thinking blocks, reasoning items and call signatures in a request."""
+    if isinstance(value, list):
+        return sum(map(thoughts, value))
+    if not isinstance(value, dict):
+        return 0
+    own = value.get("type") in ("thinking", "redacted_thinking", "reasoning") or "thoughtSignature" in value
+    return bool(own) + sum(map(thoughts, value.values()))
+
+
+def moved_effort(bare: Result, ours: Result) -> None:
+    """The second and third request ran at another effort, and the prompt's start stayed readable."""
+    chosen = [event.decision.chosen.effort for event in ours.routed if event.decision.place.kind == "main"]
+    assert chosen[1] == chosen[2] == "low" != chosen[0] and chosen[3] == chosen[0]
+
+
+JOURNEYS: Mapping[str, Journey] = {
+    "task": Journey(task),
+    "run": Journey(task, way="run"),
+    "resume": Journey(two_turns, proof=goes_on),
+    "interrupt": Journey(interrupted, proof=broken_off, same_requests=False, slow=True),
+    "429": Journey(failing(faults.status(429, retry_after=1))),
+    "500": Journey(failing(faults.status(500))),
+    "529": Journey(failing(faults.status(529))),
+    "cut in text": Journey(failing(faults.cut("text"))),
+    "cut in call": Journey(failing(faults.cut("json"))),
+    "thinking": Journey(task, proof=kept),
+    "sub-agent": Journey(handed_over, way="run", proof=own_lane, same_requests=False),
+    "compaction": Journey(summarised, proof=told),
+    "switch": Journey(task, serve=SWITCH, proof=down_and_back),
+    "effort": Journey(task, serve=("--schedule", "2:asked:low,4:asked"), proof=moved_effort),
+}
+
+WITHOUT: Mapping[tuple[str, str], str] = {
+    ("aider", "sub-agent"): "aider has no agents of its own",
+    ("mini", "sub-agent"): "mini-swe-agent has no agents of its own",
+    ("cline", "resume"): "cline 3.0.65 resumes in its screen only",
+    ("mini", "resume"): "mini-swe-agent does one task and ends",
+    ("aider", "compaction"): "aider summarises by its own count of 1,024 tokens and more, in the background",
+    ("mini", "compaction"): "mini-swe-agent has none",
+    ("opencode", "compaction"): "opencode run has no /compact",
+    ("cline", "compaction"): "cline compacts near its window only",
+    ("mini", "interrupt"): "mini-swe-agent does not stream: an interrupt ends it between requests",
+    ("opencode", "interrupt"): "opencode run does not end at an interrupt",
+    ("aider", "effort"): "aider sends no effort",
+    ("mini", "effort"): "mini-swe-agent sends no effort",
+    ("qwen", "effort"): "gpt-4.1 has no effort",
+    ("gemini", "effort"): "gemini-2.5-pro takes a budget, no effort",
+    ("cline", "effort"): "gpt-4.1 has no effort",
+    ("claude-sdk", "effort"): "claude-sonnet-4-5 has no effort",
+    ("opencode", "effort"): "claude-sonnet-4-5 has no effort",
+}
+"""What a client does not do, and why."""
+
+
+def cells() -> list[Any]:
+    """Every client on every journey; on the first with every wire it speaks."""
+    found = []
+    for name in JOURNEYS:
+        for client, models in MODELS.items():
+            if (client, name) in WITHOUT:
+                continue
+            found += [pytest.param(client, model, name, id=f"{name}-{client}-{model.rpartition('/')[2]}")
+                      for model in (models if name in ("task", "switch", "thinking") else models[:1])]  # fmt: skip
     return found
 
 
-async def outcome(client: str, model: str, folder: Path, through: bool, *, run: bool = False) -> Outcome:
-    """Run the task in a fixed folder (its path is in the prompt), bare or through a gateway of its own."""
-    shutil.rmtree(folder, ignore_errors=True)
-    work, env = folder / "work", real.environment(folder / "home")
-    work.mkdir(parents=True)
-    env["POINTSMAN_HOME"] = str(folder / "pointsman")
-    argv = real.headless(client, executable(client), model, PROMPT)
-    if client == "aider":
-        argv += ["--auto-test", "--test-cmd", "cat note.txt; grep -q set note.txt"]
-    script = by_test if client == "aider" else tool_task(text=TEXT)
-    async with Provider(script=script, clock=Clock(0.0)) as provider:
-        async with gateway(provider.url, env) if through and not run else bare(provider.url) as url:
-            if run:
-                argv = [*own_command(), "run", "--port", "0", "--upstream", provider.url, "--", *argv]
-                wrapped = clients.Wrapped(tuple(argv), {**env, "PYTHONPATH": os.environ.get("PYTHONPATH", "")})
-            else:
-                wrapped = clients.wrap(client, url, argv, env, cwd=work)
-            process = await asyncio.create_subprocess_exec(
-                *wrapped.argv, cwd=work, env=dict(wrapped.env), stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )
-            output, _ = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 0, output.decode()[-3000:]
-    note = work / "note.txt"
-    return Outcome(process.returncode, note.read_text() if note.exists() else "",
-                   [figures(record) for record in provider.requests if record.purpose == "main"])
+@pytest.mark.parametrize(("client", "model", "name"), cells())
+async def test_the_same_result_with_and_without(client: str, model: str, name: str, tmp_path: Path) -> None:
+    told_of, folder = JOURNEYS[name], tmp_path / "run"
+    bare = await journey(client, model, told_of.play, folder, "bare", slow=told_of.slow)
+    ours = await journey(client, model, told_of.play, folder, told_of.way, serve=told_of.serve, settings=told_of.settings,
+                         slow=told_of.slow)  # fmt: skip
+    print(f"\n{name} {client} {model}: {ours.codes}, {len(ours.prompts)} requests, {ours.prompts}")
+    assert ours.codes == bare.codes, ours.output[-3000:]
+    assert ours.files == bare.files, ours.output[-3000:]
+    assert ours.refused <= bare.refused, f"refused: {ours.refused}, without Pointsman {bare.refused}"
+    assert not any(event.resent for event in ours.finished), "a request that we changed was refused"
+    if told_of.same_requests:
+        assert len(ours.prompts) == len(bare.prompts)
+        if not told_of.serve:
+            assert ours.prompts == bare.prompts, "the provider counted other prompts"
+    if told_of.proof is not None:
+        told_of.proof(bare, ours)
 
 
-def figures(record: Record) -> tuple[str, int, int]:
-    """Model, prompt tokens and cache read of one request, as the provider billed it."""
-    bill = record.bill or Bill()
-    return record.model or "", bill.prompt, bill.read
-
-
-@asynccontextmanager
-async def bare(url: str) -> AsyncIterator[str]:
-    """No gateway: the provider itself."""
-    yield url
-
-
-@asynccontextmanager
-async def gateway(upstream: str, env: dict[str, str]) -> AsyncIterator[str]:
-    """``pointsman serve --port P --upstream URL`` as a process of its own."""
-    port = ports.free_port()
-    process = await asyncio.create_subprocess_exec(
-        *own_command(), "serve", "--port", str(port), "--upstream", upstream,
-        env={**os.environ, "POINTSMAN_HOME": env["POINTSMAN_HOME"]}, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
-        assert b"listens on" in line, line
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-@pytest.mark.parametrize(("client", "model"), MATRIX)
-async def test_same_result_and_same_prefix_tokens_through_serve(client: str, model: str, tmp_path: Path) -> None:
-    without = await outcome(client, model, tmp_path / "run", False)
-    wrapped = await outcome(client, model, tmp_path / "run", True)
-    assert without.note == wrapped.note == TEXT
-    assert len(without.prompts) == 3
-    assert wrapped.prompts == without.prompts
-    events = [event for _, event in read_events(tmp_path / "run" / "pointsman" / "ledger.db")]
-    routed = [event for event in events if type(event).__name__ == "Routed"]
-    assert len(routed) >= len(wrapped.prompts)
-    print(f"\n{client} {model}: {wrapped.prompts}")
-
-
-@pytest.mark.parametrize("client", ["claude", "codex", "opencode", "aider"])
-async def test_run_wraps_the_client_and_prints_what_was_spent(client: str, tmp_path: Path) -> None:
-    result = await outcome(client, MODELS[client][0], tmp_path / "run", True, run=True)
-    assert result.note == TEXT
+def test_the_table_is_whole() -> None:
+    """Nine clients, and a reason for every pair that is left out."""
+    assert len(MODELS) == 9
+    assert all(client in MODELS and name in JOURNEYS for client, name in WITHOUT)

@@ -36,7 +36,7 @@ class Talk:
     protocol: Protocol
     held: dict[str, Warmth] = field(default_factory=dict)
     last: tuple[Request, Usage, str] | None = None
-    ratios: dict[str, float] = field(default_factory=dict)
+    ratios: dict[str, sizes.Ratios] = field(default_factory=dict)
 
     async def ask(self, model: str, body: dict[str, Any]) -> tuple[Warm, int, Usage]:
         """Send ``body`` to ``model``: what was predicted (prefix, prompt tokens), and what was billed."""
@@ -51,13 +51,15 @@ class Talk:
         usage = wire.usage(self.protocol, payload["usage"])
         ttl_s = request.ttl_s or self.book.rule(model).ttl_s
         self.held[model] = cache.touch(self.held.get(model), request, usage, now, ttl_s)
-        self.ratios[model] = sizes.learn_ratio(self.ratios.get(model), request.chars, usage.prompt)
+        known = self.ratios.get(model) or sizes.prior(self.book.chars_per_token(model))
+        self.ratios[model] = sizes.learn(known, sizes.chars_of(request.messages, request.head_chars), usage.prompt)
         self.last = (request, usage, model)
         return warm, prompt, usage
 
     def _prompt(self, model: str, request: Request) -> int:
         if self.last is None:
-            return sizes.prompt_tokens(request, 0, None, None, model, self.ratios, prior=self.book.chars_per_token(model))
+            believed = sizes.prior(self.book.chars_per_token(model))
+            return sizes.prompt_tokens(request, 0, None, None, model, self.ratios, believed=believed)
         before, usage, last_model = self.last
         kept = cache.common(before.messages, request.messages)
         factor = self.book.token_factor(last_model, model)
@@ -153,9 +155,9 @@ async def test_a_switch_between_tokenizers(talk: Talk) -> None:
     assert prompt == pytest.approx(usage.prompt, rel=0.03)
 
 
-@pytest.mark.parametrize("model", ["gpt-6.1-sol", "gpt-5.6-terra", "gpt-5.4", "gpt-5-mini"])
+@pytest.mark.parametrize("model", ["gpt-6.1-sol", "gpt-5.6-terra", "gpt-5.5", "gpt-5.4", "gpt-5-mini"])
 async def test_automatic_caches(talk: Talk, model: str) -> None:
-    """OpenAI before and after 5.6: the prefix is found without a mark, in steps of 128 or to the message."""
+    """OpenAI before and after 5.6: the prefix is found without a mark, by 128, by 512 less 128, or to the message."""
     talk.protocol = "chat"
     for n in range(1, 6):
         messages = [{"role": "system", "content": "be brief " * 1_000}, *turns(n)]
@@ -164,3 +166,39 @@ async def test_automatic_caches(talk: Talk, model: str) -> None:
         assert (n == 1) == (usage.cache_read == 0)
         assert close(warm, usage.cache_read), (warm, usage)
         assert n == 1 or prompt == pytest.approx(usage.prompt, rel=0.05)
+
+
+def with_lifetime(body: dict[str, Any], head: str) -> dict[str, Any]:
+    """The body with another lifetime on its system text."""
+    control = {"cache_control": {"type": "ephemeral", "ttl": head}}
+    return {**body, "system": [{**body["system"][0], **control}]}
+
+
+async def test_an_hour_on_the_system_text_outlives_five_minutes_on_the_history(talk: Talk) -> None:
+    """Two lifetimes in one request: after ten minutes the head is read and the history is not; after an hour, neither."""
+    model = "claude-sonnet-4-5"
+    await talk.ask(model, with_lifetime(marked(list(turns(3))), "1h"))
+    talk.clock.advance(120)
+    warm, _, usage = await talk.ask(model, with_lifetime(marked(list(turns(4))), "1h"))
+    assert close(warm, usage.cache_read) and warm.likely > 4_000, "within five minutes: all of it"
+    talk.clock.advance(600)
+    warm, _, usage = await talk.ask(model, with_lifetime(marked(list(turns(5))), "1h"))
+    assert 0 < usage.cache_read < 3_000 and close(warm, usage.cache_read, 10), (warm, usage)
+    talk.clock.advance(3_600)
+    warm, _, usage = await talk.ask(model, with_lifetime(marked(list(turns(6))), "1h"))
+    assert warm.likely == usage.cache_read == 0
+
+
+async def test_a_rewind_and_the_way_back_to_the_longer_branch(talk: Talk) -> None:
+    """Back to the second prompt and on from there; then the first branch again: it is still warm to its end."""
+    model = "claude-sonnet-4-5"
+    for n in (2, 3, 4):
+        await talk.ask(model, marked(list(turns(n))))
+    longer = list(turns(5))
+    other = [*list(turns(2)), {"role": "assistant", "content": [{"type": "text", "text": "no " * 90}]}]
+    other.append({"role": "user", "content": [{"type": "text", "text": text(77, 4_000)}]})
+    warm, _, usage = await talk.ask(model, marked(other))
+    assert close(warm, usage.cache_read) and usage.cache_read > 2_000
+    talk.clock.advance(200)
+    warm, _, usage = await talk.ask(model, marked(longer))
+    assert close(warm, usage.cache_read) and usage.cache_read > 6_000, (warm, usage)

@@ -1,4 +1,4 @@
-"""Cost to go against brute force, and what one model's failure says about the next."""
+"""Cost to go against brute force, what one model's failure says about the next, and when no further try pays."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.core.capability import NOBODY, TASKS, p_success, spread_of
+from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, TASKS, Outlook, p_success, spread_of
+from pointsman.core.outcomes import worth
 from pointsman.core.policy import Odds
-from pointsman.core.tries import NODES, REPEAT, WEIGHTS, Try, after_failure, lost_usd, totals
+from pointsman.core.tries import NODES, Plan, Try, after_failure, plans, resolved_usd, totals, weights
 from pointsman.core.types import Belief, Config
 
 ORDINARY = Belief()
+WEIGHTS = weights(NOBODY)
+ASKED_STRONG = {"cheap": -1, "strong": 0}
 
 
-def a_try(name: str, theta: float, usd: float, *, allowed: bool = True, sd: float = 0.0, belief: Belief = ORDINARY) -> Try:
-    return Try(Config(name), usd, usd * 1.3, usd * 0.9, allowed, theta - TASKS, 1.0 / spread_of(0.0, sd), True).under(belief)
+def a_try(
+    name: str, theta: float, usd: float, *, allowed: bool = True, sd: float = 0.0, belief: Belief = ORDINARY, rank: int = 1,
+) -> Try:  # fmt: skip
+    edge = theta - TASKS
+    return Try(
+        Config(name), usd, usd * 1.3, usd * 0.9, allowed, rank, edge, edge - HANDOVER, 1.0 / spread_of(0.0, sd), 0.0, True
+    ).under(belief)  # fmt: skip
 
 
 def fails(t: Try) -> float:
@@ -32,7 +40,7 @@ def test_the_weights_are_a_distribution_and_nobody_solves_the_last() -> None:
 @given(st.floats(-3, 7), st.floats(-3, 3), st.floats(0.1, 2.6), st.floats(0.0, 1.5))
 def test_the_chance_over_the_nodes_is_the_one_shown_in_the_row(theta: float, mu: float, sd: float, theta_sd: float) -> None:
     belief = Belief(mu, sd)
-    shown = p_success(belief, theta, theta_sd)
+    shown = p_success(belief, theta, theta_sd, outlook=Outlook(common=0.0))
     assert 1.0 - fails(a_try("m", theta, 1.0, sd=theta_sd, belief=belief)) == pytest.approx(shown, abs=0.025)
 
 
@@ -45,18 +53,20 @@ def test_totals_equal_the_sum_over_every_branch(
 ) -> None:
     tries = [a_try(f"m{i}", theta, usd) for i, (theta, usd) in enumerate(rungs)]
     odds = Odds(27.0, v, recall, alarm)
-    lost = lost_usd(tries, [fails(t) for t in tries], odds)
-    for t, found in zip(tries, totals(tries, odds), strict=True):
-        assert found == pytest.approx(min(_branches(t, k, odds, lost) for k in tries))
+    price = resolved_usd(plans(tries, odds), v)
+    for t, found in zip(tries, totals(tries, odds, price), strict=True):
+        ways = [*tries, None] if recall or alarm else [None]
+        assert found == pytest.approx(min(_branches(t, k, odds, v + price) for k in ways))
 
 
-def _branches(first: Try, then: Try, odds: Odds, lost: float) -> float:
-    """Every node, outcome and verdict by itself, with ``then`` after a refusal."""
+def _branches(first: Try, then: Try | None, odds: Odds, lost: float) -> float:
+    """Every node, outcome and verdict by itself, with ``then`` after a refusal; None: nobody goes on."""
     usd = first.usd
-    for (w, p, over), right, refused in product(zip(WEIGHTS, first.p, then.over, strict=True), (True, False), (True, False)):
+    overs = then.over if then is not None else first.p
+    for (w, p, over), right, refused in product(zip(WEIGHTS, first.p, overs, strict=True), (True, False), (True, False)):
         says = odds.false_alarm if right else odds.recall
         chance = w * (p if right else 1.0 - p) * (says if refused else 1.0 - says)
-        if not refused:
+        if not refused or then is None:
             usd += chance * (0.0 if right else lost)
         else:
             solves = REPEAT if then is first else over
@@ -67,7 +77,7 @@ def _branches(first: Try, then: Try, odds: Odds, lost: float) -> float:
 def test_a_failure_speaks_against_the_next_model_as_measured() -> None:
     """SWE-bench Verified: Opus 4.5 solves 46 % of what GPT-5 mini failed, 28 % of Sonnet 4.5's; after it 16 and 12 %."""
     theta = {"mini": 0.73, "sonnet": 1.9, "opus": 2.5}
-    found = {name: Try(Config(name), 1.0, 1.0, 1.0, True, value, 1.0, True).under(Belief()) for name, value in theta.items()}
+    found = {name: a_try(name, value + TASKS, 1.0) for name, value in theta.items()}
 
     def after(failed: str, then: str) -> float:
         wrong = [w * (1.0 - p) for w, p in zip(WEIGHTS, found[failed].p, strict=True)]
@@ -81,22 +91,53 @@ def test_a_failure_speaks_against_the_next_model_as_measured() -> None:
 
 def test_after_a_failure_the_strong_one_gains_and_a_repeat_hardly() -> None:
     tries = [a_try("cheap", 3.2, 0.03), a_try("strong", 5.5, 0.9)]
-    cheap, strong = after_failure(tries, Config("cheap"), (Config("cheap"),), Odds(27.0, 2.0, 0.8, 0.1))
+    none, cheap, strong = after_failure(tries, Config("cheap"), (Config("cheap"),), Odds(27.0, 2.0, 0.8, 0.1), 1.0)
     assert cheap.p == pytest.approx(REPEAT) and strong.p > 3 * cheap.p and strong.own == 0.9
-    free = after_failure(tries, Config("cheap"), (Config("cheap"),), Odds(27.0, 0.0, 0.8, 0.1))
-    assert free[0].usd < free[1].usd, "where a failure costs nothing, nothing pays"
-    assert [n.config.model for n in after_failure([tries[0]], Config("cheap"), (), Odds(27.0, 2.0, 0.8, 0.1))] == ["cheap"]
+    assert none.config is None and none.own == 0.0 and none.p == 0.0
+    free = after_failure(tries, Config("cheap"), (Config("cheap"),), Odds(27.0, 0.0, 0.8, 0.1), 0.02)
+    assert free[0].usd < free[1].usd < free[2].usd, "where a failure costs nothing, nothing pays"
+    alone = after_failure([tries[0]], Config("cheap"), (), Odds(27.0, 2.0, 0.8, 0.1), 1.0)
+    assert [n.config and n.config.model for n in alone] == [None, "cheap"]
+
+
+@pytest.mark.parametrize(("usd", "owed", "goes_on"), [(0.0, None, False), (0.1, None, False), (30.0, None, True), (2.0, "strong", True)])
+def test_a_try_that_does_not_pay_is_refused_unless_the_asked_model_is_owed_one(usd: float, owed: str | None, goes_on: bool) -> None:
+    tries = [a_try("cheap", 3.2, 0.3), a_try("strong", 5.5, 0.9)]
+    odds = Odds(27.0, usd, 0.8, 0.1)
+    found = after_failure(tries, Config("cheap"), (Config("cheap"),), odds, resolved_usd(plans(tries, odds), usd))
+    on, said = worth(found, Config(owed) if owed else None, odds)
+    assert on is goes_on and ("≈$" in said or owed), said
 
 
 def test_a_config_that_is_not_allowed_is_no_next_try() -> None:
     alone = [a_try("asked", 5.5, 0.9), a_try("up", 6.5, 0.9, allowed=False)]
     both = [a_try("asked", 5.5, 0.9), a_try("up", 6.5, 0.9)]
     odds = Odds(27.0, 10.0, 0.8, 0.1)
-    assert totals(alone, odds)[0] > totals(both, odds)[0]
+    assert totals(alone, odds, 5.0)[0] > totals(both, odds, 5.0)[0]
+
+
+def test_a_weaker_config_owes_the_next_try_to_the_asked_one_where_that_costs_no_more_than_a_failure() -> None:
+    tries = [a_try(name, theta, usd, rank=ASKED_STRONG[name]) for name, theta, usd in (("cheap", 3.2, 0.03), ("strong", 5.5, 0.9))]
+    cheap, strong = plans(tries, Odds(27.0, 2.0, 0.8, 0.1))
+    assert cheap.owed_usd == pytest.approx(tries[1].later) and strong.owed_usd == float("inf")
+    assert [way for way in cheap.ways if way[1] <= cheap.owed[0][1]] == list(cheap.owed) and len(cheap.ways) == 3
+    assert cheap.total(2.0, 1.0) >= Plan(cheap.config, True, cheap.usd, cheap.missed, cheap.ways, (), float("inf")).total(2.0, 1.0)
+    free, _ = plans(tries, Odds(27.0, 2.0, 0.8, 0.1, owed=False))
+    assert free.owed_usd == float("inf"), "who consents to anything is owed nothing"
+
+
+@given(st.lists(st.tuples(st.floats(0, 6), st.floats(0.01, 2)), min_size=1, max_size=3), st.floats(0, 20))
+def test_the_price_of_a_resolved_task_is_the_least_ratio_of_any_plan(rungs: list[tuple[float, float]], v: float) -> None:
+    """Dinkelbach: at the right price the best plan's sum of dollars, failures and price x unresolved is that price."""
+    found = plans([a_try(f"m{i}", theta, usd) for i, (theta, usd) in enumerate(rungs)], Odds(27.0, v, 0.8, 0.1))
+    price = resolved_usd(found, v)
+    ratios = [(p.usd + usd + v * (p.missed + left)) / (1 - p.missed - left) for p in found for usd, left in p.ways]
+    assert price == pytest.approx(min(ratios), rel=1e-6)
+    assert min(plan.total(v, price) for plan in found) == pytest.approx(price, rel=1e-6)
 
 
 @given(st.floats(-3, 3), st.floats(0.05, 3))
 def test_harder_tasks_never_cost_less(mu: float, step: float) -> None:
     odds = Odds(27.0, 5.0, 0.8, 0.1)
     here, there = ([a_try("m", 3.0, 0.1, belief=Belief(x)), a_try("n", 5.0, 1.0, belief=Belief(x))] for x in (mu, mu + step))
-    assert all(b >= a - 1e-9 for a, b in zip(totals(here, odds), totals(there, odds), strict=True))
+    assert all(b >= a - 1e-9 for a, b in zip(totals(here, odds, 1.0), totals(there, odds, 1.0), strict=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from samples import HAIKU, OPUS, SONNET, Story
 
 from pointsman.core.book import Book
 from pointsman.core.evaluate import effective, mean_interval, snips
@@ -16,6 +15,7 @@ from pointsman.core.schedule import parse
 from pointsman.core.types import Meter
 from pointsman.core.whatif import Task, compared, replay, replay_best
 from pointsman.shell.prices import load_book
+from samples import HAIKU, OPUS, SONNET, Story
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_model_throughout_is_priced_with_its_own_caches_and_nothing_is_known_o
 ) -> None:
     found = replay(story, book, Policy(schedule=parse("1:haiku")))
     assert {request.now.chosen.model for request in found.requests} == {book.resolve("haiku", SONNET.model)}
-    assert found.usd < found.billed and found.most > found.usd  # a weaker model usually needs more requests
+    assert found.usd < found.billed and found.most >= found.usd
     assert found.moves == (0, 0)
     assert [(task.same, task.resolved) for task in found.tasks] == [(False, None)]
 

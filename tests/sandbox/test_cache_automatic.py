@@ -23,8 +23,8 @@ async def test_steps_of_128_from_1024(wire: Any) -> None:
     """1,500 equal tokens: 11 whole steps are read (1,408); 1,100: 8 steps (1,024); 1,000: below the minimum."""
     for tokens, read in ((1_500, 1_408), (1_100, 1_024), (1_000, 0)):
         message = turn(tokens, chr(97 + tokens % 26))
-        assert await chat(wire, "gpt-5.4", message) == (tokens, 0, 0)
-        assert await chat(wire, "gpt-5.4", message) == (tokens, read, 0)
+        assert await chat(wire, "gpt-5", message) == (tokens, 0, 0)
+        assert await chat(wire, "gpt-5", message) == (tokens, read, 0)
 
 
 async def test_a_growing_history_reads_its_common_prefix(wire: Any) -> None:
@@ -35,17 +35,17 @@ async def test_a_growing_history_reads_its_common_prefix(wire: Any) -> None:
 
 async def test_lapses_when_idle(wire: Any) -> None:
     """Ten minutes without use and it is gone."""
-    await chat(wire, "gpt-5.4", turn(1_500))
+    await chat(wire, "gpt-5", turn(1_500))
     wire.clock.advance(599)
-    assert (await chat(wire, "gpt-5.4", turn(1_500)))[1] == 1_408
+    assert (await chat(wire, "gpt-5", turn(1_500)))[1] == 1_408
     wire.clock.advance(600)
-    assert (await chat(wire, "gpt-5.4", turn(1_500)))[1] == 0
+    assert (await chat(wire, "gpt-5", turn(1_500)))[1] == 0
 
 
-async def test_gpt_5_5_goes_by_2048(wire: Any) -> None:
-    """5,000 tokens are two whole units of 2,048."""
+async def test_gpt_5_5_reports_blocks_of_512_less_128(wire: Any) -> None:
+    """5,000 tokens: 10 x 512 - 128."""
     await chat(wire, "gpt-5.5", turn(5_000))
-    assert await chat(wire, "gpt-5.5", turn(5_000)) == (5_000, 4_096, 0)
+    assert await chat(wire, "gpt-5.5", turn(5_000)) == (5_000, 4_992, 0)
 
 
 async def test_from_5_6_writes_are_reported_and_ends_count(wire: Any) -> None:

@@ -14,7 +14,7 @@ from shell.support import PATHS, headers
 SESSION = "5b1a7c9e-0000-4000-8000-000000000021"
 MANUAL = "Work in small steps, keep the tests green, and say what you did. " * 120
 SCHEMA = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
-MODELS = {"messages": "claude-opus-5-5", "chat": "gpt-5.5", "responses": "gpt-6.1-sol"}
+MODELS = {"messages": "claude-opus-5-5", "chat": "gpt-6.1-sol", "responses": "gpt-6.1-sol"}
 MARK = {"type": "ephemeral"}
 
 
@@ -43,9 +43,23 @@ class Speaking:
             self.history += results
         return self.said
 
+    async def ask_prompt(self, text: str) -> list[dict[str, Any]]:
+        """One prompt and its first answer; calls in it stay open, as after an interrupt."""
+        self.history.append(self._prompt(text))
+        return await self.ask()
+
+    def body_of(self, length: int) -> dict[str, Any]:
+        """The body that was sent when the history had ``length`` messages."""
+        whole, self.history = self.history, self.history[:length]
+        try:
+            return self.body()
+        finally:
+            self.history = whole
+
     async def ask(self) -> list[dict[str, Any]]:
         """One request; the answer goes into the history. Returns the results of its calls."""
-        async with self.http.post(self.url + PATHS[self.protocol], data=json.dumps(self.body()), headers=self._headers()) as answer:
+        url, sent = self.url + PATHS[self.protocol], json.dumps(self.body())
+        async with self.http.post(url, data=sent, headers=self._headers()) as answer:
             self.raw = await answer.read()
             self.status.append(answer.status)
             self.decided.append(answer.headers.get("x-pointsman-decision", "").partition(";")[0])
@@ -75,7 +89,7 @@ class Speaking:
             return {"model": self.model, "stream": self.stream, "tools": tools, "user": "user-17",
                     **({"stream_options": {"include_usage": True}} if self.stream else {}),
                     "messages": [{"role": "system", "content": MANUAL}, *self.history], **self.more}
-        tools = [{"type": "function", "name": "exec_command", "description": "Runs a command.", "parameters": SCHEMA, "strict": False},
+        tools = [{"type": "function", "name": "exec_command", "description": "Runs it.", "parameters": SCHEMA, "strict": False},
                  {"type": "custom", "name": "apply_patch", "description": "Edits files.", "format": {"type": "text"}},
                  {"type": "web_search"}]  # fmt: skip
         return {"model": self.model, "stream": self.stream, "instructions": MANUAL, "input": self.history, "tools": tools,

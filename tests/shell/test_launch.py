@@ -219,7 +219,7 @@ async def test_in_a_terminal_ctrl_c_reaches_the_agent_once(place: Place) -> None
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["vim"], "does not know how to wrap 'vim'"),
+    (["vim"], "'vim' is no agent that we know how to wrap"),
     (["--client", "anthropic", "--", "no-such-agent-anywhere"], "is not in your PATH"),
     (["--client", "cline", "--", sys.executable], "cline auth"),
 ])

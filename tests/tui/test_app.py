@@ -271,8 +271,8 @@ async def test_pins_and_marks_go_through_the_control_route(tmp_path: Path) -> No
         await until(pilot, lambda: turn_of(app).mark is None)
         assert "marked bad" in toasts(app) and "taken back" in toasts(app)
         await pilot.press("p", "down", "enter")
-        await until(pilot, lambda: "▣ opus-4-5·high (session)" in str(app.query_one("#turns").border_title))
-        await until(pilot, lambda: "Pinned opus-4-5·high for this session" in toasts(app))
+        await until(pilot, lambda: "▣ opus-4-5 (session)" in str(app.query_one("#turns").border_title))
+        await until(pilot, lambda: "Pinned opus-4-5 for this session" in toasts(app))
         await pilot.press("u")
         await until(pilot, lambda: "▣" not in str(app.query_one("#turns").border_title))
 

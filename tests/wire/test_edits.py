@@ -48,7 +48,7 @@ def items(route: Route) -> list[Any]:
 def _unmarked(value: Any) -> Any:
     if isinstance(value, dict):
         bare = {k: _unmarked(v) for k, v in value.items() if k != "cache_control"}
-        if "role" in bare and isinstance(bare.get("content"), str):  # clients write one text block as a text once it has no mark
+        if ("role" in bare or "tool_use_id" in bare) and isinstance(bare.get("content"), str):  # clients write one text block as a text once it has no mark
             bare["content"] = [{"type": "text", "text": bare["content"]}]
         return bare
     return [_unmarked(v) for v in value] if isinstance(value, list) else value
@@ -78,19 +78,19 @@ def played(file: Path, router: Router, advise: int = 3) -> list[tuple[Route, byt
 def test_additions_are_repeated_byte_for_byte_in_every_recorded_session(file: Path, book: Book) -> None:
     """Within a lane, what went out is the start of what goes out next, wherever that held for the client's own history."""
     pulling = Policy(advisor=Advisor("claude-fable-5-1", pull=True))
-    lanes: dict[str, tuple[Route, list[Any], int]] = {}
+    lanes: dict[tuple[str, str], tuple[Route, list[Any], int]] = {}
     added = 0
     for route, body in played(file, Router(pulling, book)):
         place, sent = route.decision.place, items(route)
         own = len(json.loads(body).get(HISTORY[route.protocol], []))
         added += len(sent) - own
-        before = lanes.get(place.lane)
+        before = lanes.get((place.session, place.lane))
         if before is not None and place.kept >= before[2]:
             assert sent[: len(before[1])] == before[1], f"{file.stem}: the history of {before[0].id} was rewritten"
             if json.loads(body).get("tools"):
                 assert json.loads(route.body)["tools"] == json.loads(before[0].body)["tools"]
         if route.decision.reason != "count":
-            lanes[place.lane] = (route, sent, _messages(route, body))
+            lanes[place.session, place.lane] = (route, sent, _messages(route, body))
     assert added > 0 or not lanes
 
 

@@ -15,7 +15,7 @@ from pointsman.bench.routed import RouterChooser, settings_for
 from pointsman.bench.worlds import Mode, Outcomes, Pool, Rules, World
 from pointsman.core.abilities import NOTHING, Abilities
 from pointsman.core.book import Book
-from pointsman.core.capability import p_success
+from pointsman.core.capability import after_failures, p_success
 from pointsman.core.types import Belief, Config
 
 LEARNED, MEASURED, BINS = 50, 2_000, 10
@@ -48,12 +48,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A moment at which the router was asked: the belief then, and the config whose success is predicted."""
+    """A moment at which the router was asked: its belief, the config whose success is predicted, and the models before it."""
 
     belief: Belief
     rung: int
     right: bool
-    over: bool
+    failed: tuple[str, ...] = ()
 
 
 class _Watched(RouterChooser):
@@ -73,10 +73,10 @@ class _Watched(RouterChooser):
         if chosen is not None and view.number >= self._first and view.point != "loop" and self._open is not None:
             belief = self._open.decision.belief
             if view.point == "start":
-                self.asked += [_Asked(belief, rung, right, False) for rung, right in enumerate(view.job.solves)]
+                self.asked += [_Asked(belief, rung, right) for rung, right in enumerate(view.job.solves)]
             elif chosen not in view.tried and not any(view.job.solves[rung] for rung in view.tried):
                 right = self._world.succeeds(view.job, chosen, view.tried, False)
-                self.asked.append(_Asked(belief, chosen, right, True))
+                self.asked.append(_Asked(belief, chosen, right, tuple([self._models[rung] for rung in view.tried])))
         return chosen
 
 
@@ -101,7 +101,9 @@ def calibrate(
 def _chance(world: World, known: Abilities, asked: _Asked) -> float:
     model = world.pool.rungs[asked.rung].model
     skill = known.skill(model, *world.book.skill(Config(model)))
-    return p_success(asked.belief, *skill, asked.over, known.outlook("", None))
+    look, rules = known.outlook("", None), world.rules
+    failed = [known.skill(name, *world.book.skill(Config(name))) for name in asked.failed]
+    return p_success(asked.belief, *skill, bool(failed), after_failures(look, failed, rules.recall, rules.alarm))
 
 
 def _bins(pairs: Sequence[tuple[float, bool]]) -> list[Bin]:

@@ -218,8 +218,7 @@ class _Run:
         decision = Decision(name, place, config, config, "stay", "asked", "")
         kept = place.kept if place.lane in self.session.lanes else 0
         delta = replace(request, messages=request.messages[kept:])
-        before = replace(self.session, learned=learned)
-        session = evolve(before, Routed(call.start, self.session.id, name, delta, kept, decision)) or self.session
+        session = evolve(self.session, Routed(call.start, self.session.id, name, delta, kept, decision)) or self.session
         ttl_s = call.ttl_s or book.rule(call.model).ttl_s
         event = Finished(
             call.end, session.id, name, 200, call.stop, call.start, call.end, usage=call.usage, served=config, ttl_s=ttl_s
@@ -291,7 +290,10 @@ def _heard(call: Call) -> Message:
     own = hash((call.id, *(piece.hash for piece in pieces)))
     mixes = [piece.mix for piece in pieces if piece.mix]
     mix = tuple(map(sum, zip(*mixes, strict=True))) if mixes else ()
-    return Message(own, "user", kind, sum(piece.chars + FRAME for piece in pieces) or 1, None, facts, mix=mix)
+    return Message(
+        own, "user", kind, sum(piece.chars + FRAME for piece in pieces) or 1, None, facts, mix=mix,
+        images=tuple(size for piece in pieces for size in piece.images), pages=sum(piece.pages for piece in pieces),
+    )  # fmt: skip
 
 
 def _message(piece: Piece) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from pointsman.bench.calibration import Calibration
 from pointsman.bench.outcomes import ASKED, CHECKED, ONCE, ROUTER, Block, Ratio, Row
 
 SHOWN_V = 2.0
@@ -82,15 +83,30 @@ def _guarded(block: Block, where: str) -> list[Promise]:
     return found
 
 
-def as_json(blocks: Sequence[Block]) -> dict[str, object]:
+ECE = 0.05
+"""Expected calibration error of P(success) at most, learned on 50 tasks and measured on 2,000 later ones (issue 5)."""
+
+
+def reliability(found: Sequence[Calibration]) -> list[Promise]:
+    """What P(success) is held to: the mean over the seeds of each pool."""
+    pools = dict.fromkeys(c.pool for c in found if c.mode == "real")
+    return [
+        Promise(f"{pool}: calibration error of P(success), {own[0].learned} tasks learned, {own[0].measured:,} measured",
+                sum(c.ece for c in own) / len(own), ECE)
+        for pool in pools for own in ([c for c in found if c.pool == pool and c.mode == "real"],)
+    ]  # fmt: skip
+
+
+def as_json(blocks: Sequence[Block], calibrations: Sequence[Calibration] = ()) -> dict[str, object]:
     """Everything measured, as plain values."""
     return {
         "blocks": [asdict(block) for block in blocks],
-        "promises": [{**asdict(promise), "met": promise.met} for promise in promises(blocks)],
+        "calibration": [asdict(c) for c in calibrations],
+        "promises": [{**asdict(promise), "met": promise.met} for promise in (*promises(blocks), *reliability(calibrations))],
     }
 
 
-def lines(blocks: Sequence[Block]) -> Iterable[str]:
+def lines(blocks: Sequence[Block], calibrations: Sequence[Calibration] = ()) -> Iterable[str]:
     """The report as text."""
     groups: dict[tuple[str, str, bool], list[Block]] = {}
     for block in blocks:
@@ -101,7 +117,9 @@ def lines(blocks: Sequence[Block]) -> Iterable[str]:
         yield from _table(shown)
         yield from _chart(found)
         yield ""
-    held = promises(blocks)
+    for c in calibrations:
+        yield from _reliable(c)
+    held = [*promises(blocks), *reliability(calibrations)]
     if held:
         yield "what the figures are held to (real outcomes)"
     for promise in held:
@@ -110,6 +128,18 @@ def lines(blocks: Sequence[Block]) -> Iterable[str]:
     yield ""
     yield "bill: (dollars + v x tasks that end unresolved) per resolved task, failed runs included."
     yield "Every policy with a check has the same one. Brackets: 95 %, paired bootstrap over sessions."
+
+
+def _reliable(c: Calibration) -> Iterable[str]:
+    """One reliability diagram: what was predicted, what came true, and the bar of what came true."""
+    yield f"{c.pool}, {c.mode}, seed {c.seed}: P(success) learned on {c.learned} tasks, measured on {c.measured:,} later ones"
+    for b in c.bins:
+        bar = round(b.true * CHART_WIDTH)
+        mark = min(CHART_WIDTH - 1, round(b.predicted * CHART_WIDTH))
+        drawn = "".join("█" if i < bar else "·" for i in range(CHART_WIDTH))
+        yield f"  said {b.predicted:4.0%} {drawn[:mark] + '|' + drawn[mark + 1 :]} came true {b.true:4.0%} ({b.n:,})"
+    yield f"  expected calibration error {c.ece:.3f} (of the bare priors {c.before:.3f}), Brier score {c.brier:.3f}"
+    yield ""
 
 
 def _table(block: Block) -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from pointsman.bench.playing import Part, View
@@ -28,6 +29,13 @@ def settings_for(models: Sequence[str], v: float, rules: Rules, **more: Any) -> 
         "check_recall": rules.recall, "check_false_alarm": rules.alarm, "failure_usd": v, "titles": False,
     }  # fmt: skip
     return Settings(**{**values, **more})
+
+
+def words(*key: object, count: int = 12) -> str:
+    """Words that no other key has: a prompt says which task it is, and nothing of how hard it is."""
+    dice = Random(f"{key}")
+    letters = ("aeiou", "bdfglmnprstvz")
+    return " ".join("".join(dice.choice(letters[i % 2]) for i in range(dice.randint(4, 9))) for _ in range(count))
 
 
 class RouterChooser:
@@ -61,7 +69,8 @@ class RouterChooser:
 
     def _say(self, view: View) -> None:
         if self._talk:
-            call = {"type": "tool_use", "id": f"t{len(self._talk)}", "name": "Bash", "input": {"command": "make"}}
+            command = f"make {words(view.job.key, 'call', view.call, len(view.tried), count=1)}"
+            call = {"type": "tool_use", "id": f"t{len(self._talk)}", "name": "Bash", "input": {"command": command}}
             answer: dict[str, Any] = call if view.point == "loop" else {"type": "text", "text": "Done."}
             self._talk.append({"role": "assistant", "content": [answer]})
         size = min(TEXT_AT_MOST, round(view.job.sizes[-1][0] * CHARS_PER_TOKEN))
@@ -69,8 +78,9 @@ class RouterChooser:
             text = f"{view.job.key} {view.call} " + "x" * size
             block: dict[str, Any] = {"type": "tool_result", "tool_use_id": f"t{len(self._talk) - 1}", "content": text}
         else:
-            said = "The check failed:" if view.point == "retry" else "Please solve"
-            block = {"type": "text", "text": f"{said} {view.job.task} ({view.job.key}, {len(view.tried)})"}
+            goal = words(view.job.key, "goal")
+            again = f"The check failed:\n\nFAILED tests/test_{goal.split()[0]}.py - AssertionError\n1 failed, 30 passed in 1.2s"
+            block = {"type": "text", "text": again if view.point == "retry" else f"Please {goal}."}
         self._talk.append({"role": "user", "content": [block]})
 
     def _body(self) -> bytes:

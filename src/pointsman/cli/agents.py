@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import REMAINDER, ArgumentParser, Namespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pointsman.cli import OK, Command
@@ -23,8 +24,9 @@ def _shared(parser: ArgumentParser) -> None:
     parser.add_argument("--upstream", action="append", metavar="[VENDOR=]URL",
                         help="where requests go: one base URL for all, or vendor=URL (repeatable)")
     parser.add_argument("--prefer", "--profile", dest="profile", choices=("quality", "balanced", "fast", "saver"),
-                        help="quality: the model you ask for, or better (default); balanced: also weaker ones where a check guards "
-                             "or your own tasks certify; fast: fewer minutes, never a lower bound on quality; saver: also unguarded")
+                        help="quality: the model you ask for, or better (default); balanced: also weaker ones where a check "
+                             "guards or your own tasks certify; fast: fewer minutes, never a lower bound on quality; saver: also "
+                             "unguarded")
     parser.add_argument("--mode", choices=("auto", "observe"), help="observe: price and record, change nothing")
     parser.add_argument("--schedule", metavar="N:MODEL,...", help="this model from request N of a session on, for tests and "
                         "demonstrations: 2:cheaper,4:asked,6:gpt-6-luna:low")
@@ -66,7 +68,7 @@ def upstreams(given: list[str]) -> tuple[str | None, dict[str, str]]:
 
 def _serve_arguments(parser: ArgumentParser) -> None:
     _shared(parser)
-    parser.add_argument("--no-project", action="store_true", help="leave .pointsman.toml aside: each run brings its own project's")
+    parser.add_argument("--no-project", action="store_true", help="leave .pointsman.toml aside: runs bring their own project's")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="only loopback: the port spends your keys")
 
 
@@ -109,7 +111,14 @@ def _run(args: Namespace) -> int:
     if any(settings.shared(key) or settings.origin(key).startswith("--") for key in NAMING):
         verify(settings, load_book(settings.prices))
     alone, _ = upstreams(args.upstream or [])
-    return run(words, settings=settings, client=args.client, upstream=alone, serve=_serve_flags(args), check=args.check)
+    return run(words, settings=settings, client=args.client, upstream=alone, serve=_serve_flags(args), check=args.check,
+               figures=_figures)
+
+
+def _figures(settings: Settings) -> Mapping[str, str]:
+    from pointsman.cli.profiles import figures
+
+    return figures(settings)
 
 
 def _serve_flags(args: Namespace) -> list[str]:

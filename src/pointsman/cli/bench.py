@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pointsman.cli import FAILED, OK, Command, bench_outcomes
+from pointsman.cli import FAILED, OK, Command, bench_difficulty, bench_outcomes, bench_policies
 from pointsman.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def _arguments(parser: ArgumentParser) -> None:
     price.add_argument("--speed", action="store_true", help="instead: microseconds that pricing one request takes")
     price.set_defaults(measure=_price)
     bench_outcomes.add(kinds)
+    bench_policies.add(kinds)
+    bench_difficulty.add(kinds)
 
 
 def _bench(args: Namespace) -> int:
@@ -126,7 +128,9 @@ COMMANDS = {
         "  pointsman bench price ~/.claude/projects/*/*.jsonl     your own past sessions, sizes estimated\n"
         "  pointsman bench price --json\n  pointsman bench price --speed\n"
         "  pointsman bench outcomes --v 2,5 --seeds 1             what routing is worth, on real outcomes\n"
-        "  pointsman bench decide                                 microseconds of one decision",
+        "  pointsman bench policies --pool neighbour              every policy's bill on real traces, and our bounds\n"
+        "  pointsman bench decide                                 microseconds of one decision\n"
+        "  pointsman bench difficulty ~/.claude/projects          does the belief foresee corrections and long turns?",
         _arguments, _bench,
     ),
 }  # fmt: skip

@@ -28,6 +28,7 @@ def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
     outcomes.add_argument("--alarm", type=float, default=0.1, help="share of right work that it refuses (0.1)")
     outcomes.add_argument("--retries", type=int, default=1, choices=(1, 2), help="automatic retries after a failed check (1)")
     outcomes.add_argument("--tasks", type=int, default=3, metavar="N", help="tasks in a session (3)")
+    outcomes.add_argument("--calibration", action="store_true", help="how far P(success) can be believed, as well (minutes)")
     outcomes.add_argument("--json", action="store_true", help="everything measured as JSON")
     outcomes.set_defaults(measure=_outcomes)
     decide = kinds.add_parser("decide", help="microseconds of one decision at 10k, 100k and 200k tokens", allow_abbrev=False)
@@ -44,6 +45,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _outcomes(args: Namespace) -> int:
     from pointsman.bench import report, worlds
+    from pointsman.bench.calibration import calibrate
     from pointsman.bench.outcomes import VALUES, Plan, data_file, measure
     from pointsman.settings import load
     from pointsman.shell.prices import load_book
@@ -60,15 +62,22 @@ def _outcomes(args: Namespace) -> int:
         seeds=range(1, args.seeds + 1), rules=worlds.Rules(recall=args.recall, alarm=args.alarm, retries=args.retries),
         per_session=args.tasks,
     )  # fmt: skip
-    blocks = list(measure(worlds.read(file), load_book(load().prices), plan, _progress(plan.steps)))
+    outcomes, book = worlds.read(file), load_book(load().prices)
+    guarded, modes = True in plan.checks, [mode for mode in plan.modes if mode != "adversarial"]
+    runs = len(plan.pools) * len(modes) * len(plan.seeds) if guarded and args.calibration else 0
+    step = progress(plan.steps + runs)
+    blocks = list(measure(outcomes, book, plan, step))
+    reliable = [
+        c for mode in modes for c in calibrate(outcomes, plan.pools, book, plan.seeds, plan.rules, mode=mode, step=step)
+    ] if runs else []  # fmt: skip
     if args.json:
-        print(json.dumps(report.as_json(blocks), indent=2))
+        print(json.dumps(report.as_json(blocks, reliable), indent=2))
     else:
-        print(*report.lines(blocks), sep="\n")
+        print(*report.lines(blocks, reliable), sep="\n")
     return OK
 
 
-def _progress(steps: int) -> Callable[[str], None]:
+def progress(steps: int) -> Callable[[str], None]:
     """A bar on the terminal while it runs; nothing where nobody looks."""
     done = 0
 

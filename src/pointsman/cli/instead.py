@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 from pointsman.cli.past import HELP
 from pointsman.core.book import Book
 from pointsman.core.events import Event, Routed
+from pointsman.core.policies import named as read_names
 from pointsman.core.policy import Policy
 from pointsman.core.schedule import Step, parse
 from pointsman.errors import SettingsError
 from pointsman.tui.figures import money, share, short, signed
 
 if TYPE_CHECKING:
+    from pointsman.core.hindsight import Recorded
+    from pointsman.core.plan import Way
     from pointsman.core.whatif import Comparison, Replayed
 
 ASKED, CHEAP, STRONG = ("asked", "always-asked"), ("cheap", "always-cheap"), ("strong", "always-strong")
@@ -52,30 +55,34 @@ def _rung(end: str, events: Sequence[Event], book: Book) -> str:
 
 def named(text: str, book: Book) -> Named:
     """The policy that ``text`` means. Raises SettingsError with what may be said."""
+    if text == "hindsight":
+        return Named(text, None)
+    return Named(text, read_names(_policy(text, book), book))
+
+
+def _policy(text: str, book: Book) -> Policy:
     from pointsman.settings import load
 
     own = load().policy()
     fixed = replace(own, mode="auto")
-    if text == "hindsight":
-        return Named(text, None)
     if text == "settings":
-        return Named(text, own)
+        return own
     if text in ASKED or text in ("cheaper", "stronger"):
-        return Named(text, replace(fixed, schedule=(Step(1, "asked" if text in ASKED else text),)))
+        return replace(fixed, schedule=(Step(1, "asked" if text in ASKED else text),))
     if text in CHEAP or text in STRONG:
-        return Named(text, replace(fixed, schedule=(Step(1, "cheapest" if text in CHEAP else "strongest"),)))
+        return replace(fixed, schedule=(Step(1, "cheapest" if text in CHEAP else "strongest"),))
     if text in PROFILES:
-        return Named(text, load(flags={"profile": text, "mode": "auto"}).policy())
+        return load(flags={"profile": text, "mode": "auto"}).policy()
     if re.match(r"\d+:", text):
-        return Named(text, replace(fixed, schedule=parse(text)))
+        return replace(fixed, schedule=parse(text))
     if "=" in text:
-        return Named(text, load(flags={"mode": "auto", **_flags(text)}).policy())
+        return load(flags={"mode": "auto", **_flags(text)}).policy()
     if text.endswith(".toml") or Path(text).is_file():
-        return Named(text, load(Path(text), projects=False).policy())
+        return load(Path(text), projects=False).policy()
     model, _, _ = text.partition(":")
     if book.resolve(text) is None and book.resolve(model) is None:
         raise SettingsError(f"--policy {text!r} is no policy, model or settings file; {HELP}")
-    return Named(text, replace(fixed, schedule=(Step(1, text),)))
+    return replace(fixed, schedule=(Step(1, text),))
 
 
 def _flags(text: str) -> dict[str, Any]:
@@ -102,6 +109,8 @@ def run(
                 print(json.dumps(one_json(policy.name, found), ensure_ascii=False))
             elif not brief:
                 print(*lines_of(policy.name, found), sep="\n")
+                if policy.policy is None:
+                    print(*way_lines(events, book), sep="\n")
         if not as_json and not brief:
             print()
     for name, sums in totals.items():
@@ -133,6 +142,35 @@ def lines_of(name: str, found: Replayed) -> Iterator[str]:
     yield f"{found.session} · {name}: {ran}; other on {differs} of {len(found.requests)} requests"
     yield f"  {_money(compared(found.tasks))} · switches {moves[1]} instead of {moves[0]}{_left_out(found.unknown)}"
     yield f"  {_outcomes(compared(found.tasks))}"
+
+
+def way_lines(events: Sequence[Event], book: Book) -> Iterator[str]:
+    """The best path in hindsight turn by turn, and how near the next ones come."""
+    from pointsman.core.plan import runners_up
+    from pointsman.core.whatif import on_ladder
+
+    for lane in on_ladder(events, book):
+        best = None
+        for way in runners_up(lane.steps, lane.ttls):
+            more: float | None = None if best is None else way.total - best
+            gap = f"best {money(way.total, modelled=True)}" if more is None else f"{money(more, modelled=True)} more"
+            best = way.total if best is None else best
+            yield f"    {gap}: {_stretches(lane, way)}"
+
+
+def _stretches(lane: Recorded, way: Way) -> str:
+    """``turns 1 to 6 haiku, 7 to 9 opus``."""
+    found: list[tuple[int, int, int]] = []
+    for turn, j in zip(lane.turns, way.path, strict=True):
+        if found and found[-1][2] == j:
+            found[-1] = (found[-1][0], turn, j)
+        else:
+            found.append((turn, turn, j))
+    said = [
+        f"{first} to {last} {short(lane.configs[j].model)}" if first != last else f"{first} {short(lane.configs[j].model)}"
+        for first, last, j in found
+    ]
+    return "turns " + ", ".join(said[:8]) + (" ..." if len(said) > 8 else "")
 
 
 def _left_out(unknown: int) -> str:

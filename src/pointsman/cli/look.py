@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.cli import OK, Command
+from pointsman.cli.regrets import regret_lines
 from pointsman.cli.sessions import add_session, choose
-from pointsman.core.events import encode
+from pointsman.core.events import Event, encode
 from pointsman.core.rows import SessionRow, TurnRow
 from pointsman.core.timeline import Timeline
 from pointsman.errors import SettingsError
 from pointsman.shell.reading import ledger_path, read_events
+from pointsman.shell.userdata import user_record
+from pointsman.tui.certified import about
 from pointsman.tui.figures import ansi, plain
 
 
@@ -40,10 +43,22 @@ def _why(args: Namespace) -> int:
         print(json.dumps(_turn_json(session, turn), indent=2, ensure_ascii=False))
         return OK
     decided = next((row for row in turn.requests if row.decision is turn.decision), None)
-    lines = why(turn.decision, _width(), turn=turn, request=decided, history=session.turns, now=time.time())
+    lines = why(turn.decision, _width(), turn=turn, request=decided, history=session.turns, now=time.time(),
+                certificates=about(user_record().record(), turn.decision) if args.source is None else (),
+                advice=_in_memory(turn) if args.source is None else None)
     print(f"{session.id} · turn {turn.n} of {session.turns[-1].n}")
-    _show(lines)
+    _show([*lines, *regret_lines(_events_of(args.source, session.id), turn.n)])
     return OK
+
+
+def _in_memory(turn: TurnRow) -> dict[str, str]:
+    """What advisors said in this turn, as far as a running gateway still has it."""
+    if not any(row.advice for row in turn.requests):
+        return {}
+    from pointsman.shell import control
+
+    found = control.find_gateway()
+    return control.advice(found) if found is not None else {}
 
 
 def _session(source: Path | None, given: str | None) -> SessionRow:
@@ -58,6 +73,15 @@ def _session(source: Path | None, given: str | None) -> SessionRow:
     if not rows:
         raise SettingsError(f"there is no session {given or ''} in {source or ledger_path()}".replace("  ", " "))
     return max(rows, key=lambda row: row.seen)
+
+
+def _events_of(source: Path | None, session: str) -> list[Event]:
+    """The events of one session, from the ledger or from a file."""
+    if source is None:
+        return [event for _, event in read_events(ledger_path(), session=session)]
+    from pointsman.cli.past import events_in
+
+    return [event for event in events_in(source) if getattr(event, "session", None) == session]
 
 
 def _turn(session: SessionRow, wanted: str) -> TurnRow:
@@ -76,7 +100,7 @@ def _turn(session: SessionRow, wanted: str) -> TurnRow:
 def _turn_json(session: SessionRow, turn: TurnRow) -> dict[str, Any]:
     totals = turn.totals
     return {
-        "session": session.id, "turn": turn.n, "outcome": turn.outcome, "requests": totals.requests,
+        "session": session.id, "turn": turn.n, "outcome": turn.outcome, "kind": turn.kind, "requests": totals.requests,
         "billed_usd": totals.spent, "billed_at_least": bool(totals.bounded or totals.unknown), "as_asked_usd": totals.asked,
         "net_usd": totals.net, "modelled": totals.modelled, "unknown_requests": totals.unknown,
         "decision": encode(turn.decision),

@@ -14,8 +14,8 @@ from pointsman.core.events import Event, Routed
 from pointsman.errors import SettingsError
 
 HELP = (
-    "asked, cheap, strong: one model throughout; cheaper, stronger: one rung from asked; quality, balanced, saver, fast: a profile; "
-    "MODEL[:effort]: a pin; 2:MODEL,5:asked: a schedule; key=value,..: settings on top of yours; settings: yours as they are; "
+    "asked, cheap, strong: one model throughout; cheaper, stronger: one rung from asked; quality, balanced, saver, fast: a "
+    "profile; MODEL[:effort]: a pin; 2:MODEL,5:asked: a schedule; key=value,..: settings on top of yours; settings: yours; "
     "hindsight; or a settings file"
 )
 """What ``--policy`` takes."""
@@ -63,7 +63,7 @@ def _replay_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE",
                         help="transcripts, recordings, ledgers (default: your own ledger); plain or gzip'd")
     parser.add_argument("--session", metavar="ID", help="only the session whose id begins so")
-    parser.add_argument("--policy", action="append", metavar="NAME", help=f"instead: what it would have done (repeatable). {HELP}")
+    parser.add_argument("--policy", action="append", metavar="NAME", help=f"what it would have done instead; repeatable. {HELP}")
     parser.add_argument("--json", action="store_true", help="one JSON object per session and line")
     parser.add_argument("--brief", action="store_true", help="only the totals")
 
@@ -121,14 +121,14 @@ def _sessions(files: list[Path], book: Book, troubles: list[str], wanted: str | 
 
     ledgers = [path for path in files if is_ledger(path)] if files else [ledger_path()]
     for path in ledgers:
-        yield from _by_session(path, wanted)
+        yield from by_session(path, wanted)
     for events in history.sessions([path for path in files if path not in ledgers], book, troubles):
         name = next((event.session for event in events if isinstance(event, Routed)), None)
         if name is not None and (wanted is None or name.startswith(wanted)):
             yield events
 
 
-def _by_session(path: Path, wanted: str | None) -> Iterator[list[Event]]:
+def by_session(path: Path, wanted: str | None) -> Iterator[list[Event]]:
     """A ledger's events, a session at a time, sessions in the order of their first request."""
     from pointsman.shell.reading import read_events
 

@@ -1,4 +1,4 @@
-"""``report``: what the check at "done" was worth. Standard library only."""
+"""``report``: what the check at "done" was worth, and what is regretted. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from pointsman.cli import OK, Command
+from pointsman.cli import OK, Command, rules
+from pointsman.cli.regrets import added_up
+from pointsman.core.certificate import Record
 from pointsman.core.checks import Learned, learned
-from pointsman.core.events import Checked, Event
+from pointsman.core.events import Checked, Event, Judged
 from pointsman.core.tally import Tally, tally
 from pointsman.core.timeline import Timeline
+from pointsman.core.userrecord import UserRecord
 from pointsman.shell.reading import ledger_path, read_events
 
 
@@ -29,8 +32,33 @@ def _report(args: Namespace) -> int:
     found = tally(session for session in timeline.sessions.values() if session.seen >= since)
     labels = dict.fromkeys(event.label for event in events if isinstance(event, Checked))
     rates = {label: learned(events, label) for label in labels}
-    print(json.dumps(as_json(found, rates), indent=2, ensure_ascii=False) if args.json else "\n".join(lines(found, rates)))
+    regrets = added_up(events, {session.id for session in timeline.sessions.values() if session.seen >= since})
+    record = _record(events)
+    if args.json:
+        more = {"regret": regrets.as_json(), "certificates": rules.as_json(record)}
+        print(json.dumps({**as_json(found, rates), **more}, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join([*regrets.lines(), *lines(found, rates), *_certified(record)]))
     return OK
+
+
+def _record(events: list[Event]) -> Record:
+    """What the judged tasks in ``events`` certify, under what the settings promise."""
+    user = UserRecord()
+    judged = [event for event in events if isinstance(event, Judged)]
+    if judged:
+        from pointsman.settings import load
+
+        user.under(load().policy())
+    for event in judged:
+        user.apply(event, None)
+    return user.record()
+
+
+def _certified(record: Record) -> list[str]:
+    """Which weaker configs the user's own tasks certify, and how far the others are from it."""
+    found = rules.certificates(record)
+    return ["", "weaker models on tasks that were judged:", *[f"  {line}" for line in found]] if found else []
 
 
 def _events(source: Path | None) -> Iterator[Event]:
@@ -59,6 +87,15 @@ def lines(found: Tally, rates: dict[str, Learned]) -> list[str]:
     for label, known in rates.items():
         said.append(f"`{label}`: catches ≈{known.recall:.0%}, blames ≈{known.false_alarm:.0%} wrongly, from {known.runs} runs "
                     "and the priors" + (f"; not believed: {known.distrust}" if known.distrust else ""))
+    if found.kinds:
+        said += ["", f"{'what turns were about':<32}{'turns':>8}{'requests':>10}{'billed':>11}"]
+    for kind, (turns, requests, usd) in sorted(found.kinds.items(), key=lambda item: -item[1][2]):
+        said.append(f"{kind:<32}{turns:>8,}{requests:>10,}{f'${usd:,.4f}':>11}")
+    for (model, how), asked in sorted(found.advice.items()):
+        by = "asked by us" if how == "push" else "asked by the working model"
+        capped = f", {asked.capped} not asked: caps" if asked.capped else ""
+        said.append(f"advice       {model}, {by}: {asked.given} of {asked.asked} answered in {asked.seconds:.0f} s, "
+                    f"${asked.usd:.4f} billed{capped}")
     if found.solved:
         said += ["", f"{'began on':<32}{'escalated':<11}{'resolved':>9}{'not':>6}{'unknown':>9}"]
     for (config, escalated), row in sorted(found.solved.items(), key=lambda item: (str(item[0][0]), item[0][1])):
@@ -73,11 +110,20 @@ def as_json(found: Tally, rates: dict[str, Learned]) -> dict[str, object]:
                    "flaky": found.flaky},
         "caught": found.caught, "shown": found.shown, "repaired": found.repaired, "false_alarms": found.false_alarms,
         "seconds": round(found.seconds, 3), "waiting_usd": found.waiting_usd, "repair_usd": found.repair_usd,
+        "advice": [
+            {"model": model, "how": how, "asked": row.asked, "given": row.given, "capped": row.capped, "usd": row.usd,
+             "seconds": round(row.seconds, 3)}
+            for (model, how), row in sorted(found.advice.items())
+        ],
         "rates": [
             {"label": label, "runs": known.runs, "recall": known.recall, "false_alarm": known.false_alarm, "flake": known.flake,
              "median_s": known.seconds, "distrust": known.distrust}
             for label, known in rates.items()
         ],
+        "kinds": {
+            kind: {"turns": turns, "requests": requests, "billed_usd": usd}
+            for kind, (turns, requests, usd) in found.kinds.items()
+        },
         "tasks": [
             {"config": str(config), "escalated": escalated, "resolved": row.resolved, "unresolved": row.unresolved,
              "unknown": row.unknown}

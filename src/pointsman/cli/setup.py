@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pointsman.cli import FAILED, OK, Command
+from pointsman.core.certificate import missing
 from pointsman.errors import PointsmanError, SettingsError
 
 TEMPLATE = """\
@@ -19,7 +20,8 @@ TEMPLATE = """\
 # profile = "quality"       # quality: the asked model or better. balanced: weaker ones on turns a check guards.
 #                           # fast: fewer minutes. saver: also weaker ones, unguarded.
 # mode = "auto"             # observe: price and record everything, change nothing
-# consent_up = false        # may a stronger model than you asked for be used, at your expense?
+# consent_up = false        # may a stronger model be used after a failed check, at your expense? left out: you are asked once
+# up_cap_usd = 2.0          # what that may cost one task beyond the model you asked for
 # failure_usd = 5.0         # what one failure that you have to notice yourself costs you (five minutes at $60 an hour)
 # check = false             # "pytest -q": run it when the agent says it is done; true: something outside reports check_passed
 #                           # or a table [check]: command, cwd, timeout_s, paths, env, retries
@@ -28,11 +30,32 @@ TEMPLATE = """\
 # pool = ["claude-haiku-4-5", "claude-sonnet-4-5"]   # choose among these, cheap to strong, instead of the vendor's ladder
 # allow = []                # only these models
 # deny = []                 # never these models
+# floor = "sonnet"          # no move below this model; what you ask for is always sent
+# ceiling = "opus"          # no move above it
+# risk = 0.1                # your own outcomes certify a weaker model that fails in at most this share of tasks (95 %)
 # asked = "claude-sonnet-4-5"   # the baseline, where it is not what the agent asks for
 
 # deadline_s = 1800         # seconds of one turn after which no failover and no retry after a failed check begins
 # port = 4141
 # upstream = "https://gateway.example.com"           # one base URL for every protocol
+
+# [protect]                 # work that keeps the model you asked for, or better; a list of globs will do as well
+# paths = ["billing/**"]    # at any depth, with all below; in addition to migrations, auth, secrets, infrastructure
+# commands = ["make ship"]  # in addition to deletes, pushes, resets, publishing, deploying
+# tools = ["mcp__prod__*"]
+# defaults = true           # false: only what is listed here
+# stakes = 3.0              # a failure there costs so many times failure_usd
+
+# [kinds]                   # a model for a kind of task: plan, explore, edit, debug, test, review, commit, chat
+# plan = "opus"
+# [kinds.frontend]          # or for a kind of your own, shown by what it touches
+# model = "glm-5"
+# paths = ["web/**", "*.tsx"]
+
+# [budget]                  # USD at list prices; never fails a request
+# session = 5.0
+# day = 20.0
+# then = "warn"             # hold: nothing dearer than asked; cheapest: the cheapest that your profile admits
 
 # [upstreams]               # or one per vendor
 # anthropic = "https://api.anthropic.com"
@@ -58,8 +81,11 @@ KNOWN_BAD = {"1.82.7": "a compromised release", "1.82.8": "a compromised release
 
 
 def _config_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", default="show", choices=("show", "path", "check", "init"),
-                        help="show (default): values and where they are written; path; check; init: write a commented file")
+    parser.add_argument("action", nargs="?", default="show",
+                        choices=("show", "path", "check", "init", "accept", "decline", "undo"),
+                        help="show (default): values and where they are written; path; check; init: write a commented file; "
+                             "accept, decline, undo: a rule proposed after repeated pins")
+    parser.add_argument("kind", nargs="?", help="accept, decline, undo: the kind of task (left out: the only one)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="another settings file than your own")
     parser.add_argument("--json", action="store_true", help="show: as JSON")
     parser.add_argument("--project", action="store_true", help="init: write .pointsman.toml in this folder instead")
@@ -67,6 +93,7 @@ def _config_arguments(parser: ArgumentParser) -> None:
 
 def _config(args: Namespace) -> int:
     from pointsman import settings
+    from pointsman.cli import rules
 
     own = args.config or settings.user_file()
     if args.action == "path":
@@ -75,6 +102,10 @@ def _config(args: Namespace) -> int:
     if args.action == "init":
         return _init(Path.cwd() / settings.PROJECT_FILE if args.project else own)
     found = settings.load(args.config)
+    if args.action in ("accept", "decline", "undo"):
+        from pointsman.cli.rules import answer
+
+        return answer(args.action, args.kind, found, args.json, own)
     if args.action == "check":
         from pointsman.shell.fallbacks import Fallbacks
         from pointsman.shell.prices import load_book
@@ -91,7 +122,11 @@ def _config(args: Namespace) -> int:
         return OK
     for key, (value, origin) in rows.items():
         print(f"{key:<18}{json.dumps(value):<28} {origin}")
-    print(f"\npolicy version {found.policy().version}")
+    policy = found.policy()
+    print(f"\npolicy version {policy.version}")
+    print(f"protected: {', '.join(policy.protect) or 'nothing'}")
+    for sentence in rules.proposals(found):
+        print(f"proposed: {sentence}")
     return OK
 
 
@@ -149,7 +184,7 @@ def _doctor_arguments(parser: ArgumentParser) -> None:
 
 
 def _doctor(args: Namespace) -> int:
-    looks = (_python, _packages, _settings, _price_map, _ledger, _gateway, _agents, _caches)
+    looks = (_python, _packages, _settings, _certificates, _price_map, _ledger, _gateway, _agents, _caches)
     findings = list(_breakers(args.file)) if args.file else [finding for look in looks for finding in look()]
     if args.json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
@@ -194,6 +229,25 @@ def _settings() -> Iterator[Finding]:
         return
     files = [str(path) for path in _files(settings.user_file()) if path.is_file()]
     yield Finding("ok", "settings", f"profile {found.profile}, mode {found.mode}, from {', '.join(files) or 'defaults only'}")
+
+
+def _certificates() -> Iterator[Finding]:
+    from pointsman import settings
+    from pointsman.cli import rules
+    from pointsman.shell.userdata import user_record
+
+    try:
+        found = settings.load()
+    except SettingsError:
+        return  # said above
+    lines = rules.certificates(user_record(found.policy()).record())
+    for line in lines:
+        yield Finding("note" if "vetoed" in line else "ok", "certificate", line)
+    if not lines:
+        yield Finding("ok", "certificate", f"none: no weaker model has served a task that was judged; {found.risk:.0%} takes "
+                      f"{missing([], found.risk)} clean tasks of one kind")
+    for sentence in rules.proposals(found):
+        yield Finding("note", "proposal", sentence)
 
 
 def _price_map() -> Iterator[Finding]:
@@ -273,12 +327,17 @@ def _breakers(path: Path) -> Iterator[Finding]:
 
 def _found(path: Path) -> Iterator[Finding]:
     from pointsman.cli.past import events_in, is_ledger
+    from pointsman.core.audit import audit
     from pointsman.core.findings import findings
     from pointsman.core.volatile import volatile
     from pointsman.settings import load
     from pointsman.shell.history import kind_of
     from pointsman.shell.prices import load_book
 
+    audited = audit(events_in(path))
+    if audited is not None:
+        said = f"of {audited.requests:,} prompts: sum off by {audited.bias:+.1%}, half within {audited.p50:.1%}, "
+        yield Finding("ok", "prices", said + f"nine in ten within {audited.p90:.0%}")
     for one in findings(events_in(path), load_book(load().prices)):
         cost = "" if one.usd is None else f", ≈${one.usd:.2f}"
         yield Finding("note", "cache", f"{one.said} ({one.requests:,} of {one.of:,} requests{cost})")

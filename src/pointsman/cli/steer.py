@@ -13,7 +13,7 @@ from pointsman.cli import OK, Command
 from pointsman.cli.sessions import Chosen, add_session, choose
 from pointsman.core.events import Mark, Pinned, PinScope, build
 from pointsman.core.timeline import Timeline
-from pointsman.errors import LedgerError, SettingsError
+from pointsman.errors import LedgerError, PointsmanError, SettingsError
 from pointsman.shell.reading import ledger_path, read_events
 
 if TYPE_CHECKING:
@@ -35,8 +35,12 @@ def _pin(args: Namespace) -> int:
     from pointsman.shell.control import perform
 
     always = args.scope == "always"
-    chosen = None if always else choose(args.session)
     settings = load()
+    try:
+        chosen = None if always else choose(args.session)
+    except PointsmanError:
+        _known(args.model, settings)  # a mistyped model is the nearer mistake
+        raise
     given = {"model": args.model, "scope": args.scope, "session": chosen.id if chosen else None,
              "cwd": os.getcwd() if always else None, "origin": "pointsman pin"}
     price = _price(chosen, args.model, settings) if chosen else ""
@@ -54,6 +58,15 @@ def _pin(args: Namespace) -> int:
 def _pinned(event: dict[str, Any]) -> Pinned:
     found: Pinned = build(Pinned, {key: value for key, value in event.items() if key != "kind"})
     return found
+
+
+def _known(name: str, settings: Settings) -> None:
+    """Raise SettingsError for a model that nobody knows, with near matches; `asked` needs a session to mean anything."""
+    from pointsman.core.pins import parse
+    from pointsman.shell.prices import load_book
+
+    if name != "asked":
+        parse(name, None, load_book(settings.prices), settings.policy())
 
 
 def _price(chosen: Chosen, name: str, settings: Settings) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import exp, sqrt
 
-from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, TASKS, TASKS_SD, Outlook, sigmoid
+from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, TASKS, TASKS_SD, Outlook, p_success, sigmoid
 from pointsman.core.types import Belief, TaskKind
 
 PLACE_SD = 0.5
@@ -29,6 +29,13 @@ SLOPE_SD, STEEPEST = 0.15, 1.6
 PRIOR_TASKS = 20.0
 """Tasks that the priors of ``nobody`` and ``repeat`` weigh (assumed: both were measured elsewhere, on many)."""
 
+TEMPER = 0.5
+"""Weight of one verdict: a check errs in the same way again and again, so its verdicts are not independent (DECISION.md 3)."""
+
+FORGET = 1.0 / 200.0
+"""Share of what was learned that each verdict takes back: tasks and models change, and nobody must stay written off because he
+is not asked any more (assumed: a few months of one person's tasks)."""
+
 POINTS, REACH = 21, 3.5
 """Grid of the moment match: points, and standard deviations to each side."""
 
@@ -36,16 +43,26 @@ SLOPES = ((-sqrt(3.0), 1.0 / 6.0), (0.0, 2.0 / 3.0), (sqrt(3.0), 1.0 / 6.0))
 """Gauss-Hermite rule of three points for the standard normal."""
 
 
+UNSEEN_KIND = "chat"
+"""The kind of a turn that has used no tool yet: nothing is known of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gauss:
-    """A Gaussian in logits."""
+    """A Gaussian in logits. ``prior``: its standard deviation before anything was seen, where that is its own."""
 
     mean: float = 0.0
     sd: float = 0.0
+    prior: float = 0.0
 
     def moved(self, share: float, shift: float, narrowed: float) -> Gauss:
         """This part of a sum after the sum moved by ``shift`` and its variance fell by ``narrowed``; ``share`` of it is ours."""
-        return Gauss(self.mean + share * shift, sqrt(max(0.0, self.sd * self.sd - share * share * narrowed)))
+        return Gauss(self.mean + share * shift, sqrt(max(0.0, self.sd * self.sd - share * share * narrowed)), self.prior)
+
+    def faded(self, mean: float, sd: float) -> Gauss:
+        """A little nearer to its prior ``mean`` +- ``sd``."""
+        var = self.sd * self.sd
+        return Gauss(self.mean + FORGET * (mean - self.mean), sqrt(var + FORGET * (sd * sd - var)), self.prior)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +83,8 @@ class Verdict:
     """One outcome: the ``model`` with prior ability ``theta`` +- ``theta_sd`` did the work, and it was ``passed`` or not.
 
     ``belief``: of the task's difficulty before the verdict. ``before``: models whose work a check refused in this task, oldest
-    first; ``wrong``: P(it was wrong when this try began): a check that refused it may have erred. ``recall`` and
-    ``false_alarm``: how far this verdict can be believed.
+    first; ``first``: P(the last of them was right), before its verdict. ``recall`` and ``false_alarm``: how far a verdict can be
+    believed.
     """
 
     model: str
@@ -78,7 +95,7 @@ class Verdict:
     recall: float
     false_alarm: float
     before: tuple[str, ...] = ()
-    wrong: float = 1.0
+    first: float = 0.0
     project: str = ""
     kind: TaskKind | None = None
 
@@ -86,6 +103,12 @@ class Verdict:
         """P(this verdict) of work that is ``right`` or not."""
         fails = self.false_alarm if right else self.recall
         return 1.0 - fails if self.passed else fails
+
+    @property
+    def wrong(self) -> float:
+        """P(the work was wrong when this try began): surely where it is the first; a check that refused it may have erred."""
+        bad, good = self.recall * (1.0 - self.first), self.false_alarm * self.first
+        return bad / (bad + good) if self.before and bad > 0.0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +146,20 @@ class Abilities:
         return self._tried(verdict)
 
     def chance(self, verdict: Verdict) -> float:
-        """P(the work is right) before its verdict is known."""
-        likely, _, _, _ = self._moments(replace(verdict, passed=True, recall=1.0, false_alarm=0.0))
-        return likely
+        """P(the work is right) before its verdict is known, where nobody worked on the task before."""
+        skill, look = self.skill(verdict.model, verdict.theta, verdict.theta_sd), self.outlook(verdict.project, verdict.kind)
+        return p_success(verdict.belief, *skill, False, look)
 
     @staticmethod
     def _of(places: Mapping[str, Gauss], name: str | None) -> Gauss:
         """One project's or kind's part; none where it is not known which."""
-        return places.get(name, ELSEWHERE) if name else NOWHERE
+        return places.get(name, ELSEWHERE) if name and name != UNSEEN_KIND else NOWHERE
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _parts(self, verdict: Verdict) -> list[tuple[str, Gauss, float]]:
         """The parts of the sum that a verdict depends on, each with its sign; the task's own difficulty is not kept here."""
-        offset = self.models.get(verdict.model, Gauss(0.0, verdict.theta_sd))
+        offset = self.models.get(verdict.model, Gauss(0.0, verdict.theta_sd, verdict.theta_sd))
         parts = [
             ("models", offset, 1.0), ("tasks", self.tasks, -1.0), ("projects", self._of(self.projects, verdict.project), -1.0),
             ("kinds", self._of(self.kinds, verdict.kind), -1.0),
@@ -147,19 +170,28 @@ class Abilities:
         parts = self._parts(verdict)
         var = verdict.belief.sd**2 + sum([part.sd**2 for _, part, _ in parts])
         _, unsolved, (shift, narrowed), slope = self._moments(verdict)
-        moved = {
-            name: part.moved(sign * part.sd**2 / var, shift, narrowed) for name, part, sign in parts
-        }  # fmt: skip
+        moved = {name: part.moved(sign * part.sd**2 / var, shift, narrowed) for name, part, sign in parts if part.sd}
+        known = self._faded()
         return replace(
-            self, models={**self.models, verdict.model: moved["models"]}, tasks=moved["tasks"],
-            projects={**self.projects, verdict.project: moved["projects"]} if verdict.project else self.projects,
-            kinds={**self.kinds, verdict.kind: moved["kinds"]} if verdict.kind else self.kinds,
-            handover=moved.get("handover", self.handover), slope=slope,
-            nobody=Rate(self.nobody.hits + unsolved, self.nobody.n + 1.0), seen=self.seen + 1,
+            known, models={**known.models, verdict.model: moved["models"]}, tasks=moved["tasks"],
+            projects={**known.projects, verdict.project: moved["projects"]} if "projects" in moved else known.projects,
+            kinds={**known.kinds, verdict.kind or "": moved["kinds"]} if "kinds" in moved else known.kinds,
+            handover=moved.get("handover", known.handover), slope=slope,
+            nobody=self.nobody if verdict.before else Rate(self.nobody.hits + TEMPER * unsolved, self.nobody.n + TEMPER),
+            seen=self.seen + 1,
+        )  # fmt: skip
+
+    def _faded(self) -> Abilities:
+        """The same, a little nearer to the priors."""
+        return replace(
+            self, models={name: part.faded(0.0, part.prior) for name, part in self.models.items()},
+            tasks=self.tasks.faded(0.0, TASKS_SD), projects={k: part.faded(0.0, PLACE_SD) for k, part in self.projects.items()},
+            kinds={k: part.faded(0.0, PLACE_SD) for k, part in self.kinds.items()},
+            handover=self.handover.faded(HANDOVER, HANDOVER_SD), slope=self.slope.faded(1.0, SLOPE_SD),
         )  # fmt: skip
 
     def _moments(self, verdict: Verdict) -> tuple[float, float, tuple[float, float], Gauss]:
-        """P(verdict); P(nobody solves it | verdict); shift of the sum's mean and fall of its variance; the slope after it."""
+        """P(verdict); P(nobody solves it | it); shift of the sum's mean and fall of its variance, tempered; the slope after."""
         parts = self._parts(verdict)
         var = verdict.belief.sd**2 + sum([part.sd**2 for _, part, _ in parts])
         mean = verdict.theta + sum([sign * part.mean for _, part, sign in parts]) - TASKS - verdict.belief.mu
@@ -171,13 +203,14 @@ class Abilities:
             density, x = exp(-0.5 * z * z), mean + sd * z
             mass += density
             for at, share in SLOPES:
-                slope = self.slope.mean + self.slope.sd * at
-                p = was_right + (1.0 - was_right) * sigmoid(slope * x)
+                steep = self.slope.mean + self.slope.sd * at
+                p = was_right + (1.0 - was_right) * sigmoid(steep * x)
                 weight = density * share * (good * p + bad * (1.0 - p))
                 total, first, second = total + weight, first + weight * z, second + weight * z * z
                 tilt, tilt2 = tilt + weight * at, tilt2 + weight * at * at
-        solvable = (1.0 - self.nobody.p) * total / mass
-        never = self.nobody.p * (good * was_right + bad * (1.0 - was_right))
+        hopeless = min(0.9, self.nobody.p / (1.0 - verdict.first)) if verdict.before else self.nobody.p
+        solvable = (1.0 - hopeless) * total / mass
+        never = hopeless * (good * was_right + bad * (1.0 - was_right))
         likely = solvable + never
         if likely <= 0.0:
             return likely, 0.0, (0.0, 0.0), self.slope
@@ -185,10 +218,10 @@ class Abilities:
         shift = held * first / total
         spread = held * second / total + (1.0 - held) - shift * shift
         lean = held * tilt / total
-        steep = held * tilt2 / total + (1.0 - held) - lean * lean
-        now = min(STEEPEST, max(1.0 / STEEPEST, self.slope.mean + self.slope.sd * lean))
-        slope = Gauss(now, self.slope.sd * sqrt(min(1.0, max(0.25, steep))))
-        return likely, never / likely, (sd * shift, var * (1.0 - min(1.0, spread))), slope
+        sure = held * tilt2 / total + (1.0 - held) - lean * lean
+        now = min(STEEPEST, max(1.0 / STEEPEST, self.slope.mean + TEMPER * self.slope.sd * lean))
+        slope = Gauss(now, self.slope.sd * sqrt(1.0 - TEMPER * (1.0 - min(1.0, max(0.25, sure)))))
+        return likely, never / likely, (TEMPER * sd * shift, TEMPER * var * (1.0 - min(1.0, spread))), slope
 
     def _repeated(self, verdict: Verdict) -> Rate:
         """The rate at which a config mends its own failure, after one more that is only probably known."""

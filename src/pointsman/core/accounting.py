@@ -81,7 +81,7 @@ def _ttl(request: Request, billed: Usage | None, model: str, book: Book) -> int:
     """How long the provider keeps this prefix, in seconds: what was billed, else what was asked, else its default."""
     written = [ttl for ttl, tokens in billed.cache_write if tokens] if billed else []
     if written:
-        return max(written)
+        return request.ttl_s if request.ttl_s in written else min(written)
     rule = book.rule(model)
     return request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
 

@@ -17,7 +17,7 @@ from pointsman.core.policy import MARGIN, REQUESTS_AHEAD, Odds, Policy
 from pointsman.core.pricing import advice as advice_usd
 from pointsman.core.session import Lane
 from pointsman.core.tries import Next, after_failure
-from pointsman.core.types import Advisor, Candidate, Config, Decision, Edit, Message, Request
+from pointsman.core.types import FIVE_MINUTES, Advisor, Candidate, Config, Decision, Edit, Message, Rates, Request
 
 GAIN = 0.5
 """Share of the gap to the stronger model that its advice closes: 50 to 90 % by the vendor's own figures (advisor and
@@ -43,9 +43,37 @@ def fee(at: Setting, row: Candidate, advisor: Advisor) -> tuple[float, float] | 
     ttl_s = at.request.ttl_s or at.book.rule(row.model).ttl_s
     answer = min(ANSWER_TOKENS, advisor.max_tokens)
     digest = min(advisor.digest_tokens, max(1, row.prompt))
-    asking = advice_usd(rates, row.rates, ttl_s, digest, answer, 0, 0)
     carried = advice_usd(rates, row.rates, ttl_s, digest, answer, CARRIED_TOKENS, round(REQUESTS_AHEAD))
-    return asking, carried
+    return asking_usd(rates, digest, advisor), carried
+
+
+def asking_usd(rates: Rates, digest: int, advisor: Advisor) -> float:
+    """USD of asking alone: ``digest`` tokens sent at the advisor's fresh price, and its answer."""
+    return advice_usd(rates, rates, FIVE_MINUTES, digest, min(ANSWER_TOKENS, advisor.max_tokens), 0, 0)
+
+
+def shut(
+    decision: Decision, lane: Lane | None, advisor: Advisor, book: Book, now: float, share: float | None = None
+) -> str | None:  # fmt: skip
+    """Why a consult that is wanted is not made, in words; None: it may be.
+
+    ``share``: two prompts must fit in that share of the model's window, because the client will be shown their sum.
+    """
+    row = decision.row(decision.chosen)
+    if lane is not None and lane.consults >= advisor.per_session:
+        return f"{lane.consults} consults, as many as a session may have"
+    if not book.has(advisor.model):
+        return "the advisor has no price"
+    if row is None:
+        return None
+    rates = book.card(advisor.model).at(advisor.digest_tokens, now)
+    usd = asking_usd(rates, min(advisor.digest_tokens, max(1, row.prompt)), advisor)
+    if usd > advisor.budget_usd:
+        return f"a consult would cost about ${usd:.3f}, above its budget"
+    window = book.target(decision.chosen.model).window
+    if share is not None and window is not None and 2 * row.prompt > share * window:
+        return "the context is too full for it"
+    return None
 
 
 def closed(at: Setting) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from pointsman.core.cache import CacheRule
 from pointsman.core.cards import digest, read_card
+from pointsman.core.images import ImageRule, read_rule
 from pointsman.core.ladders import Name, Vendor, read_vendors, row_keys, take_apart
 from pointsman.core.pricing import PriceCard, cost
 from pointsman.core.sizes import CHARS_PER_TOKEN
@@ -68,6 +69,7 @@ class Facts:
     theta: float
     theta_sd: float
     speed: Speed
+    images: ImageRule
 
 
 class Book:
@@ -136,9 +138,17 @@ class Book:
             theta, theta_sd, _ = self.ability(model)
             found = self._facts[model] = Facts(
                 model, self._card(model), self.rule(model), self.target(model), self.vendor(model),
-                self.chars_per_token(model), theta, theta_sd, self.speed(model),
+                self.chars_per_token(model), theta, theta_sd, self.speed(model), self.images(model),
             )  # fmt: skip
         return found
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """A parsed file of data/ as it was read."""
+        return self._tables[name]
+
+    def with_tables(self, **tables: Mapping[str, Any]) -> Book:
+        """The same prices with other tables of data/ in place of those named."""
+        return Book(self._rows, {**self._tables, **tables}, self._overrides, map_name=self.map_name, today=self.today)
 
     # ---- names and ladders
 
@@ -279,6 +289,10 @@ class Book:
         """Characters on the wire per token before this user's own traffic has shown it."""
         return CHARS_PER_TOKEN / self._tokens(model)
 
+    def images(self, model: str) -> ImageRule:
+        """How ``model`` counts images and pages."""
+        return self._once("images", model, lambda m: read_rule(self._row_for("targets", "images", m)))
+
     def _tokens(self, model: str) -> float:
         return self._once("tokens", model, lambda m: float((self._row_for("targets", "tokenizers", m) or {}).get("tokens", 1.0)))
 
@@ -307,6 +321,13 @@ class Book:
             return 0.0, 2.5, "unknown model without a price: not measured"
         dollars = max(CHEAPEST, card.base.output * 1e6)
         return unknown["a"] + unknown["b"] * log(dollars), unknown["sd"], str(unknown["source"])
+
+    def effort_work(self, effort: str | None, like: str | None) -> tuple[float, float]:
+        """Requests for a task, and output tokens of a request, at ``effort`` as multiples of those at ``like``."""
+        if effort == like or effort is None or like is None:
+            return 1.0, 1.0
+        steps, output = self._tables["abilities"]["effort_steps"], self._tables["abilities"]["effort_output"]
+        return float(steps.get(effort, 1.0) / steps.get(like, 1.0)), float(output.get(effort, 1.0) / output.get(like, 1.0))
 
     def speed(self, model: str) -> Speed:
         """How fast ``model`` answers: a prior, until the ledger knows."""

@@ -39,6 +39,8 @@ SKETCH_BITS = 1_024
 
 def begins(session: Session, lane: Lane, new: tuple[Message, ...], gap_s: float) -> bool:
     """Whether the newest prompt among the ``new`` messages, ``gap_s`` seconds after the last request, begins a task."""
+    if session.sent_at > lane.last_start:
+        return False  # a failed check sent the agent on: these are its words, no person's
     prompt = next((message for message in reversed(new) if message.kind == "prompt"), None)
     complains = prompt is not None and _complains(prompt, lane)
     if _passed(session, lane) and not complains:

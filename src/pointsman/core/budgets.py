@@ -41,7 +41,7 @@ def extra(event: Finished) -> float:
 
 
 def day_of(ts: float, offset_s: int) -> int:
-    """The number of the user's day in which ``ts`` (epoch seconds) falls; ``offset_s``: seconds that their clock is ahead of UTC."""
+    """The number of the user's day in which ``ts`` (epoch seconds) falls; ``offset_s``: seconds of their clock ahead of UTC."""
     return int((ts + offset_s) // DAY)
 
 

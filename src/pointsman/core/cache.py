@@ -12,28 +12,27 @@ a mixture: the whole prefix with probability ``p``, else the head with probabili
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Literal
 
-from pointsman.core.types import FIVE_MINUTES, HOUR, Message, Request, Usage
+from pointsman.core import machines
+from pointsman.core.machines import spoken
+from pointsman.core.types import HOUR, Message, Request, Usage
+from pointsman.core.warmth import BEARS as BEARS
+from pointsman.core.warmth import COLD as COLD
+from pointsman.core.warmth import NOTHING_SEEN as NOTHING_SEEN
+from pointsman.core.warmth import WARM_SHARE as WARM_SHARE
+from pointsman.core.warmth import CacheRule as CacheRule
+from pointsman.core.warmth import Head as Head
+from pointsman.core.warmth import Warm as Warm
+from pointsman.core.warmth import Warmth as Warmth
 
-MATERIAL = 0.02
-"""A chance below this is left out of the forecast of a turn's first request (``Warm.reckoned``); any other is priced in."""
-
-BEARS = ((0.01, 0.0), (0.05, 0.03), (0.25, 0.15))
-"""Inside tool loops: below this chance of the less likely case, a forecast bears at most this share of its dollars for it; a
-larger chance is priced in. There 0.25 to 13 % of prefixes are cold, at up to twenty times the price: wholly priced in, that would
-put nearly every forecast off by 3 to 100 %; not at all, it would leave the sum of a session too low by up to 8 %."""
-
-WARM_SHARE = 0.8
-"""A request found its prefix warm when it read at least this share of the shorter of the previous and this prompt."""
-
-MOVED_TOKENS, MOVED_SHARE = 1_024, 0.05
-"""An automatic cache that lacks more than both of the last prompt is another machine's: one that is only a block behind is not."""
+P_ASIDE = 0.7
+"""Chance that a session which moved finds the machine it came from: 14 of 20 in the same sessions; else only the head."""
 
 STEADY = 10
-"""Requests after which a session has settled on a machine: of 374 loop requests of real Codex sessions that were nearer to a move or
-to the session's start, 13 % found a colder cache, of 666 others 2 %."""
+"""Requests after which a session has settled on a machine: of 374 loop requests of real Codex sessions that were nearer to a
+move or to the session's start, 13 % found a colder cache, of 666 others 2 %."""
 
 IDLE_S = 300.0
 """An hour's entry that lay idle for longer is cold more often (16 against 9 % of turn starts, real sessions)."""
@@ -42,138 +41,6 @@ Moment = Literal["loop", "turn", "command"]
 """When a request is made: inside a tool loop, at the start of a turn, or by a slash command (which changes the prompt)."""
 
 _CHUNK = 64
-
-
-@dataclass(frozen=True, slots=True)
-class CacheRule:
-    """How one provider caches prompts. Times in seconds, lengths in tokens.
-
-    ``ttl_s`` is the default lifetime and ``ttls`` all that are sold; ``writes`` holds (lifetime, multiple of the fresh
-    price). ``explicit``: only marked prefixes are kept, and surely gone after the lifetime; otherwise the provider
-    decides, and once ``ttl_s`` has passed warmth halves every ``half_life_s``. ``p_hit``: chance that an automatic cache
-    is used at all. ``lookback``: how many messages before its mark a request finds an older entry (0: no limit).
-    ``block``: prefixes count in whole blocks, less ``margin`` tokens. ``refresh``: a read restarts the lifetime. ``cold``: per cell (see ``cell``)
-    the chance that a prefix is cold although it should be there, and the number of observations that figure is worth;
-    ``p_head``: chance that its head is still read then. ``keeps_reasoning`` False: the reasoning of a turn leaves the prompt
-    at the next words of the user, and with it the prefix behind it.
-    """
-
-    provider: str
-    ttl_s: int = FIVE_MINUTES
-    ttls: tuple[int, ...] = (FIVE_MINUTES,)
-    min_tokens: int = 1_024
-    block: int = 1
-    margin: int = 0
-    refresh: bool = True
-    explicit: bool = True
-    writes: tuple[tuple[int, float], ...] = ()
-    lookback: int = 0
-    p_hit: float = 1.0
-    half_life_s: float = 0.0
-    cold: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    p_head: float = 0.0
-    keeps_reasoning: bool = True
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Warmth:
-    """What a provider holds for one config in one lane, as last billed.
-
-    ``cached``: tokens that the last request read or wrote, ``written`` those it wrote; ``prompt``: all its input tokens;
-    ``chars``: its size on the wire, ``head_chars`` that of tools and system; ``touched``: epoch seconds at which it
-    *started*; ``ttl_s``: how long the provider keeps it from then on. ``head``: tokens that a request of this lane read when
-    its history was cold (0: not seen yet). ``reasoning``: reasoning tokens of the last answer, ``carried`` those of earlier
-    answers that are in the prompt, ``settled``: tokens of the prompt before the first of them. ``aside``: tokens of the prompt
-    that another machine of the provider held when it last served this lane (0: one machine has served it so far); ``steady``:
-    requests since one found a colder cache than the one before it had left.
-    """
-
-    messages: tuple[Message, ...]
-    tools: int
-    system: int
-    head_chars: int
-    chars: int
-    prompt: int
-    cached: int
-    written: int
-    touched: float
-    ttl_s: int
-    head: int = 0
-    reasoning: int = 0
-    carried: int = 0
-    settled: int = 0
-    aside: int = 0
-    steady: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Tools and system text as a provider holds them for every session of a client: tokens, last touch, lifetime."""
-
-    tokens: int
-    touched: float
-    ttl_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Warm:
-    """The hit to expect: ``tokens`` of prefix with probability ``p``, else ``head`` tokens with probability ``p_head``.
-
-    ``until``: cold for sure afterwards (epoch seconds). ``cell``: where ``p`` comes from, None where it was not learned.
-    ``settled``: ``tokens`` end where reasoning that was dropped began.
-    """
-
-    tokens: int = 0
-    p: float = 0.0
-    until: float | None = None
-    head: int = 0
-    p_head: float = 0.0
-    cell: str | None = None
-    settled: bool = False
-
-    @property
-    def likely(self) -> int:
-        """Tokens read in the likelier case."""
-        return self.tokens if self.p >= 0.5 else self.head if self.p_head >= 0.5 else 0
-
-    @property
-    def expected(self) -> float:
-        """Tokens read on average."""
-        return self.p * self.tokens + (1.0 - self.p) * self.p_head * self.head
-
-    def chance(self, tokens: float) -> float:
-        """Probability that at least this many tokens are read."""
-        head = self.p_head if self.head >= tokens else 0.0
-        return self.p + (1.0 - self.p) * head if self.tokens >= tokens else head
-
-    @property
-    def rare(self) -> float:
-        """Chance of the less likely case."""
-        return min(self.p, 1.0 - self.p) if self.tokens else 0.0
-
-    @property
-    def reckoned(self) -> float:
-        """Tokens to reckon with: the average, where chances that are not material count as none and their opposites as sure.
-
-        So a turn start, cold once in six to thirty times, is priced by its average, which keeps the sum of all forecasts right.
-        """
-        p, p_head = _settled(self.p), _settled(self.p_head)
-        return p * self.tokens + (1.0 - p) * p_head * self.head
-
-    def bears(self) -> float | None:
-        """The share of its likely dollars that a forecast bears for the less likely case; None: it is the average."""
-        if self.cell not in ("loop", "loop new"):
-            return None
-        return next((share for below, share in BEARS if self.rare < below), None)
-
-
-def _settled(p: float) -> float:
-    return 0.0 if p < MATERIAL else 1.0 if p > 1.0 - MATERIAL else p
-
-
-COLD = Warm()
-NOTHING_SEEN: Mapping[str, tuple[int, int]] = {}
 
 
 def common(old: tuple[Message, ...], new: tuple[Message, ...]) -> int:
@@ -199,16 +66,16 @@ def moment_of(new: Iterable[Message], new_turn: bool) -> Moment:
     return "command" if any("command" in message.facts for message in new) else "turn"
 
 
-def cell(moment: Moment, age: float, ttl_s: int, steady: int = STEADY) -> str | None:
+def cell(moment: Moment, age: float, ttl_s: int, steady: int | None = None) -> str | None:
     """The observations that a prefix idle for ``age`` seconds is counted with; None when it is gone.
 
     Few and wide, so that each is seen often. ``late``: a short lifetime is over by less than its own length, and one in six
     is read all the same (120 real requests). ``steady``: requests on the machine that served last, where that is the provider's
-    choice.
+    choice (an automatic cache).
     """
     if age < ttl_s:
-        if moment == "loop" and steady < STEADY:
-            return "loop new"
+        if moment == "loop" and steady is not None and age < HOUR:
+            return "loop new" if steady < STEADY else "loop settled"
         if moment != "turn":
             return moment if age < HOUR else "turn day idle"
         if ttl_s < HOUR:
@@ -220,37 +87,30 @@ def cell(moment: Moment, age: float, ttl_s: int, steady: int = STEADY) -> str | 
 def touch(old: Warmth | None, request: Request, usage: Usage, started: float, ttl_s: int) -> Warmth:
     """What the provider holds after it billed ``usage`` for ``request``, which started at ``started``.
 
-    The billed figures replace every estimate. A Messages request without a cache mark leaves what was there before.
+    The billed figures replace every estimate. A Messages request without a cache mark leaves what was there before. A request
+    that does not go on from ``old`` (a rewind, a fork) leaves that branch warm beside its own.
     """
     cached = usage.cache_read + usage.written
-    carried, settled = _reasoned(old, request, usage)
-    moved = old is not None and _moved(old, request, usage)
     unmarked = request.protocol == "messages" and request.ttl_s is None
     if old is not None and unmarked and not cached and 0 <= started - old.touched < old.ttl_s:
         return old
-    return Warmth(
-        messages=request.messages,
-        tools=request.tools,
-        system=request.system,
-        head_chars=request.head_chars,
-        chars=request.chars,
-        prompt=usage.prompt,
-        cached=cached,
-        written=usage.written,
-        touched=started,
-        ttl_s=ttl_s,
-        head=head_read(old, request, usage),
-        reasoning=usage.reasoning,
-        carried=carried,
-        settled=settled,
-        aside=_aside(old, request, usage, moved),
-        steady=0 if moved or old is None else old.steady + 1,
-    )
-
-
-def spoken(new: Iterable[Message]) -> bool:
-    """Whether ``new`` messages hold words in the user's name: reasoning before them is over."""
-    return any(message.role == "user" and message.kind in ("prompt", "reminder") for message in new)
+    goes_on = old is not None and _goes_on(old, request)
+    new = request.messages[len(old.messages) :] if old is not None and goes_on else ()
+    found = Warmth(
+        messages=request.messages, tools=request.tools, system=request.system, head_chars=request.head_chars,
+        chars=request.chars, prompt=usage.prompt, cached=cached, written=usage.written, touched=started, ttl_s=ttl_s,
+        head=head_read(old, request, usage), reasoning=usage.reasoning, settled=usage.prompt, marks=lifetimes(request),
+    )  # fmt: skip
+    if old is None:
+        return found
+    if not goes_on:
+        return replace(found, branch=_kept_branch(replace(old, branch=None), started))
+    has_moved = machines.moved(old, new, usage)
+    carried, settled = machines.reasoned(old, new, usage)
+    return replace(
+        found, carried=carried, settled=settled, aside=machines.aside(old, new, has_moved),
+        steady=0 if has_moved else old.steady + 1, branch=_kept_branch(old.branch, started),
+    )  # fmt: skip
 
 
 def _goes_on(old: Warmth, request: Request) -> bool:
@@ -259,39 +119,38 @@ def _goes_on(old: Warmth, request: Request) -> bool:
     return same_head and common(old.messages, request.messages) == len(old.messages)
 
 
-def _reasoned(old: Warmth | None, request: Request, usage: Usage) -> tuple[int, int]:
-    """Reasoning tokens that ``request`` carries from earlier answers of its turn, and the prompt's tokens before the first.
+def _kept_branch(branch: Warmth | None, now: float) -> Warmth | None:
+    """The branch that was left, while it lives: one is remembered."""
+    return branch if branch is not None and 0.0 <= now - branch.touched < max(branch.ttl_s, longest(branch.marks)) else None
 
-    Clients of the Responses protocol send reasoning back; whether a provider then drops it is the rule's matter.
+
+def lifetimes(request: Request) -> tuple[tuple[int, int], ...]:
+    """The marks of a request with more than one lifetime, as (messages covered, seconds); empty for one lifetime or none.
+
+    A mark on tools or system text covers no message. Longer lifetimes stand before shorter ones (Anthropic).
     """
-    if old is None or not _goes_on(old, request):
-        return 0, usage.prompt
-    new = request.messages[len(old.messages) :]
-    if spoken(new):
-        return 0, usage.prompt
-    sent_back = old.reasoning if any("thinking" in message.facts for message in new) else 0
-    if not old.carried and not sent_back:
-        return 0, usage.prompt
-    return old.carried + sent_back, old.settled if old.carried else old.prompt
+    if request.head_ttl_s is None or request.ttl_s is None:
+        return ()
+    marks = [(0, request.head_ttl_s)]
+    if request.head_ttl_s == request.ttl_s and not any(m.mark_s not in (None, request.ttl_s) for m in request.messages):
+        return ()
+    marks += [(i + 1, m.mark_s) for i, m in enumerate(request.messages) if m.mark_s is not None]
+    return tuple(marks)
 
 
-def _moved(old: Warmth, request: Request, usage: Usage) -> bool:
-    """Whether ``request`` found a colder cache than the one before it had left, although it goes on."""
-    least = old.settled if old.carried and spoken(request.messages[len(old.messages) :]) else old.prompt
-    return _goes_on(old, request) and least - usage.cache_read > max(MOVED_TOKENS, MOVED_SHARE * least)
+def longest(marks: tuple[tuple[int, int], ...]) -> int:
+    """The longest lifetime among ``marks``, in seconds; 0 without any."""
+    return max([ttl_s for _, ttl_s in marks], default=0)
 
 
-def _aside(old: Warmth | None, request: Request, usage: Usage, moved: bool) -> int:
-    """What the machine that served this lane before holds, once another one has answered with a colder cache.
-
-    Automatic caches live on the machine that served a request (cache_rules.toml, scope). A session that overflows to a second
-    one comes back to what each had seen last: 40 of 43 such requests in 11 real Codex sessions read one of these.
-    """
-    if old is None or not _goes_on(old, request):
-        return 0
-    if spoken(request.messages[len(old.messages) :]) and old.carried:
-        return min(old.aside, old.settled)
-    return old.prompt if moved else old.aside
+def outliving(request: Request, prompt: int) -> tuple[int, int]:
+    """Tokens of the prompt that a longer lifetime than its last mark's covers, and that lifetime; (0, 0) where there is none."""
+    marks = [(count, ttl_s) for count, ttl_s in lifetimes(request) if ttl_s > (request.ttl_s or 0)]
+    if not marks or not request.chars:
+        return 0, 0
+    count, ttl_s = max(marks)
+    chars = request.head_chars + sum([message.chars for message in request.messages[:count]])
+    return prompt * chars // request.chars, ttl_s
 
 
 def dropped(warmth: Warmth | None, new: Iterable[Message], rule: CacheRule) -> int | None:
@@ -334,6 +193,18 @@ def predict(
     """
     if prompt < rule.min_tokens or (rule.explicit and request.ttl_s is None):
         return COLD
+    found = _predicted(warmth, request, prompt, rule, now, moment, seen, elsewhere)
+    if warmth is None or warmth.branch is None:
+        return found
+    back = _predicted(warmth.branch, request, prompt, rule, now, moment, seen, elsewhere)
+    return back if back.expected > found.expected else found
+
+
+def _predicted(
+    warmth: Warmth | None, request: Request, prompt: int, rule: CacheRule, now: float, moment: Moment,
+    seen: Mapping[str, tuple[int, int]], elsewhere: Head | None,
+) -> Warm:  # fmt: skip
+    """The hit to expect from one branch."""
     head, p_head, lasts = _head(warmth, request, rule, now, elsewhere)
     head = _held(head, prompt, rule) if p_head else 0
     if not head:
@@ -345,9 +216,16 @@ def predict(
     if settled:
         shared = min(shared, warmth.settled)
     if warmth.aside and not rule.explicit and shared:
-        head, p_head = max(head, _held(min(warmth.aside, shared), prompt, rule)), rule.p_head
+        aside = _held(min(warmth.aside, shared), prompt, rule)
+        if aside > head:
+            head, p_head = aside, P_ASIDE
     age = max(0.0, now - warmth.touched)
-    alive, where = _alive(age, warmth.ttl_s, rule), cell(moment, age, warmth.ttl_s, STEADY if rule.explicit else warmth.steady)
+    if warmth.marks and age >= warmth.ttl_s:
+        longer = _held(_longer(warmth, request, age, shared), prompt, rule)
+        if longer > head:
+            head, p_head = longer, 1.0 - p_cold(rule, "turn 1h idle", seen)
+            lasts = warmth.touched + longest(warmth.marks)
+    alive, where = _alive(age, warmth.ttl_s, rule), cell(moment, age, warmth.ttl_s, None if rule.explicit else warmth.steady)
     if where is not None and (rule.explicit or age < warmth.ttl_s):
         alive = 1.0 - p_cold(rule, where, seen)
     tokens = _held(shared, prompt, rule) if alive > 0.0 else 0
@@ -437,3 +315,13 @@ def _shared(warmth: Warmth, request: Request, rule: CacheRule | None) -> int:
         return 0
     chars = warmth.head_chars + sum(message.chars for message in warmth.messages[:same])
     return min(held, warmth.prompt * chars // warmth.chars)
+
+
+def _longer(warmth: Warmth, request: Request, age: float, shared: int) -> int:
+    """Tokens under a mark whose longer lifetime is not over, of the prefix that ``request`` shares."""
+    same = common(warmth.messages, request.messages)
+    covered = [count for count, ttl_s in warmth.marks if age < ttl_s and count <= same]
+    if not covered or not shared or not warmth.chars:
+        return 0
+    chars = warmth.head_chars + sum([message.chars for message in warmth.messages[: max(covered)]])
+    return min(shared, warmth.prompt * chars // warmth.chars)

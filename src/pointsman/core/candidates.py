@@ -8,7 +8,7 @@ from math import sqrt
 
 from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
-from pointsman.core.capability import ORDINARY, SQUEEZE, Outlook, p_success
+from pointsman.core.capability import ORDINARY, SQUEEZE, Outlook, after_failures, p_success
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.guardrails import veto
 from pointsman.core.policy import (
@@ -25,7 +25,7 @@ from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
 from pointsman.core.tries import Try, plans, resolved_usd, totals
-from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Edit, Message, Place, Request, TaskKind
+from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Edit, Message, Place, Rates, Request, TaskKind
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
 """New prompt tokens and output tokens of a typical later request (notes/cache.md 5.2), until the lane shows its own."""
@@ -44,7 +44,9 @@ class Setting:
     ``new_share``: share of the prompt that this request adds, by characters; ``chars``: its size; ``moment``: when it is made.
     ``current``: the config that holds the lane's cache: what ran last, or the asked one at the start.
     ``refused``: configs that this upstream refused, for this lane's history or altogether. ``edits``: ours that still stand.
-    ``ruling``: what the user's own rules say of it. ``dropped``: reasoning tokens that leave the prompt with the user's words (None: it stays).
+    ``ruling``: what the user's own rules say of it. ``base``: the prompt in tokens of the model that ran last (None:
+    unknown). ``outlook``: how the user's tasks are, and this
+    one may be after the checks that failed in it; ``usual``: before them.
     """
 
     request: Request
@@ -64,7 +66,8 @@ class Setting:
     edits: tuple[Edit, ...] = ()
     ruling: Ruling = NOTHING
     outlook: Outlook = ORDINARY
-    dropped: int | None = None
+    base: float | None = None
+    usual: Outlook = ORDINARY
 
     def skill(self, config: Config) -> tuple[float, float]:
         """Ability of ``config`` and its standard deviation in logits: its prior, moved by the user's own outcomes."""
@@ -94,10 +97,31 @@ def setting(
     current = lane.current if lane and lane.requests else asked
     refused = {**session.refused, **lane.refused} if lane else session.refused
     ours = edits.standing(lane.edits, request.messages, place.kept) if lane and lane.edits else ()
-    outlook = session.learned.abilities.outlook(session.cwd or "", kind)
+    opened_as = kind if place.new_task or lane is None else lane.opened_as
+    usual = outlook = session.learned.abilities.outlook(session.cwd or "", opened_as)
+    if session.failed and place.kind == "main" and not place.new_task:
+        known, odds = session.learned.abilities, check_odds(policy, usual)
+        skills = [known.skill(config.model, *book.skill(config)) for config in session.failed]
+        outlook = after_failures(usual, skills, odds.recall, odds.false_alarm)
     return Setting(
         request, session, lane, place, book, policy, asked, now, belief, share, chars, moment, current, refused, ours, ruled,
-        outlook, _dropped(lane, new, book),
+        outlook, _base(lane, request, place, _dropped(lane, new, book), session, book), usual,
+    )  # fmt: skip
+
+
+def _base(lane: Lane | None, request: Request, place: Place, dropped: int | None, session: Session, book: Book) -> float | None:
+    """The prompt in tokens of the model that ran last: what it was billed and what is new; None where that is not known.
+
+    ``dropped``: reasoning tokens that leave the prompt now (None: they stay).
+    """
+    if lane is None or lane.last_model is None or lane.last_usage is None or not place.kept or not lane.last_usage.prompt:
+        return None
+    model = lane.last_model
+    facts, user = book.facts(model), session.learned.ratios.get(model)
+    known = sizes.together(lane.ratios.get(model), user) or sizes.prior(facts.chars_per_token)
+    return sizes.prompt_tokens(
+        request, place.kept, lane.last_usage, model, model, {model: known}, before=len(lane.messages), dropped=dropped,
+        images=facts.images,
     )  # fmt: skip
 
 
@@ -123,6 +147,15 @@ def rungs(asked: str, book: Book, policy: Policy) -> tuple[str, ...]:
 def with_effort(model: str, effort: str | None, book: Book) -> Config:
     """The config of ``model`` at the asked effort, else the nearest lower one it knows, else its lowest."""
     return Config(model, book.target(model).nearest_effort(effort))
+
+
+def work_of(config: Config, at: Setting) -> tuple[float, float]:
+    """Requests and output tokens of ``config`` beside those of the same model at the asked effort."""
+    if config.effort == at.asked.effort or config.effort is None:
+        return 1.0, 1.0
+    target = at.book.target(config.model)
+    usual = target.nearest_effort(at.asked.effort) if at.asked.effort else target.default_effort
+    return at.book.effort_work(config.effort, usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +188,33 @@ def price(config: Config, at: Setting, prompt: int | None = None, home: Home | N
     context = round(prompt * (1.0 - at.new_share))
     learned = at.session.learned
     speed = learned.speed(model, facts.speed) if learned.times else facts.speed
-    output = rates.output * OUTPUT_TOKENS
+    longer = _longer_usd(request, rates, ttl_s, prompt, read) if request.head_ttl_s is not None else 0.0
+    answer = OUTPUT_TOKENS * work_of(config, at)[1]
+    output = rates.output * answer
     toll = pricing.toll(rates, ttl_s, context, min(context, round(warm.expected))) if caches else 0.0
     away = home is not None and home.config != config
     moved = model != at.current.model and not at.place.new_task
     return Candidate(
         model, config.effort, prompt, prompt - read - writes, read, writes, warm.p,
-        pricing.forecast(rates, ttl_s, prompt, warm, caches),
+        pricing.forecast(rates, ttl_s, prompt, warm, caches) + longer,
         output,
         rates.cache_read * prompt + write * NEW_TOKENS + output,
         toll,
         home.back if home and away else None,
         pricing.round_trip(toll, home.toll, home.back) if home and away else None,
         1.0 - p_success(at.belief, *at.skill(config), moved, at.outlook),
-        speed.wait(prompt - read, OUTPUT_TOKENS),
+        speed.wait(prompt - read, round(answer)),
         warm_until=warm.until,
         veto=veto(config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt,
                   at.book.vendor(at.asked.model)),
         rates=rates,
     )  # fmt: skip
+
+
+def _longer_usd(request: Request, rates: Rates, ttl_s: int, prompt: int, read: int) -> float:
+    """USD that writing the part of the prompt under a longer lifetime costs above its last mark's price."""
+    tokens, longer_s = cache.outliving(request, prompt)
+    return max(0, tokens - read) * (rates.write(longer_s) - rates.write(ttl_s)) if longer_s > ttl_s else 0.0
 
 
 def warmth(config: Config, at: Setting, prompt: int) -> cache.Warm:
@@ -207,16 +248,15 @@ def held(lane: Lane | None, config: Config, target: Target, request: Request) ->
 
 
 def _prompt(facts: Facts, at: Setting) -> int:
-    lane, model = at.lane, facts.model
-    learned = at.session.learned
-    believed = learned.ratios.get(model) or sizes.prior(facts.chars_per_token)
-    if lane is None:
-        return sizes.prompt_tokens(at.request, 0, None, None, model, {}, believed=believed)
-    factor = learned.factor(lane.last_model, model, at.book) if lane.last_model else 1.0
-    return sizes.prompt_tokens(
-        at.request, at.place.kept, lane.last_usage, lane.last_model, model, lane.ratios, factor,
-        believed=believed, before=len(lane.messages), dropped=at.dropped,
-    )  # fmt: skip
+    """Prompt tokens on a model: those of the model that ran last times a factor, else by its own characters per token."""
+    lane, model, learned = at.lane, facts.model, at.session.learned
+    if at.base is not None and lane is not None and lane.last_model is not None:
+        factor = 1.0 if model == lane.last_model else learned.factor(lane.last_model, model, at.book)
+        return max(1, round(at.base * factor))
+    known = learned.ratios.get(model) or sizes.prior(facts.chars_per_token)
+    if lane is not None:
+        known = sizes.together(lane.ratios.get(model), known) or known
+    return sizes.prompt_tokens(at.request, 0, None, None, model, {model: known}, images=facts.images)
 
 
 def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
@@ -229,11 +269,11 @@ def costed(rows: tuple[Candidate, ...], at: Setting) -> tuple[Candidate, ...]:
     odds = odds_of(at.policy, at.outlook)
     tries = tries_of(rows, at, odds, at.belief)
     usd_of = totals(tries, odds, price_of(tries, odds, at.belief))
-    found = {t.config: (usd, (usd - t.usd) / odds.requests) for t, usd in zip(tries, usd_of, strict=True)}
+    tried = iter([(usd, (usd - t.usd) / odds.requests) for t, usd in zip(tries, usd_of, strict=True)])
     out = []
     for row in rows:
-        usd, risk = found.get(row.config, (None, None))
-        steps = at.book.steps(row.model)
+        usd, risk = next(tried) if _can_serve(row) else (None, None)
+        steps = at.book.steps(row.model) * work_of(row.config, at)[0]
         if risk is not None and odds.minute_usd:
             risk += odds.minute_usd * steps * (row.wait_s or 0.0) / 60.0
         out.append(_with_total(row, usd, steps, risk))
@@ -275,29 +315,36 @@ def price_of(tries: list[Try], odds: Odds, belief: Belief) -> float:
 
 def tries_of(rows: tuple[Candidate, ...], at: Setting, odds: Odds, belief: Belief) -> list[Try]:
     """The rows that can serve, each as a try at the task under ``belief``."""
-    free, order = allowed(rows, at), [row.config for row in rows]
+    order = [row.config for row in rows]
     base = order.index(at.asked) if at.asked in order else 0
+    own = rows[base] if rows else None
     return [
-        _as_try(row, at, odds, belief, free[row.config], i - base)
-        for i, row in enumerate(rows)
-        if row.veto is None and row.rates is not None and row.input_usd is not None
+        _as_try(row, config, at, odds, belief, rules.refused(row, i - base, at, own) is None, i - base)
+        for i, (row, config) in enumerate(zip(rows, order, strict=True))
+        if _can_serve(row)
     ]
 
 
-def _as_try(row: Candidate, at: Setting, odds: Odds, belief: Belief, free: bool, rank: int) -> Try:
+def _can_serve(row: Candidate) -> bool:
+    return row.veto is None and row.rates is not None and row.input_usd is not None
+
+
+def _as_try(row: Candidate, config: Config, at: Setting, odds: Odds, belief: Belief, free: bool, rank: int) -> Try:
     """USD of this request as it is now and of those still to come; later tries find the context grown by the first."""
     rates, ttl_s, prompt = row.rates, at.request.ttl_s or at.book.rule(row.model).ttl_s, row.prompt
     assert rates is not None
-    n, write = odds.requests * at.book.steps(row.model), rates.write(ttl_s)
+    steps, longer = work_of(config, at)
+    n, write = odds.requests * at.book.steps(row.model) * steps, rates.write(ttl_s)
+    said = round(OUTPUT_TOKENS * longer)
     grown = prompt + round(odds.requests * GROWTH_TOKENS)
     wait = odds.minute_usd * n * (row.wait_s or 0.0) / 60.0 if odds.minute_usd else 0.0
     own = (row.output_usd or 0.0) + wait
-    rest = pricing.running_cost(rates, ttl_s, prompt, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
-    after = pricing.running_cost(rates, ttl_s, grown, GROWTH_TOKENS - OUTPUT_TOKENS, OUTPUT_TOKENS, n - 1.0) + own
-    (theta, theta_sd), look = at.skill(row.config), at.outlook
+    rest = pricing.running_cost(rates, ttl_s, prompt, GROWTH_TOKENS - OUTPUT_TOKENS, said, n - 1.0) + own
+    after = pricing.running_cost(rates, ttl_s, grown, GROWTH_TOKENS - OUTPUT_TOKENS, said, n - 1.0) + own
+    (theta, theta_sd), look = at.skill(config), at.outlook
     edge = theta - look.tasks
     return Try(
-        row.config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after, free, rank,
+        config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after, free, rank,
         edge, edge - look.handover, look.slope / sqrt(1.0 + SQUEEZE * look.slope * look.slope * theta_sd * theta_sd), look.common,
         row.model == at.current.model or at.place.new_task,
     ).under(belief)  # fmt: skip

@@ -5,7 +5,8 @@ As good as two parameters on 25 models x 500 tasks (held-out AUC .926, log-loss 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import exp, pi, sqrt
 
 from pointsman.core.types import Belief
@@ -67,6 +68,16 @@ def p_success(
     kappa, common, slope = outlook.handover if handover else 0.0, outlook.common, outlook.slope
     spread = sqrt(1.0 + SQUEEZE * slope * slope * (belief.sd * belief.sd + theta_sd * theta_sd + common * common))
     return (1.0 - outlook.nobody) * sigmoid(slope * (theta - kappa - outlook.tasks - belief.mu) / spread)
+
+
+def after_failures(look: Outlook, skills: Iterable[tuple[float, float]], recall: float, false_alarm: float) -> Outlook:
+    """``look`` for a task on which a check refused the work of configs with these ``skills``: nobody may be able to solve it."""
+    nobody = look.nobody
+    for theta, theta_sd in skills:
+        p = p_success(Belief(), theta, theta_sd, False, look) / (1.0 - look.nobody)
+        seen, fails = nobody * recall, (1.0 - nobody) * (recall * (1.0 - p) + false_alarm * p)
+        nobody = seen / (seen + fails) if seen + fails > 0.0 else nobody
+    return replace(look, nobody=nobody)
 
 
 SQUEEZE = pi / 8.0

@@ -6,9 +6,9 @@ pinned ones: people pin what they believe to be easy.
 
 *Certificate*, per (asked, served, kind of task): a bet against "it fails at least the share m of its tasks". Before each task the
 bettor names the share q < m that it expects, from the tasks so far; its capital is multiplied by (1-q)/(1-m) where the task
-succeeds and by q/m where it fails. Where the claim is true, capital is a supermartingale whatever q was, and by Ville's inequality
-it ever reaches 20 with probability 5 % at most, so that the bound may be read after every task (Waudby-Smith and Ramdas 2024,
-"Estimating means of bounded random variables by betting"). With q = 0 throughout, n clean tasks certify m where (1-m)^-n >= 20:
+succeeds and by q/m where it fails. Where the claim is true, capital is a supermartingale whatever q was, and by Ville's
+inequality it ever reaches 20 with probability 5 % at most, so that the bound may be read after every task (Waudby-Smith and
+Ramdas 2024, "Estimating means of bounded random variables by betting"). With q = 0 throughout, n clean tasks certify m where (1-m)^-n >= 20:
 59 for 5 %, 29 for 10 %, and no bettor can do with fewer. *Shrinkage* is in q: tasks of the pair's other kinds count half, which
 makes the bet bolder where the pair is known to be good, and leaves the guarantee as it is.
 
@@ -158,7 +158,7 @@ def bound(tasks: Sequence[tuple[bool, float, float]]) -> float | None:
 
 
 def alarm(tasks: Iterable[tuple[bool, float]], risk: float) -> float:
-    """Capital of the bet that the config fails more often than predicted, the largest it ever had. ``tasks``: (failed, predicted)."""
+    """The most that the bet "it fails more often than predicted" ever held. ``tasks``: (failed, predicted)."""
     bets, worst = [0.0] * len(WORSE), 0.0
     for failed, predicted in tasks:
         p = min(0.95, max(risk, predicted))
@@ -196,15 +196,16 @@ class Record:
 
     def slices(self) -> dict[tuple[Config, Config, str], Standing]:
         """Every (asked, served, kind) that has a judged task, with how far it is."""
+        keys = dict.fromkeys((t.asked, t.served, t.kind) for t in self.told.values())
+        return {key: self.slice(*key) for key in keys}
+
+    def slice(self, asked: Config, served: Config, kind: str) -> Standing:
+        """How far one slice is; where it has no task yet, what its pair's other kinds already do for it."""
         tasks = tuple(self.told.values())
-        found = {}
-        for asked, served, kind in dict.fromkeys((t.asked, t.served, t.kind) for t in tasks):
-            own = _with_others(tasks, asked, served, kind)
-            against = alarm(((t.failed, t.predicted) for t in tasks if (t.asked, t.served, t.kind) == (asked, served, kind)), self.risk)
-            found[(asked, served, kind)] = Standing(
-                len(own), sum(failed for failed, _, _ in own), bound(own), missing(own, self.risk), against, self.risk
-            )
-        return found
+        own = _with_others(tasks, asked, served, kind)
+        mine = [(t.failed, t.predicted) for t in tasks if (t.asked, t.served, t.kind) == (asked, served, kind)]
+        failed = sum(failed for failed, _, _ in own)
+        return Standing(len(own), failed, bound(own), missing(own, self.risk), alarm(mine, self.risk), self.risk)
 
 
 _NONE: frozenset[Config] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from pointsman.core import advisor, difficulty, features, lineage, outcomes, rules
+from pointsman.core import advisor, difficulty, efforts, features, lineage, outcomes, rules
 from pointsman.core.book import Book
 from pointsman.core.candidates import (
     Setting,
@@ -21,10 +21,11 @@ from pointsman.core.candidates import (
     tries_of,
     with_effort,
 )
-from pointsman.core.explain import breakevens, sentence
+from pointsman.core.explain import breakevens
 from pointsman.core.kinds import kind_of
 from pointsman.core.policy import Odds, Policy, choose
 from pointsman.core.schedule import config_of, step_at
+from pointsman.core.sentences import sentence
 from pointsman.core.session import Lane, Session
 from pointsman.core.tries import Next, after_failure
 from pointsman.core.types import (
@@ -89,10 +90,10 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     free = _free_point(at, rows)
     rows = carried(rows, last) if last and free is None else costed(rows, at)
     answer, gates = _answer(at, rows, free)
-    notices = (*answer.notices, *[said for said in rules.notices(at) if said not in answer.notices])
+    notices = (*answer.notices, *[said for said in rules.notices(at, gates) if said not in answer.notices])
     decision = Decision(
         id="", place=place, asked=asked, chosen=answer.chosen, action=answer.action, reason=answer.reason,
-        sentence=sentence(at, rows, answer.reason, answer.chosen, free, notices),
+        sentence=sentence(at, rows, answer.action, answer.reason, answer.chosen, free, notices, gates),
         candidates=rows, gates=gates, rules=(*answer.rules, *rules.shown(at)), breakevens=breakevens(at, rows, answer.chosen), belief=belief,
         free_point=free, would=answer.would, propensity=1.0, policy_version=policy.version, card_version=book.version,
         notices=notices, envelope=weighed(at, rows, free), consult=answer.consult, kind=kind,
@@ -110,8 +111,8 @@ def _standing(at: Setting) -> tuple[Candidate, ...]:
         return ()
     if last.policy_version != at.policy.version or any(ts > at.lane.last_start for ts, _ in at.session.signals[-1:]):
         return ()
-    found, pinned = [row.config for row in last.candidates], _pinned(at)
-    wanted = [c for c in (at.current, pinned, _scheduled(at), rules.preferred_config(at)) if isinstance(c, Config)]
+    found, pinned = [row.config for row in last.candidates], pinned_for(at)
+    wanted = [c for c in (at.current, pinned, scheduled_for(at), rules.preferred_config(at)) if isinstance(c, Config)]
     return last.candidates if all(config in found for config in wanted) else ()
 
 
@@ -138,7 +139,7 @@ def _after_checks(belief: Belief, session: Session, lane: Lane | None, book: Boo
     for ts, kind in session.signals:
         if ts > lane.last_start and kind in ("check_failed", "check_passed"):
             known = session.learned.abilities
-            look = known.outlook(session.cwd or "", lane.last_decision.kind if lane.last_decision else None)
+            look = known.outlook(session.cwd or "", lane.opened_as)
             skill = known.skill(lane.current.model, *book.skill(lane.current))
             belief = outcomes.after_check(belief, *skill, kind == "check_passed", check_odds(policy, look), look)
     return belief
@@ -188,12 +189,13 @@ def _configs(at: Setting) -> list[Config]:
     found = [at.asked if m == at.asked.model else with_effort(m, at.asked.effort, at.book) for m in models] or [at.asked]
     if at.current not in found and at.request.purpose != "side":
         found.append(at.current)
-    pinned = _pinned(at)
+    pinned = pinned_for(at)
     if pinned is not None and pinned not in found:
         found.append(pinned)
-    for wanted in (_scheduled(at), rules.preferred_config(at)):
+    for wanted in (scheduled_for(at), rules.preferred_config(at)):
         if isinstance(wanted, Config) and wanted not in found:
             found.append(wanted)
+    found += [config for config in efforts.neighbours(at) if config not in found]
     return _by_strength(found, at)
 
 
@@ -213,7 +215,7 @@ def _by_strength(configs: list[Config], at: Setting) -> list[Config]:
     return sorted(configs, key=strength)
 
 
-def _pinned(at: Setting) -> Config | None:
+def pinned_for(at: Setting) -> Config | None:
     """The pinned config where a pin holds for this request: on the main lane. Others are never touched by a pin."""
     pin = at.session.pin
     if pin is None or at.place.kind != "main" or at.request.purpose == "side":
@@ -223,7 +225,7 @@ def _pinned(at: Setting) -> Config | None:
     return at.asked if pin.config.model == at.asked.model else with_effort(pin.config.model, at.asked.effort, at.book)
 
 
-def _scheduled(at: Setting) -> Config | str | None:
+def scheduled_for(at: Setting) -> Config | str | None:
     """What the schedule wants of this request (a sentence where it cannot be meant): agent work on the main lane only."""
     if not at.policy.schedule or at.place.kind != "main" or at.request.purpose != "turn":
         return None
@@ -280,14 +282,14 @@ def _by_kind(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -
 
 def _by_hold(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     """A move that pays waits for a free point while the cache is warm."""
-    if free is not None or at.place.in_loop or at.place.new_task:
+    if free is not None or at.place.in_loop or at.place.new_task or at.current != at.asked:
         return None, "nothing to wait for" if not at.place.in_loop else "inside a tool loop nothing moves"
-    return _ruled(at, rules.hold(at, rows, _advice(at, rows)))
+    return _ruled(at, rules.hold(at, rows, allowed(rows, at)))
 
 
 def _observe(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     if at.policy.mode == "observe":
-        pinned, rule = _pinned(at), Rule("observe", at.policy.origin("mode"))
+        pinned, rule = pinned_for(at), Rule("observe", at.policy.origin("mode"))
         told = () if pinned in (None, at.asked) else (f"your pin on {pinned} cannot be honoured: observing changes nothing",)
         return Answer(at.asked, "stay", "asked", rules=(rule,), notices=told), "observing: nothing is changed"
     return None, "auto"
@@ -295,7 +297,7 @@ def _observe(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -
 
 def _by_schedule(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     """Vetoed like any choice: what cannot take this request is said, and the asked model serves."""
-    wanted = _scheduled(at)
+    wanted = scheduled_for(at)
     if wanted is None:
         return None, "nothing is scheduled for this request" if at.policy.schedule else "no schedule"
     number, rule = (at.lane.worked if at.lane else 0) + 1, Rule("schedule", at.policy.origin("schedule"))
@@ -309,7 +311,7 @@ def _by_schedule(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | Non
 
 
 def _by_pin(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
-    pin, pinned = at.session.pin, _pinned(at)
+    pin, pinned = at.session.pin, pinned_for(at)
     if pin is None:
         return None, "no pin"
     if pinned is None:
@@ -368,11 +370,12 @@ def _by_advisor(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None
     model, here = at.policy.advisor, next((row for row in rows if row.config == at.current), None)
     if model is None or at.lane is None or here is None or here.veto is not None:
         return None, "no advisor is set" if model is None else "nothing to advise on yet"
-    asks = Answer(at.current, "advise", "advisor", rules=(Rule("advisor", at.policy.origin("advisor")),), consult=Config(model.model))
+    rule, consult = Rule("advisor", at.policy.origin("advisor")), Config(model.model)
+    asks = Answer(at.current, "advise", "advisor", rules=(rule,), consult=consult)
     if at.place.kind != "main" or not _check_failed(at, at.lane):
         hard, said = advisor.failing_hard(at, here, odds_of(at.policy, at.outlook))
         return (asks if hard else None), said
-    found, owed = _next_tries(at, rows, at.lane, (*at.session.failed,), check_odds(at.policy, at.outlook))
+    found, owed = _next_tries(at, rows, at.lane, (*at.session.failed,), check_odds(at.policy, at.usual))
     if owed is not None:
         return None, "the model you asked for is owed the next try"
     advised, said = advisor.advised_try(at, here, found)
@@ -392,7 +395,7 @@ def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) 
         return None, "no failed check in this task"
     if not any(ts > lane.last_start and kind == "check_failed" for ts, kind in at.session.signals):
         return None, "the failed check was acted on"
-    here, odds = at.current, check_odds(at.policy, at.outlook)
+    here, odds = at.current, check_odds(at.policy, at.usual)
     order = [row.config for row in rows]
     found, owed = _next_tries(at, rows, lane, (*at.session.failed,), odds)
     best, said = outcomes.next_try(found, here, owed, odds)
@@ -425,10 +428,10 @@ def retry(session: Session, book: Book, policy: Policy, now: float) -> tuple[boo
     last = lane.last_decision
     place = replace(last.place, relation="continue", kept=len(lane.messages), new_task=False, new_turn=False, in_loop=True)
     at = setting(lane.last_request, session, place, book, policy, last.asked, now, lane.belief)
-    rows, odds = rows_of(_configs(at), at), check_odds(at.policy, at.outlook)
+    rows, odds = rows_of(_configs(at), at), check_odds(at.policy, at.usual)
     if any(row.config == at.current and row.rates is None for row in rows):
         return True, "what runs now has no price"
-    pinned = _pinned(at)
+    pinned = pinned_for(at)
     found, owed = _next_tries(at, rows, lane, (*session.failed, at.current), odds)
     if pinned is not None:
         found, owed = [row for row in found if row.config in (None, pinned)], None
@@ -448,6 +451,11 @@ def _by_sticky(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None)
 def _by_envelope(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     meter, said = due(at, rows, free)
     return (Answer(meter.config, "switch", "envelope") if meter else None), said
+
+
+def _by_effort(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    config, said = efforts.chosen(at, rows, free)
+    return (Answer(config, _action(at, config), "effort") if config is not None else None), said
 
 
 def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -480,7 +488,7 @@ def _advice(at: Setting, rows: tuple[Candidate, ...]) -> Config | None:
 _RULES = (
     ("mode", _observe), ("schedule", _by_schedule), ("pin", _by_pin), ("side", _by_side), ("compaction", _by_compaction),
     ("lane", _by_lane), ("known", _by_knowledge), ("protect", _by_protect), ("budget", _by_budget), ("advisor", _by_advisor),
-    ("check", _by_check), ("sticky", _by_sticky), ("kind", _by_kind), ("envelope", _by_envelope),
+    ("check", _by_check), ("sticky", _by_sticky), ("kind", _by_kind), ("envelope", _by_envelope), ("effort", _by_effort),
     ("free_point", _by_free_point), ("hold", _by_hold),
 )  # fmt: skip
 """The rules in the order in which they are asked: the name of each one's gate, and the rule."""

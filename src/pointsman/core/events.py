@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from pointsman.core.policy import Policy
-from pointsman.core.types import Advice, Config, Decision, Edit, Rates, Request, Usage
+from pointsman.core.policy import RISK, Policy
+from pointsman.core.types import Advice, Config, Decision, Diagnosis, Edit, Rates, Request, Usage
 from pointsman.errors import LedgerError
 
 PinScope = Literal["turn", "task", "session", "always"]
@@ -94,7 +94,9 @@ class Finished:
     modelled, or None where it is the model that ran. ``rates``/``asked_rates``: USD per token in force. Times are epoch
     seconds; ``first_byte`` None: no byte came. ``ttl_s``: how long the provider keeps what this request wrote or read.
     ``other_rates``: those of the models that billed sub-requests (advisor, compaction) ran on.
-    ``unseen``: output tokens that a broken-off answer may have been billed for beyond ``usage``, modelled.
+    ``unseen``: output tokens that a broken-off answer may have been billed for beyond ``usage``, modelled. ``answer_id`` and
+    ``diagnosis``: where the user allows the provider's own cache diagnostics, what the next request is compared with, and
+    what it said of this one.
     ``resent``: our change was refused, with the status ``refused``, and the original went to the asked model.
     """
 
@@ -119,6 +121,8 @@ class Finished:
     error: str | None = None
     other_rates: tuple[tuple[str, Rates], ...] = ()
     unseen: int = 0
+    answer_id: str = ""
+    diagnosis: Diagnosis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +289,7 @@ class Judged:
     """A task that a weaker config than asked really served was judged, ``by`` a check, a mark, a commit or a revert.
 
     ``about``: the kind of task ("": not known). ``predicted``: P(failure) when it was chosen. ``project``: its folder.
-    ``void``: an earlier judgement of it is taken back.
+    ``void``: an earlier judgement of it is taken back. ``risk``: what certificates promised then.
     """
 
     ts: float
@@ -299,6 +303,7 @@ class Judged:
     project: str
     by: str
     void: bool = False
+    risk: float = RISK
 
 
 Answer = Literal["", "accepted", "declined", "undone"]

@@ -1,4 +1,4 @@
-"""The decision in words, and the points at which it would flip. One sentence first; every figure modelled carries ``≈``."""
+"""The points at which a decision would flip: in requests still to come, in difficulty, in the user's minutes per failure."""
 
 from __future__ import annotations
 
@@ -8,104 +8,7 @@ from pointsman.core.candidates import Setting, odds_of, price_of, tries_of
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.policy import Odds
 from pointsman.core.tries import plans, resolved_usd, totals
-from pointsman.core.types import Belief, BreakEven, Candidate, Config, FreePoint, Reason
-
-
-def usd(amount: float) -> str:
-    """Modelled dollars for a sentence: ``≈$0.041``, three significant decimals below a dollar."""
-    return f"≈${amount:.2f}" if abs(amount) >= 1 else f"≈${amount:.4f}" if abs(amount) < 0.01 else f"≈${amount:.3f}"
-
-
-def short(model: str) -> str:
-    """A model's name for people: the vendor word and a date suffix left out."""
-    name = model.rsplit("/", 1)[-1].removeprefix("claude-")
-    head, _, tail = name.rpartition("-")
-    return head if head and tail.isdigit() and len(tail) == 8 else name
-
-
-def sentence(
-    at: Setting,
-    rows: tuple[Candidate, ...],
-    reason: Reason,
-    chosen: Config,
-    free: FreePoint | None,
-    notices: tuple[str, ...],
-) -> str:
-    """One plain sentence: what happens, why, and what the nearest alternative would have cost."""
-    said = _SAID[reason](at, chosen, free)
-    meter = _meter(at, rows, chosen, free)
-    if notices:
-        return f"{said}: {notices[0]}."
-    beside = meter or _beside(at, rows, chosen)
-    return f"{said}. {beside}" if beside else f"{said}."
-
-
-def _asked(at: Setting, chosen: Config, free: FreePoint | None) -> str:
-    back = at.lane is not None and at.lane.asked == at.asked and chosen != at.current
-    return f"{'Back to' if back else 'Stay on'} {short(chosen.model)}, the model you asked for"
-
-
-_SAID = {
-    "asked": _asked,
-    "no_ladder": lambda at, chosen, free: f"Stay on {short(chosen.model)}: we know no model to compare it with",
-    "unpriced": lambda at, chosen, free: f"Stay on {short(chosen.model)}: it has no price, so nothing can be compared",
-    "pin": lambda at, chosen, free: f"{short(chosen.model)}, pinned by you",
-    "pin_refused": lambda at, chosen, free: f"Stay on {short(chosen.model)}",
-    "side": lambda at, chosen, free: f"Housekeeping on {short(chosen.model)}",
-    "compaction": lambda at, chosen, free: f"Summarise on {short(chosen.model)}, which holds the cache",
-    "retry": _asked,
-    "retry_asked": _asked,
-    "subagent": lambda at, chosen, free: f"Sub-agent on {short(chosen.model)}, as its client chose",
-    "sticky": lambda at, chosen, free: f"Stay on {short(chosen.model)}: escalated until the task ends",
-    "hand_down": lambda at, chosen, free: f"The next try goes to {short(chosen.model)}: the stronger model failed the check too",
-    "escalate": lambda at, chosen, free: f"Escalate to {short(chosen.model)} for the rest of the task",
-    "free_point": lambda at, chosen, free: (
-        short(chosen.model)
-        + (f" from this free point ({free})" if free else " for this new task" if at.place.new_task else ", moved earlier")
-    ),
-    "count": lambda at, chosen, free: f"Counted for {short(chosen.model)}",
-    "schedule": lambda at, chosen, free: f"{short(chosen.model)}, as scheduled",
-    "envelope": lambda at, chosen, free: f"{short(chosen.model)} from here, which has paid for the switch",
-    "advisor": lambda at, chosen, free: f"Stay on {short(chosen.model)}, with advice asked first",
-    "effort": lambda at, chosen, free: f"{short(chosen.model)} at effort {chosen.effort or 'as asked'}",
-    "fail_open": _asked,
-}
-
-
-WORTH_SAYING = 0.1
-"""Share of the switch below which what was saved so far is left out of the sentence (the screens show it all the same)."""
-
-
-def _meter(at: Setting, rows: tuple[Candidate, ...], chosen: Config, free: FreePoint | None) -> str:
-    """What the envelope's fullest sum has come to, beside what the switch costs; empty where none has."""
-    sums = at.lane.sums if at.lane is not None and free is None else None
-    if sums is None or not any(sums.usd.values()):
-        return ""
-    config = chosen if chosen in sums.usd else max(sums.usd, key=lambda c: sums.usd[c])
-    trip = next((row.round_trip_usd for row in rows if row.config == config), None)
-    if trip is None or trip <= 0.0 or sums.usd[config] < WORTH_SAYING * trip:
-        return ""
-    minutes = max(1, round((at.now - sums.since[config]) / 60.0))
-    name, saved = short(config.model), usd(sums.usd[config])
-    return f"{name} would have saved {saved} in the last {minutes} min; the switch and the way back cost {usd(trip)}."
-
-
-def _beside(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
-    """The alternative a person would ask about first: the cheapest other one, with what it saves and what moving costs."""
-    mine = next((row for row in rows if row.config == chosen), None)
-    others = [row for row in rows if row.model != chosen.model and row.veto is None and row.run_usd is not None]
-    if mine is None or mine.run_usd is None or not others:
-        return ""
-    other = min(others, key=lambda row: row.run_usd or 0.0)
-    saves = mine.run_usd - (other.run_usd or 0.0)
-    name = short(other.model)
-    if saves <= 0:
-        return f"{name} would cost {usd(abs(saves))} more a request."
-    trip = other.round_trip_usd
-    if trip is None or trip <= 0:
-        return f"{name} would save {usd(saves)} a request."
-    moving = "the switch and the way back cost" if (other.toll_usd or 0.0) > 0 else "the way back costs"
-    return f"{name} would save {usd(saves)} a request; {moving} {usd(trip)}."
+from pointsman.core.types import Belief, BreakEven, Candidate, Config
 
 
 def breakevens(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> tuple[BreakEven, ...]:
@@ -150,6 +53,12 @@ USD_PER_MINUTE = 1.0
 FAILURE_GRID = (0.0, 5.0, 60.0)
 """USD per failure between which the flip is looked for; the cost to go is nearly linear in them."""
 
+JUST_BELOW = 1.0 - 1e-6
+"""Share of a price at which the next try of the asked model is not owed yet."""
+
+LOOKS, NEAR = 3, 0.02
+"""Looks between two points of a curve, along the straight line between them, until its span is this share of its place."""
+
 GRID = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """Difficulties between which the flip is looked for, in logits beside an ordinary task."""
 
@@ -171,7 +80,8 @@ def _flips(at: Setting, rows: tuple[Candidate, ...], chosen: Config, odds: Odds)
         there = Belief(mu, at.belief.sd, at.belief.n)
         return dict(zip(names, totals([t.under(there) for t in tries], odds, price), strict=True))
 
-    usd: Curve = [(x, by_failure(x)) for x in FAILURE_GRID]
+    edges = {plan.owed_usd for plan in here if 0.0 < plan.owed_usd < FAILURE_GRID[-1]}  # there the cost to go jumps
+    usd: Curve = [(x, by_failure(x)) for x in sorted((*FAILURE_GRID, *edges, *[JUST_BELOW * edge for edge in edges]))]
     hard: Curve = [(x, by_difficulty(x)) for x in GRID]
     found = []
     for other in names:
@@ -188,18 +98,20 @@ def _flips(at: Setting, rows: tuple[Candidate, ...], chosen: Config, odds: Odds)
 def _flip(
     curve: Curve, usd_at: Callable[[float], dict[Config, float]], mine: Config, other: Config, now: float
 ) -> float | None:  # fmt: skip
-    """The point nearest to ``now`` at which the cheaper of two changes; one more look between the curve's points sharpens it."""
+    """The point nearest to ``now`` at which the cheaper of two changes; a few looks between the curve's points sharpen it."""
     gaps = [(x, usd[mine] - usd[other]) for x, usd in curve]
     spans = [(a, b) for a, b in zip(gaps, gaps[1:], strict=False) if (a[1] > 0) != (b[1] > 0)]
     if not spans:
         return None
     low, high = min(spans, key=lambda span: abs(_between(*span) - now))
-    middle = _between(low, high)
-    usd = usd_at(middle)
-    here = (middle, usd[mine] - usd[other])
-    if here[1] == 0.0:
-        return middle
-    return _between(low, here) if (low[1] > 0) != (here[1] > 0) else _between(here, high)
+    for _ in range(LOOKS):
+        middle = _between(low, high)
+        if high[0] - low[0] <= NEAR * abs(middle):
+            break
+        usd = usd_at(middle)
+        here = (middle, usd[mine] - usd[other])
+        low, high = (low, here) if (low[1] > 0) != (here[1] > 0) else (here, high)
+    return _between(low, high)
 
 
 def _between(a: tuple[float, float], b: tuple[float, float]) -> float:

@@ -15,9 +15,13 @@ from typing import Literal
 from pointsman.core.book import Book
 from pointsman.core.cache import WARM_SHARE
 from pointsman.core.events import Event, Finished, Routed, paired
+from pointsman.core.pricing import keep_alive, keep_alive_pays
 from pointsman.core.types import FIVE_MINUTES, HOUR, Rates, Usage
 
-Cause = Literal["tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "key", "unexplained", "tail", "sessions"]
+Cause = Literal[
+    "tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "key", "unexplained", "tail", "sessions", "keep",
+    "provider",
+]  # fmt: skip
 
 LEFT_TOKENS, LEFT_SHARE = 2_000, 0.1
 """A request whose tokens after the last mark pass both has its mark too early."""
@@ -83,6 +87,7 @@ def findings(events: Iterable[Event], book: Book) -> list[Finding]:
     routed, finished = paired(events)
     steps = list(_steps(routed, finished))
     found = [*_broken(steps, book), *_lifetimes(steps, book), *_tails(routed, finished), *_sessions(routed)]
+    found += [*_keeping(steps), *_diagnosed(finished)]
     return sorted(found, key=lambda finding: -(finding.usd or 0.0))
 
 
@@ -168,6 +173,37 @@ def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:
             f"an hour's lifetime is paid and hardly used: five minutes would have saved ${less:.2f} of writes "
             f"and cost ${kept:.2f} of rewriting",
         )  # fmt: skip
+
+
+def _keeping(steps: list[Step]) -> Iterator[Finding]:
+    """Whether reading a prefix once more before it lapses would have paid, from the user's own returns."""
+    lapsed = [s for s in steps if s.new.rates is not None and s.age_s >= s.ttl_s and s.lost]
+    back = [s for s in lapsed if s.age_s < 2 * s.ttl_s]
+    if len(lapsed) < 2 or not back or back[0].new.rates is None:
+        return
+    p_return = len(back) / len(lapsed)
+    spent = sum(keep_alive(s.new.rates, s.was.prompt, 1) for s in lapsed if s.new.rates is not None)
+    saved = sum(s.usd for s in back)
+    if keep_alive_pays(back[0].new.rates, back[0].ttl_s, p_return) and saved > spent:
+        yield Finding(
+            "keep", len(back), len(lapsed), saved - spent,
+            f"after {p_return:.0%} of the pauses that outlast the cache you come back within one more lifetime: reading the "
+            f"prompt once before it lapses would have cost ${spent:.2f} and saved ${saved:.2f}",
+        )  # fmt: skip
+
+
+def _diagnosed(finished: Mapping[str, Finished]) -> Iterator[Finding]:
+    """What the providers themselves say of cold prefixes, where they were asked (settings: cache_diagnostics)."""
+    told = [(done, done.diagnosis) for done in finished.values() if done.diagnosis is not None]
+    reasons: dict[str, list[tuple[int, float]]] = {}
+    for done, diagnosis in told:
+        if diagnosis.reason != "no_difference":
+            gap = _gap(done.rates)
+            reasons.setdefault(diagnosis.reason, []).append((diagnosis.missed or 0, (diagnosis.missed or 0) * gap))
+    for reason, found in reasons.items():
+        words, missed = reason.replace("_", " "), sum(tokens for tokens, _ in found)
+        said = f"the provider's own diagnosis: {words}, about {missed:,} tokens missed"
+        yield Finding("provider", len(found), len(told), sum(usd for _, usd in found), said)
 
 
 def _sold(step: Step, book: Book) -> bool:

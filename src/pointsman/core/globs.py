@@ -19,7 +19,8 @@ WHATS: tuple[str, ...] = get_args(What)
 DEFAULTS = (
     "path migrations", "path alembic", "path auth", "path auth.*", "path permissions.*", "path *secret*", "path .env*",
     "path *.tf", "path .github/workflows",
-    "command rm -r*", "command rm -f*", "command git push", "command git reset --hard", "command git clean", "command git branch -D",
+    "command rm -r*", "command rm -f*", "command git push", "command git reset --hard", "command git clean",
+    "command git branch -D",
     "command drop table*", "command drop database*", "command delete from *", "command truncate table*",
     "command terraform apply", "command terraform destroy", "command kubectl apply", "command kubectl delete",
     "command helm upgrade", "command docker push", "command npm publish", "command twine upload", "command cargo publish",

@@ -23,8 +23,8 @@ def veto(
 ) -> str | None:
     """Why ``config`` cannot serve this request, or None. The asked model is never vetoed: it is the user's own choice.
 
-    ``vendor``: whose model it is, ``asked_vendor``: whose the asked one is. ``refused``: what this upstream would not take, and how it said so. ``prompt``:
-    estimated size in the target's own tokens.
+    ``vendor``: whose model it is, ``asked_vendor``: whose the asked one is. ``refused``: what this upstream would not take,
+    and how it said so. ``prompt``: estimated size in the target's own tokens.
     """
     if config == asked:
         return None

@@ -4,6 +4,9 @@ Theory of operation. Four paths through the same requests are priced alike, each
 what ran, what was asked, the advice of the moment, and the best path inside what was admitted. *Knowable then* is what ran less
 the advice: our error, or the price of a rule. *Only afterwards* is the advice less the best path: luck. Their sum is the regret.
 Against the asked model is the headline everywhere; this split belongs to ``report`` and ``why``. Failures are not in it.
+
+Prices are those that stood in the decisions, so that a ledger explains itself without a price book; a book is needed for configs
+that stood in none.
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pointsman.core.book import Book
-from pointsman.core.cache import WARM_SHARE
-from pointsman.core.events import Event, Finished, Routed, paired
+from pointsman.core.cache import WARM_SHARE, CacheRule
+from pointsman.core.events import Event, Finished, Marked, Pinned, Routed, paired
 from pointsman.core.plan import Step, Way, best, bill, by_turn
 from pointsman.core.timeline import billed_usd
-from pointsman.core.types import FIVE_MINUTES, Config, LaneKind
+from pointsman.core.types import FIVE_MINUTES, Config, LaneKind, Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,8 @@ class Recorded:
         return best(self.steps, self.ttls, lambda i, j: j in self.admitted[i])
 
 
-def recorded(events: Iterable[Event], book: Book, more: Sequence[Config] = ()) -> list[Recorded]:
-    """The lanes of one session's events; ``more``: configs to price beside those that stood in the decisions."""
+def recorded(events: Iterable[Event], book: Book | None = None, more: Sequence[Config] = ()) -> list[Recorded]:
+    """The lanes of one session's events; ``more``: configs to price, by ``book``, beside those that stood in the decisions."""
     routed, finished = paired(events)
     lanes: dict[str, list[Routed]] = {}
     for event in routed:
@@ -64,20 +67,22 @@ def recorded(events: Iterable[Event], book: Book, more: Sequence[Config] = ()) -
     return [_Lane(book, events_of, finished, more).recorded() for events_of in lanes.values()]
 
 
-def _configs(routed: Sequence[Routed], book: Book, more: Sequence[Config]) -> tuple[Config, ...]:
+def _configs(routed: Sequence[Routed], finished: Mapping[str, Finished], more: Sequence[Config]) -> tuple[Config, ...]:
+    """Every config that could have served and has a price: of a row, or of a bill."""
     found: dict[Config, None] = {}
     for event in routed:
-        decision = event.decision
-        rows = [row.config for row in decision.candidates if row.veto is None]
-        found.update(dict.fromkeys((*rows, decision.asked, decision.chosen)))
-    return tuple(config for config in dict.fromkeys((*found, *more)) if book.has(config.model))
+        done = finished.get(event.id)
+        if done is not None and done.rates is not None:
+            found.setdefault(done.served or event.decision.chosen)
+        found.update(dict.fromkeys(row.config for row in event.decision.candidates if row.veto is None and row.rates is not None))
+    return tuple(dict.fromkeys((*found, *more)))
 
 
 @dataclass(slots=True)
 class _Lane:
     """One lane under way: what its last step left, and the steps so far."""
 
-    book: Book
+    book: Book | None
     routed: Sequence[Routed]
     finished: Mapping[str, Finished]
     more: Sequence[Config]
@@ -88,10 +93,13 @@ class _Lane:
     on: Config | None = None
     before: Step | None = None
     advised: int = 0
+    rates: dict[Config, Rates] = field(default_factory=dict)
 
     def recorded(self) -> Recorded:
         """Every billed request as a step."""
-        self.configs = _configs(self.routed, self.book, self.more)
+        self.configs = _configs(self.routed, self.finished, self.more)
+        for event in reversed(self.routed):
+            self.rates |= {row.config: row.rates for row in event.decision.candidates if row.rates is not None}
         number = {config: j for j, config in enumerate(self.configs)}
         kept: list[tuple[Routed, Finished, Step, int]] = []
         advised: list[int] = []
@@ -131,7 +139,7 @@ class _Lane:
         """The request as a step, in the tokens of the lane's first config; what was billed says what was warm."""
         usage, request = done.usage, event.request
         assert usage is not None
-        unit = self.book.token_factor(served.model, self.configs[0].model)
+        unit = self._factor(event, served, self.configs[0])
         prompt, read = round(usage.prompt * unit), round(usage.cache_read * unit)
         kept, alive = min(prompt, round(prompt * share)), None
         before = self.before
@@ -148,33 +156,50 @@ class _Lane:
         cold, gain = self._prices(event, done, served, prompt)
         moves = place.new_turn or event.decision.free_point is not None or before is None
         turn = request.purpose == "turn"
-        return Step(event.ts, prompt, kept, min(self.head, prompt), alive, moves and turn, cold, gain)
+        output = usage.output + usage.reasoning
+        return Step(event.ts, prompt, kept, min(self.head, prompt), alive, moves and turn, cold, gain, output)
+
+    def _factor(self, event: Routed, of: Config, to: Config) -> float:
+        """Tokens of ``to`` per token of ``of`` for the same text: as the rows saw it, else as the book knows it."""
+        if of.model == to.model:
+            return 1.0
+        a, b = event.decision.row(of), event.decision.row(to)
+        if a is not None and b is not None and a.prompt and b.prompt:
+            return b.prompt / a.prompt
+        return self.book.token_factor(of.model, to.model) if self.book is not None else 1.0
+
+    def _rates(self, event: Routed, config: Config, prompt: int) -> Rates | None:
+        """The prices of ``config`` at this request: its row's, else the book's, else those of another request's row."""
+        row = event.decision.row(config)
+        if row is not None and row.rates is not None:
+            return row.rates
+        if self.book is not None and self.book.has(config.model):
+            return self.book.card(config.model).at(prompt, event.ts, event.request.speed, event.request.tier)
+        return self.rates.get(config)
 
     def _prices(
         self, event: Routed, done: Finished, served: Config, prompt: int
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        usage, request, book, unit = done.usage, event.request, self.book, self.configs[0].model
-        assert usage is not None
+        usage, request = done.usage, event.request
+        assert usage is not None and done.rates is not None
+        seen = usage.cache_read + usage.written > 0
         cold, gain = [], []
         for config in self.configs:
-            factor = book.token_factor(unit, config.model)
-            rates = book.card(config.model).at(round(prompt * factor), event.ts, request.speed, request.tier)
-            if config == served and done.rates is not None:
-                rates = done.rates
-            rule = book.rule(config.model)
-            caches = not rule.explicit or request.ttl_s is not None or usage.cache_read + usage.written > 0
-            new = rates.write(_ttl(request.ttl_s, done.ttl_s, rule.explicit, rule.ttl_s)) if caches else rates.fresh
-            text = book.token_factor(served.model, config.model)
+            factor, text = self._factor(event, self.configs[0], config), self._factor(event, served, config)
+            found = done.rates if config == served else self._rates(event, config, round(prompt * factor))
+            rates, rule = found or done.rates, self.book.rule(config.model) if self.book is not None else None
+            caches = request.ttl_s is not None or seen or (rule is not None and not rule.explicit)
+            new = rates.write(_ttl(request.ttl_s, done.ttl_s, rule)) if caches else rates.fresh
             cold.append(new * factor * prompt + text * (rates.output * usage.output + rates.reasoning * usage.reasoning))
             gain.append((new - rates.cache_read) * factor if caches else 0.0)
         return tuple(cold), tuple(gain)
 
     def _ttls(self, kept: Sequence[tuple[Routed, Finished, Step, int]]) -> tuple[float, ...]:
         """Seconds that each config keeps a prefix: what the client mostly paid for, else the provider's own."""
-        sold = [done.ttl_s or FIVE_MINUTES for event, done, *_ in kept if event.request.ttl_s is not None]
-        asked = max(set(sold), key=sold.count) if sold else None
-        rules = [self.book.rule(config.model) for config in self.configs]
-        return tuple(float(_ttl(asked, None, rule.explicit, rule.ttl_s)) for rule in rules)
+        sold = [done.ttl_s for event, done, *_ in kept if done.ttl_s is not None]
+        mostly = max(set(sold), key=sold.count) if sold else None
+        rules = [self.book.rule(config.model) if self.book is not None else None for config in self.configs]
+        return tuple(float(_ttl(None, mostly, rule)) for rule in rules)
 
     def _advice(self, event: Routed, number: Mapping[Config, int], asks: bool) -> int:
         """The admitted config with the least cost to go when a move was allowed; until the next such moment it holds."""
@@ -188,9 +213,9 @@ class _Lane:
         return self.advised
 
 
-def _ttl(asked: int | None, billed: int | None, explicit: bool, own: int) -> int:
+def _ttl(asked: int | None, billed: int | None, rule: CacheRule | None) -> int:
     """Seconds: what was billed or asked for where the provider sells lifetimes, else its own."""
-    return billed or asked or own if explicit else own
+    return billed or asked or (rule.ttl_s if rule else FIVE_MINUTES) if rule is None or rule.explicit else rule.ttl_s
 
 
 def _admitted(event: Routed, number: Mapping[Config, int], ran: int) -> frozenset[int]:
@@ -257,3 +282,26 @@ def regret(lanes: Sequence[Recorded]) -> Regret:
             for turn, usd in by_turn(lane.turns, way.usd).items():
                 sums[name][turn] = sums[name].get(turn, 0.0) + usd
     return Regret(**sums, cheapest=cheapest, unknown=sum(lane.unknown for lane in lanes))
+
+
+def second_thoughts(events: Iterable[Event]) -> tuple[int, int]:
+    """(Moves of ours on the main lane, those that a person overruled within two turns: a pin, or a bad or overkill mark).
+
+    Regret as people show it; it is said per 100 moves (DECISION.md 8).
+    """
+    moves: list[int] = []
+    overruled: set[int] = set()
+    turn = 0
+    for event in events:
+        if isinstance(event, Routed) and event.decision.place.kind == "main":
+            turn = event.decision.place.turn
+            if event.decision.action in ("switch", "escalate", "effort") and event.decision.reason not in OTHERS:
+                moves.append(turn)
+        elif isinstance(event, Pinned) or (isinstance(event, Marked) and event.mark != "good" and not event.undo):
+            at = event.turn if isinstance(event, Marked) else turn
+            overruled |= {i for i, moved in enumerate(moves) if 0 <= at - moved <= 2}
+    return len(moves), len(overruled)
+
+
+OTHERS = ("pin", "retry", "retry_asked", "schedule", "failover", "fail_open", "side")
+"""Reasons of moves that are a person's or a provider's, not ours."""

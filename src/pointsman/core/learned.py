@@ -138,7 +138,7 @@ def after(
 def learned_factor(
     learned: Learned, old: str | None, last: Usage | None, request: Request, kept: int, before: int, event: Finished, book: Book
 ) -> Learned:
-    """``learned`` after a bill that may be the first after a switch from ``old``, billed ``last``: the same text in new tokens."""
+    """``learned`` after a bill that may be the first since a switch from ``old``, billed ``last``: the same text, new tokens."""
     usage, served = event.usage, event.served
     if usage is None or last is None or served is None or not last.complete or event.status >= 400 or not kept or kept < before:
         return learned

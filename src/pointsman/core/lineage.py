@@ -47,7 +47,7 @@ class Index:
             if session is None:
                 continue
             lanes = session.lanes.values()
-            length = max((common(lane.messages, request.messages) for lane in lanes), default=0)
+            length = max((_alike(lane.messages, request.messages) for lane in lanes), default=0)
             known = any(_goes_on(request, lane, now) for lane in lanes)
             if known and (best is None or (length, session.seen) > best[:2]):
                 best = (length, session.seen, name)
@@ -76,15 +76,30 @@ def _goes_on(request: Request, lane: Lane, now: float | None) -> bool:
     Two conversations may both begin with "hi": a shared start counts once an answer is in it. Before that the request
     has to bring the lane's first answer, or be its first request again within moments or after an error.
     """
-    if _carries(request, lane):
+    if _follows(request, lane):
         return True
-    length = common(lane.messages, request.messages)
-    shared = request.messages[:length]
-    if not _spoken(shared) or any(message.kind in ("assistant", "tool_result") for message in shared):
-        return _spoken(shared)
+    length = _alike(lane.messages, request.messages)
+    if not _spoken(request.messages[:length]):
+        return False
     if length < len(lane.messages) or length < len(request.messages):
         return length == len(lane.messages) or _summarised(request.messages[length:], lane)
     return now is None or lane.last_status >= 400 or lane.last_end <= lane.last_start or now - lane.last_end < FALLBACK_S
+
+
+def _follows(request: Request, lane: Lane) -> bool:
+    """Whether a request holds an answer that ``lane`` has had, or, with aider, its last prompt."""
+    shared = request.messages[: _alike(lane.messages, request.messages)]
+    return any(message.kind in ("assistant", "tool_result") for message in shared) or _carries(request, lane)
+
+
+def _alike(before: tuple[Message, ...], after: tuple[Message, ...]) -> int:
+    """How many leading messages are the same to their user: clients renew their own part of a prompt in a resumed session."""
+    count = 0
+    for one, two in zip(before, after, strict=False):
+        if one.hash != two.hash and not (one.kind == two.kind == "prompt" and _words(one) == _words(two)):
+            break
+        count += 1
+    return count
 
 
 def find(request: Request, index: Index, sessions: Mapping[str, Session], now: float | None = None) -> str:
@@ -208,7 +223,7 @@ def _relation(request: Request, session: Session, lane: Lane, kept: int, now: fl
     if _summarised(request.messages[kept:], lane):
         return "compacted"
     if not _spoken(request.messages[:kept]):
-        return "fork" if _carries(request, lane) else "new"
+        return "fork" if _follows(request, lane) else "new"
     if kept < len(lane.messages) - REWRITTEN_TAIL:
         return "fork"
     if _another_run(request, session) or now - lane.last_start > TASK_GAP_S:

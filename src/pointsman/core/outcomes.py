@@ -18,6 +18,8 @@ from pointsman.core.types import Belief, Config
 UNLIKELY = 0.10
 """Below this P(success) of every config the honest advice is to re-scope or ask, not to spend more."""
 
+RESCOPE = "no model here is likely to solve it: re-scope or ask"
+
 POINTS, REACH = 41, 4.0
 """Grid of the moment match: points, and standard deviations to each side."""
 
@@ -57,7 +59,7 @@ def next_try(found: Sequence[Next], here: Config, asked: Config | None, odds: Od
     tries = [row for row in found if row.config is not None]
     mine = next((row for row in tries if row.config == here), None)
     if mine is None or max(row.p for row in tries) < UNLIKELY:
-        return here, "no model here is likely to solve it: re-scope or ask" if mine else "what runs now has no price"
+        return here, RESCOPE if mine else "what runs now has no price"
     best = min(tries, key=lambda row: row.usd)
     owed = _owed(tries, asked, odds)
     if owed is not None and best.p < owed.p:

@@ -2,23 +2,20 @@
 
 Theory of operation. A lane is a row of steps; each says what every config would bill for it with a cold prompt and what each
 warm token takes off. A path through the graph of (step, config) holds a cache per config it has been on: the tokens of its last
-visit, while its lifetime lasts. ``best`` walks that graph forward and keeps, per config, the paths that no other one can undercut:
+visit, while its lifetime lasts. ``best`` walks that graph forward and keeps, per config, the paths that no other can undercut:
 path A makes path B pointless where A is cheaper by more than all that B's fresher caches could ever take off. So it is exact. A
 provider that lost or kept a prefix against its rule did so for every path alike; the path that ran is billed as it was.
 
 All figures are modelled USD for the *same requests and answers*: whether another model would have solved the task, or needed more
-requests, is not in them. ``graph`` is the same as a networkx graph, for explanations and as the oracle of the tests; networkx is
-imported there only, never in the gateway.
+requests, is not in them. ``graph`` gives what is left as a networkx graph, for explanations; networkx is imported there only,
+never in the gateway.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import networkx
+from typing import Any, NamedTuple
 
 WIDTH = 32
 """Paths kept per config and step; more are never seen in real sessions, and cutting the dearest bounds the work."""
@@ -29,7 +26,8 @@ class Step(NamedTuple):
 
     ``at``: epoch seconds; ``prompt``: its tokens, ``kept`` of them shared with the step before, ``head`` read even when cold.
     ``alive``: whether the cache of the step before was still there (None: its lifetime says). ``moves``: a change was allowed.
-    ``cold``: USD per config with nothing warm, answer included; ``gain``: USD that each warm token takes off.
+    ``cold``: USD per config with nothing warm, answer included; ``gain``: USD that each warm token takes off. ``output``: tokens
+    of the answer.
     """
 
     at: float
@@ -40,6 +38,7 @@ class Step(NamedTuple):
     moves: bool
     cold: tuple[float, ...]
     gain: tuple[float, ...]
+    output: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +82,21 @@ def start(steps: Sequence[Step]) -> Caches:
     return tuple([(steps[0].head, -1)] * len(steps[0].cold))
 
 
-def bill(steps: Sequence[Step], ttls: Sequence[float], path: Sequence[int]) -> Way:
-    """What ``path`` costs, step by step. ``ttls``: seconds that each config's provider keeps a prefix."""
+def reads(steps: Sequence[Step], ttls: Sequence[float], path: Sequence[int]) -> list[int]:
+    """Tokens that each step of ``path`` reads warm. ``ttls``: seconds that each config's provider keeps a prefix."""
     if not steps:
-        return Way((), ())
-    caches, usd = start(steps), []
+        return []
+    caches, found = start(steps), []
     for i, (step, j) in enumerate(zip(steps, path, strict=True)):
-        since = steps[max(0, caches[j][1])].at
-        usd.append(step.cold[j] - step.gain[j] * warm(step, i, caches, j, ttls[j], since))
+        found.append(warm(step, i, caches, j, ttls[j], steps[max(0, caches[j][1])].at))
         caches = after(step, i, caches, j)
-    return Way(tuple(path), tuple(usd))
+    return found
+
+
+def bill(steps: Sequence[Step], ttls: Sequence[float], path: Sequence[int]) -> Way:
+    """What ``path`` costs, step by step."""
+    read = reads(steps, ttls, path)
+    return Way(tuple(path), tuple([s.cold[j] - s.gain[j] * n for s, j, n in zip(steps, path, read, strict=True)]))
 
 
 class _Path(NamedTuple):
@@ -116,8 +120,26 @@ def best(
 
     ``anywhere``: changes inside turns as well; ``first``: the config that serves the first step, where it was not free.
     """
+    cheapest: _Path | None = None
+    for front in _fronts(steps, ttls, allowed, anywhere, first):
+        cheapest = min(front, key=_usd)
+    path: list[int] = []
+    while cheapest is not None and cheapest.on >= 0:
+        path.append(cheapest.on)
+        cheapest = cheapest.before
+    return bill(steps, ttls, path[::-1])
+
+
+def _fronts(
+    steps: Sequence[Step],
+    ttls: Sequence[float],
+    allowed: Callable[[int, int], bool] | None,
+    anywhere: bool,
+    first: int | None,
+) -> Iterator[list[_Path]]:
+    """After each step, the paths worth going on with."""
     if not steps:
-        return Way((), ())
+        return
     worth = _worth(steps)
     front, gone = [_Path(0.0, start(steps), -1, None)], _gone(steps, -1, ttls)
     for i, step in enumerate(steps):
@@ -132,12 +154,7 @@ def best(
         for j in targets:
             found += _undercut([_served(steps, i, j, ttls[j], p) for p in front if free or p.on == j], worth[i], gone)
         front = found or [_served(steps, i, p.on, ttls[p.on], p) for p in front]
-    cheapest: _Path | None = min(front, key=lambda p: p.usd)
-    path: list[int] = []
-    while cheapest is not None and cheapest.on >= 0:
-        path.append(cheapest.on)
-        cheapest = cheapest.before
-    return bill(steps, ttls, path[::-1])
+        yield front
 
 
 def _served(steps: Sequence[Step], i: int, j: int, ttl_s: float, path: _Path) -> _Path:
@@ -198,41 +215,53 @@ def _lead(mine: Caches, other: Caches, worth: tuple[float, ...], gone: Sequence[
     return lead
 
 
-def graph(steps: Sequence[Step], ttls: Sequence[float], *, anywhere: bool = False) -> networkx.DiGraph:
-    """The same graph for networkx: nodes (step, config, caches), edges with ``weight`` in USD, from ``"start"`` to ``"end"``.
+def graph(steps: Sequence[Step], ttls: Sequence[float]) -> Any:
+    """The paths worth going on with as a ``networkx.DiGraph``, for explanations: one node per stretch between allowed moves.
 
-    Every set of caches is a node of its own: for short lanes and few configs.
+    Nodes are (first step of the stretch, config, number), from ``"start"`` to ``"end"``; ``weight``: USD of the stretch.
     """
-    import networkx
+    import networkx  # type: ignore[import-untyped]  # it ships no types
 
-    out = networkx.DiGraph()
-    nodes: dict[tuple[int, int, Caches], None] = {}
-    for j in range(len(steps[0].cold)):
-        p = _served(steps, 0, j, ttls[j], _Path(0.0, start(steps), -1, None))
-        node = (0, j, p.caches)
-        out.add_edge("start", node, weight=p.usd)
-        nodes[node] = None
-    for i in range(1, len(steps)):
-        reached: dict[tuple[int, int, Caches], None] = {}
-        for node in nodes:
-            for j in range(len(steps[i].cold)) if anywhere or steps[i].moves else (node[1],):
-                p = _served(steps, i, j, ttls[j], _Path(0.0, node[2], node[1], None))
-                out.add_edge(node, (i, j, p.caches), weight=p.usd)
-                reached[(i, j, p.caches)] = None
-        nodes = reached
-    for node in nodes:
-        out.add_edge(node, "end", weight=0.0)
+    out, begins = networkx.DiGraph(), 0
+    known: dict[int, object] = {}
+    fronts = list(_fronts(steps, ttls, None, False, None))
+    for i, front in enumerate(fronts):
+        if i + 1 < len(steps) and not steps[i + 1].moves:
+            continue
+        reached: dict[int, object] = {}
+        for n, path in enumerate(front):
+            back: _Path | None = path
+            for _ in range(i - begins + 1):
+                back = back.before if back is not None else None
+            node = (begins, path.on, n)
+            before = known.get(id(back), "start") if begins else "start"
+            out.add_edge(before, node, weight=path.usd - (back.usd if back is not None else 0.0))
+            reached[id(path)] = node
+        known, begins = reached, i + 1
+    for last in known.values():
+        out.add_edge(last, "end", weight=0.0)
     return out
 
 
 def runners_up(steps: Sequence[Step], ttls: Sequence[float], most: int = 3) -> Iterator[Way]:
-    """The cheapest paths in order, by networkx: what else would have been nearly as good."""
+    """The best path and those next to it, by networkx: how near another way would have been."""
     import networkx
 
-    for n, path in enumerate(networkx.shortest_simple_paths(graph(steps, ttls), "start", "end", weight="weight")):
-        if n >= most:
+    if not steps:
+        return
+    known: set[tuple[int, ...]] = set()
+    for nodes in networkx.shortest_simple_paths(graph(steps, ttls), "start", "end", weight="weight"):
+        path: list[int] = []
+        stretches = nodes[1:-1]
+        for n, (begins, on, _) in enumerate(stretches):
+            ends = stretches[n + 1][0] if n + 1 < len(stretches) else len(steps)
+            path += [on] * (ends - begins)
+        if tuple(path) in known:
+            continue
+        known.add(tuple(path))
+        yield bill(steps, ttls, path)
+        if len(known) >= most:
             return
-        yield bill(steps, ttls, [node[1] for node in path[1:-1]])
 
 
 def by_turn(turns: Sequence[int], usd: Sequence[float]) -> Mapping[int, float]:

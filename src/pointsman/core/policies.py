@@ -31,9 +31,13 @@ def named(policy: Policy, book: Book) -> Policy:
         return f"{book.resolve(model, asked) or model}:{effort}"
 
     kinds = tuple((kind, with_effort(name)) for kind, name in policy.kinds)
+    advisor = policy.advisor
+    if advisor is not None:
+        advisor = replace(advisor, model=book.resolve(advisor.model, asked) or advisor.model)
     return replace(
         policy, asked=asked, pool=read(policy.pool), allow=read(policy.allow), deny=read(policy.deny), floor=read(policy.floor),
         ceiling=read(policy.ceiling), kinds=kinds,
+        advisor=advisor,
     )  # fmt: skip
 
 
@@ -44,7 +48,7 @@ def own_fields(keys: frozenset[str]) -> tuple[str, ...]:
 
 
 def in_run(policy: Policy, run: RunStarted, book: Book) -> Policy:
-    """``policy`` for the requests of ``run``: its own flags and its project's rules, and its check's rates where one guards "done"."""
+    """``policy`` for the requests of ``run``: its flags, its project's rules, its check's rates where one guards "done"."""
     if run.policy is not None and run.own:
         policy = _laid_over(policy, run.policy, run.own, book)
     bases = dict(run.upstreams)

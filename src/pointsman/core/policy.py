@@ -69,11 +69,12 @@ class Policy:
     translation, with a key of their own; ``one_upstream``: one base URL serves every vendor.
 
     ``protect`` and ``kind_rules``: globs on what a task touches (``core.globs``); the first hold the asked model or better and
-    make a failure cost ``stakes_usd`` times as much; the second name kinds of the user's own. ``kinds``: (kind, ``MODEL[:effort]``)
-    preferences. ``floor``/``ceiling``: models that no move may go below or above. ``budget_*``: USD of a session
+    make a failure cost ``stakes_usd`` times as much; the second name kinds of the user's own. ``kinds``: preferences,
+    (kind, ``MODEL[:effort]``). ``floor``/``ceiling``: models that no move may go below or above. ``budget_*``: USD of a session
     and of a day, and what happens then; ``day_offset_s``: seconds that the user's clock is ahead of UTC. ``up_cap_usd``: USD that
     up-moves may cost one task. ``risk``: what a certificate promises. ``stakes``: the multiplier in force for one request's task;
     it is set by the decider and is no part of the version. ``advisor``: whose advice may be asked, None: nobody's.
+    ``diagnose``: the provider's own cache diagnostics are asked for.
     """
 
     profile: Profile = "quality"
@@ -107,6 +108,7 @@ class Policy:
     risk: float = RISK
     stakes: float = 1.0
     advisor: Advisor | None = None
+    diagnose: bool = False
     origins: tuple[tuple[str, str], ...] = ()
 
     @property

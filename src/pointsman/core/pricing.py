@@ -163,12 +163,14 @@ def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: float, p_warm: f
 
 
 def forecast(rates: Rates, ttl_s: int, prompt: int, warm: Warm, caches: bool) -> float:
-    """USD of the prompt to tell a person: its average, kept near the likely case where the other one is rare (``cache.BEARS``)."""
-    average = expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches)
+    """USD of the prompt to tell a person: its average, kept near the likely case where the other is rare (``warmth.BEARS``)."""
     share = warm.bears()
     if share is None:
-        return average
+        return expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches)
     likely = expected_input(rates, ttl_s, prompt, warm.likely, 1.0, caches)
+    if share == 0.0:
+        return likely
+    average = expected_input(rates, ttl_s, prompt, warm.expected, 1.0, caches)
     return min(max(average, likely * (1.0 - share)), likely * (1.0 + share))
 
 

@@ -46,7 +46,10 @@ Evidence = Literal[
 RUNS: frozenset[CallKind] = frozenset(("run", "test", "check", "commit", "agent", "other"))
 """Calls whose output may report on tests."""
 
-TRAIL, RECENT, UNDOABLE, FILES = 4, 12, 24, 32
+FREE: frozenset[CallKind] = frozenset(("other", "todo", "agent", "ask", "plan"))
+"""Calls that are made again for good reason."""
+
+TRAIL, RECENT, UNDOABLE, FILES = 4, 12, 16, 16
 GROWN = (150, 600, 2_400)
 """Lines changed in one turn at which the diff counts as grown: each a further sign. 150 is about the mean size of a reviewed
 change (Google's engineering practices call 100 lines reasonable and 1,000 too large)."""
@@ -65,7 +68,8 @@ class Progress:
     ``calls``: tool calls. ``unrun``: edits since something last ran on them. ``red``: the last test report is a failure.
     ``edited``: the task has edits. ``trail``: hashes of the latest calls; ``since``: of those since the last edit.
     ``undoable``: (old, new) of the latest edits. ``files``: those the task has edited. ``asked``: sketches of the latest
-    prompts. ``broken``: the prompt carries a failure that a tool printed. ``test_edits``: edits of files of tests. ``words``: words of this turn's and of the last turn's prompt and answer, as bits.
+    prompts. ``broken``: the turn began with a failure: in its prompt, or in tests before its first edit. ``test_edits``: edits of files of tests.
+    ``words``: words of this turn's and of the last turn's prompt and answer, as bits.
     """
 
     requests: int = 0
@@ -148,17 +152,19 @@ class _Work:
 
     def frozen(self) -> Progress:
         return Progress(
-            self.requests, self.calls, self.reads, self.edits, self.test_edits, self.tests, self.diffs, self.commits, self.lines,
-            self.unrun, self.red, self.todo, self.plan, self.broken, self.edited, self.committed, self.trail, self.since, self.undoable, self.files,
-            self.asked, self.words,
+            self.requests, self.calls, self.reads, self.edits, self.test_edits, self.tests, self.diffs, self.commits,
+            self.lines, self.unrun, self.red, self.todo, self.plan, self.broken, self.edited, self.committed, self.trail,
+            self.since, self.undoable, self.files, self.asked, self.words,
         )  # fmt: skip
 
     def take(self, message: Message) -> None:
         """One message of what is new: calls, then what came of them."""
         if message.calls:
+            ran = bool(self.ran)
             for call in message.calls:
                 self.call(call)
-            self.ran = bool(self.ran) or any(call.kind in RUNS for call in message.calls)
+                ran = ran or call.kind in RUNS
+            self.ran = ran
         if message.sketch and message.kind == "assistant":
             self.words = (self.words[0] | int(message.sketch, 16), self.words[1])
         if message.facts and message.kind != "assistant":
@@ -169,7 +175,7 @@ class _Work:
         kind, same = call.kind, call.same
         if same:
             self.calls += 1
-            trail = (*self.trail, same)[-TRAIL:]
+            trail = (*self.trail[-TRAIL + 1 :], same)
             if len(trail) == TRAIL and trail[0] == trail[2] != trail[1] == trail[3]:
                 self.seen["alternating"] = None
             self.trail = trail
@@ -194,27 +200,28 @@ class _Work:
             self.seen["todo"] = None
         elif kind == "undo" and self.edited and not self.committed and (not call.files or set(call.files) & set(self.files)):
             self.seen["reverted"] = None
-        if same and kind not in ("other", "todo", "agent", "ask", "plan"):
+        if same and kind not in FREE:
             if same in self.since:
                 self.seen["repeated"] = None
-            self.since = (*self.since, same)[-RECENT:]
+            self.since = (*self.since[-RECENT + 1 :], same)
 
     def edit(self, call: Call) -> None:
         """Count an edit. One that puts back what another replaced is a revert; one made twice did not do it."""
         self.edits, self.unrun, self.since = self.edits + 1, self.unrun + 1, ()
         grown = self.lines + call.lines
-        if any(self.lines < level <= grown for level in GROWN):
+        if grown >= GROWN[0] and any(self.lines < level <= grown for level in GROWN):
             self.seen["grown"] = None
         self.lines, self.edited, self.committed = grown, True, False
         self.test_edits += call.tests
-        change = (call.old, call.new)
-        if call.old and (call.new, call.old) in self.undoable:
-            self.seen["reverted"] = None
-        elif call.old and change in self.undoable:
-            self.seen["repeated"] = None
-        self.undoable = (*self.undoable, change)[-UNDOABLE:]
-        if call.files:
-            self.files = tuple(dict.fromkeys((*call.files, *self.files)))[:FILES]
+        if call.old:
+            change = (call.old, call.new)
+            if (call.new, call.old) in self.undoable:
+                self.seen["reverted"] = None
+            elif change in self.undoable:
+                self.seen["repeated"] = None
+            self.undoable = (*self.undoable[-UNDOABLE + 1 :], change)
+        if call.files and call.files[0] not in self.files:
+            self.files = (*call.files, *self.files)[:FILES]
 
     def facts(self, message: Message) -> None:
         """What tools reported. A failing test is no generic error besides."""
@@ -224,6 +231,7 @@ class _Work:
             if "tests_failed" in facts:
                 seen["tests_failed" if self.edited else "tests_red"] = None
                 self.red = told = True
+                self.broken = self.broken or not self.edits
             elif "tests_passed" in facts:
                 seen["tests_passed" if self.edited else "tests_green"] = None
                 self.red = False

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pointsman.core.events import Checked, FailedOver, Mark, Pinned, Stop
-from pointsman.core.types import Action, Config, Decision, LaneKind, Purpose, Reason, Usage
+from pointsman.core.events import Advised, Checked, FailedOver, Mark, Pinned, Stop
+from pointsman.core.types import Action, Config, Decision, Diagnosis, LaneKind, Purpose, Reason, TaskKind, Usage
 
 Outcome = Literal["good", "bad", "overkill", "unknown", "running"]
 """What is known of a turn: a person's mark, else a check or commit; ``unknown`` is a value of its own, never imputed."""
@@ -67,7 +67,10 @@ class RequestRow:
     ``at_least``: the bill is a lower bound (broken off, or a sub-request without a price); ``at_most``: with what a broken-off
     answer may have been billed beyond it, modelled, None where the bill is no bound.
     ``predicted``: (prompt, cache read, cache write) tokens we expected of the config that was chosen, None without a row.
-    ``failovers``: what failed before somebody answered.
+    ``diagnosis``: what the provider itself says of the cache, where it was asked.
+    ``expected_usd`` and ``input_usd``: what its prompt was predicted to cost and was billed, None where either is unknown.
+    ``failovers``: what failed before somebody answered. ``advice``: advisors that were asked while it was under way; their
+    ``advice_usd`` is in ``billed``, and never in ``asked_usd``.
     ``decision`` is kept while it decides a turn or is its lane's newest; else None (a timeline with ``keep`` keeps all).
     """
 
@@ -83,6 +86,8 @@ class RequestRow:
     action: Action
     reason: Reason
     predicted: tuple[int, int, int] | None = None
+    expected_usd: float | None = None
+    input_usd: float | None = None
     decision: Decision | None = None
     finished: bool = False
     lost: bool = False
@@ -101,7 +106,10 @@ class RequestRow:
     warm_until: float | None = None
     resent: bool = False
     error: str | None = None
+    diagnosis: Diagnosis | None = None
     failovers: tuple[FailedOver, ...] = ()
+    advice: tuple[Advised, ...] = ()
+    advice_usd: float = 0.0
 
     @property
     def ran(self) -> Config:
@@ -170,6 +178,7 @@ class TurnRow:
     pin: Config | None = None
     refused: list[Config] = field(default_factory=list)
     checks: list[Checked] = field(default_factory=list)
+    kind: TaskKind | None = None
 
     @property
     def check(self) -> Checked | None:

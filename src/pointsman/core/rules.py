@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pointsman.core.budgets import extra_of, over
-from pointsman.core.policy import REQUESTS_PER_TURN, Policy, admitted
-from pointsman.core.types import HOUR, Candidate, Config, Place, Reason, Request, Rule
+from pointsman.core.outcomes import RESCOPE
+from pointsman.core.policy import MARGIN, REQUESTS_PER_TURN, Policy, admitted
+from pointsman.core.types import HOUR, Candidate, Config, Gate, Place, Reason, Request, Rule
 
 if TYPE_CHECKING:
     from pointsman.core.candidates import Setting
@@ -63,6 +64,7 @@ _UNTOUCHED = Ruled(None, "nothing protected is touched")
 _UNPROTECTED = Ruled(None, "nothing is protected")
 _WITHIN = Ruled(None, "within budget")
 _UNLIMITED = Ruled(None, "no budget")
+_NO_MOVE = Ruled(None, "no move pays")
 _NO_KINDS = Ruled(None, "no preferences")
 
 
@@ -106,7 +108,8 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
         return ruled.vetoed[config]
     if rank < 0:
         if ruled.touched:
-            return f"{ruled.touched[0]} is protected in {policy.origin(ruled.touched[0])}: the model you asked for, or better"
+            rule = ruled.touched[0]
+            return f"{globbed(rule)} is protected ({policy.origin(rule)}): the model you asked for, or better"
         for floor in policy.floor:
             if _weaker(config.model, floor, at):
                 return f"below the floor {floor} in {policy.origin('floor')}"
@@ -167,14 +170,22 @@ def preferred_config(at: Setting) -> Config | None:
     return at.asked if name == at.asked.model else Config(name, at.book.target(name).nearest_effort(at.asked.effort))
 
 
+def globbed(rule: str) -> str:
+    """A rule of ``core.globs`` for people: its glob alone."""
+    return rule.partition(" ")[2] or rule
+
+
 def shown(at: Setting) -> tuple[Rule, ...]:
     """The rules that this request's task touches, with where they are written."""
     return tuple([Rule(f"protect {name}", at.policy.origin(name)) for name in at.ruling.touched])
 
 
-def notices(at: Setting) -> tuple[str, ...]:
-    """What a person must hear of the rules: a spent budget, where a turn begins."""
-    return at.ruling.over if at.ruling.over and (at.place.new_turn or at.lane is None) else ()
+def notices(at: Setting, gates: Sequence[Gate]) -> tuple[str, ...]:
+    """What a person must hear: a spent budget, where a turn begins; and that no model is likely to mend what a check refused."""
+    if not at.ruling.over and not at.session.failed:
+        return ()
+    told = at.ruling.over if at.place.new_turn or at.lane is None else ()
+    return (*told, *[RESCOPE for gate in gates if gate.name == "check" and gate.said == RESCOPE])
 
 
 def protected(at: Setting, rows: tuple[Candidate, ...]) -> Ruled:
@@ -182,12 +193,12 @@ def protected(at: Setting, rows: tuple[Candidate, ...]) -> Ruled:
     touched = at.ruling.touched
     if not touched:
         return _UNTOUCHED if at.policy.protect else _UNPROTECTED
-    what = f"this task touches {', '.join(touched[:3])}"
+    what = f"this task touches {', '.join(map(globbed, touched[:3]))}"
     order = [row.config for row in rows]
     weaker = at.current in order and at.asked in order and order.index(at.current) < order.index(at.asked)
     if not weaker or at.place.kind != "main":
         return Ruled(None, f"{what}: the model you asked for, or better")
-    return Ruled(at.asked, f"{what}: back to the model you asked for")
+    return Ruled(at.asked, f"{what}, so the model you asked for goes on")
 
 
 def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config, bool], free: bool) -> Ruled:
@@ -198,7 +209,8 @@ def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config,
     order = [row.config for row in rows]
     above = at.current in order and at.asked in order and order.index(at.current) > order.index(at.asked)
     left = up_left(at) if above else None
-    if left is not None and left <= 0.0:
+    back = next((r.toll_usd or 0.0 for r in rows if r.config == at.asked), 0.0)
+    if left is not None and left <= max(0.0, back):
         said = f"up-moves have cost this task its ${policy.up_cap_usd:.2f}"
         return Ruled(at.asked, said, "budget", (Rule("up_cap_usd", policy.origin("up_cap_usd")),), (said,))
     if not ruled.over:
@@ -212,9 +224,9 @@ def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config,
         if best is not None and here is not None and not free and at.place.in_loop:
             best = here  # what runs is admitted: no move inside a tool loop
         if best is not None:
-            return Ruled(best.config, f"{said}: the cheapest that you admit, {best.config}", "budget", rule, notices)
+            return Ruled(best.config, f"{said}, so the cheapest that you admit", "budget", rule, notices)
     if policy.budget_then != "warn" and above and not at.place.in_loop:
-        return Ruled(at.asked, f"{said}: nothing dearer than asked", "budget", rule, notices)
+        return Ruled(at.asked, f"{said}, so nothing dearer than asked", "budget", rule, notices)
     return Ruled(None, said, "budget", rule, notices)
 
 
@@ -234,6 +246,11 @@ def preferred_kind(at: Setting, rows: tuple[Candidate, ...], free: bool) -> Rule
         why = row.veto if row is not None else "it was not priced"
         said = f"{wanted}, which you want for {at.ruling.kind}, cannot take this request: {why}"
         return Ruled(None, said, rules=rule, notices=(said,) if at.place.new_turn else ())
+    order = [r.config for r in rows]
+    place = order.index(at.asked) if at.asked in order else 0
+    why = refused(row, order.index(wanted) - place, at, rows[place])
+    if why is not None:
+        return Ruled(None, f"you want {wanted} for {at.ruling.kind}, but {why}", rules=rule)
     if at.place.in_loop and not free and at.current != wanted:
         return Ruled(None, f"{wanted} is wanted for {at.ruling.kind}: from the next turn on, not inside a tool loop", rules=rule)
     return Ruled(wanted, f"you want {wanted} for {at.ruling.kind}", rules=rule)
@@ -256,17 +273,26 @@ def lossless(config: Config, at: Setting) -> bool:
     return True
 
 
-def hold(at: Setting, rows: tuple[Candidate, ...], best: Config | None) -> Ruled:
-    """A move that pays, while the cache of what runs is warm: it waits for a free point, and its price says why."""
-    row = next((r for r in rows if r.config == best), None)
+def hold(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config, bool]) -> Ruled:
+    """A move from the asked model that would pay at a free point, while its cache is warm: it waits, and both prices are said.
+
+    Only to weaker configs: consent to spend more covers failures, not money saved.
+    """
     here = next((r for r in rows if r.config == at.current), None)
-    if best is None or best == at.current or row is None or here is None or at.place.in_loop or not row.round_trip_usd:
-        return Ruled(None, "no move pays")
-    if row.total_usd is None or here.total_usd is None or row.round_trip_usd <= 0.0:
-        return Ruled(None, "no move pays")
-    gain = here.total_usd - row.total_usd
-    said = f"{best} would save ≈${gain:.2f} to the end of the task; leaving now costs ≈${row.round_trip_usd:.2f}: at a free point"
-    return Ruled(at.current, said, "asked" if at.current == at.asked else "free_point", hold=True)
+    if here is None or here.total_usd is None:
+        return _NO_MOVE
+    best, most = None, MARGIN * here.total_usd
+    for row in rows:
+        if row is not here and row.veto is None and row.total_usd is not None and may.get(row.config):
+            gain = here.total_usd - row.total_usd + (row.toll_usd or 0.0) - (here.toll_usd or 0.0)
+            if gain > most:
+                best, most = row, gain
+        if row.config == at.asked:
+            break
+    if best is None or best.round_trip_usd is None or best.round_trip_usd <= 0.0:
+        return _NO_MOVE
+    said = f"{best.config} would then save ≈${most:.2f} to the end of the task; leaving now costs ≈${best.round_trip_usd:.2f}"
+    return Ruled(at.current, said, "asked", hold=True)
 
 
 def held_back(at: Setting, rows: tuple[Candidate, ...]) -> str:

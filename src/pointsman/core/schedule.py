@@ -8,10 +8,13 @@ the neighbours of the asked model on its ladder; ``MODEL:effort`` sets an effort
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pointsman.core.book import Book
 from pointsman.core.types import Config
 from pointsman.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pointsman.core.book import Book
 
 WORDS = {"cheaper": -1, "stronger": 1}
 """Rungs of the asked model's ladder, relative to it."""

@@ -26,10 +26,23 @@ from pointsman.core.events import (
     Unpinned,
 )
 from pointsman.core.learned import NOTHING, Learned, after, learned_factor
+from pointsman.core.machines import spoken
 from pointsman.core.progress import NOTHING as NO_PROGRESS
 from pointsman.core.progress import Progress
 from pointsman.core.progress import after as progressed
-from pointsman.core.types import FIVE_MINUTES, Belief, ClientMove, Config, Decision, Edit, LaneKind, Message, Request, Usage
+from pointsman.core.types import (
+    FIVE_MINUTES,
+    Belief,
+    ClientMove,
+    Config,
+    Decision,
+    Edit,
+    LaneKind,
+    Message,
+    Request,
+    TaskKind,
+    Usage,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,9 @@ class Lane:
 
     ``messages`` are those of its last request; ``warm`` maps each config to the prefix its provider holds;
     ``shadow`` is the prefix the asked model would hold had it served everything (for "as asked").
-    ``ratios`` of characters to tokens are learned per model from billed usage. ``touched``: names of the user's rules that its task matches.
+    ``opened_as``: what its task was about when it began. ``ratios`` of characters to tokens are learned per model from
+    billed usage.
+    ``touched``: names of the user's rules that its task matches.
     ``worked``: requests for agent work, retries left out.
     ``moved_to``: the model that the client itself went to (``moved_by``) while ``asked`` is still what a
     person asked for. ``rewritten``: some of its history was answered in
@@ -101,11 +116,13 @@ class Lane:
     speed: str | None = None
     plan: bool = False
     rewritten: bool = False
+    opened_as: TaskKind | None = None
     belief: Belief = field(default_factory=Belief)
     progress: Progress = NO_PROGRESS
     warm: Mapping[Config, cache.Warmth] = field(default_factory=dict)
     shadow: cache.Warmth | None = None
     ratios: Mapping[str, sizes.Ratios] = field(default_factory=dict)
+    answer_id: str = ""
     refused: Mapping[Config, str] = field(default_factory=dict)
     upstream: str = ""
     elsewhere: Mapping[str, Mapping[Config, cache.Warmth]] = field(default_factory=dict)
@@ -132,7 +149,7 @@ class Session:
     pairs; ``failed``: the configs whose work a check refused in this task. ``spent``: USD billed in all lanes; ``extra``: USD by
     which this task's requests cost more than the asked model's would have; ``day``: (day, USD billed in all sessions) and
     ``record``: what outcomes say of weaker configs, both laid in for one decision. ``weaker``: who worked for the asked model.
-    ``released``: when a person last took a pin off.
+    ``released``: when a person last took a pin off. ``sent_at``: when a failed check last sent the agent on by itself.
     ``turn_began``: when the person last asked for something; what a failed check sent back goes on with that turn.
     """
 
@@ -155,6 +172,7 @@ class Session:
     signals: tuple[tuple[float, str], ...] = ()
     failed: tuple[Config, ...] = ()
     sent_back: int = 0
+    sent_at: float = 0.0
     marks: Mapping[int, str] = field(default_factory=dict)
     learned: Learned = NOTHING
     spent: float = 0.0
@@ -184,8 +202,7 @@ def evolve(session: Session | None, event: Event) -> Session | None:
     if isinstance(event, Unpinned):
         return replace(session, pin=None, released=session.released if event.origin == SCOPE else event.ts)
     if isinstance(event, Marked):
-        marks = {turn: mark for turn, mark in session.marks.items() if turn != event.turn}
-        return replace(session, marks=marks if event.undo else {**marks, event.turn: event.mark})
+        return _marked(session, event)
     if isinstance(event, FailedOver):
         return _failed_over(session, event)
     if isinstance(event, Advised):
@@ -193,7 +210,8 @@ def evolve(session: Session | None, event: Event) -> Session | None:
     if isinstance(event, Signalled):
         return _signalled(session, event)
     if isinstance(event, Checked):
-        return replace(session, sent_back=session.sent_back + event.sent_back)
+        at = event.ts if event.sent_back else session.sent_at
+        return replace(session, sent_back=session.sent_back + event.sent_back, sent_at=at)
     return session
 
 
@@ -203,7 +221,21 @@ def _signalled(session: Session, event: Signalled) -> Session:
     main = session.lanes.get("main")
     if event.kind == "check_failed" and main is not None and main.requests:
         failed = (*failed, main.current)
-    return replace(session, signals=(*session.signals, (event.ts, event.kind))[-SIGNALS_KEPT:], failed=failed)
+    kind = event.kind
+    if kind == "post_tool_use":  # a hook says what a tool's run came to: it counts under that name
+        kind = dict(event.detail).get("outcome", kind)
+    return replace(session, signals=(*session.signals, (event.ts, kind))[-SIGNALS_KEPT:], failed=failed)
+
+
+def _marked(session: Session, event: Marked) -> Session:
+    """A mark of the newest turn is also evidence about the task at hand; taken back, it is none."""
+    marks = {turn: mark for turn, mark in session.marks.items() if turn != event.turn}
+    signals = session.signals
+    if event.turn == session.turn:
+        signals = tuple(pair for pair in signals if not pair[1].startswith("mark_") or pair[0] < session.turn_began)
+        if not event.undo:
+            signals = (*signals, (event.ts, f"mark_{event.mark}"))[-SIGNALS_KEPT:]
+    return replace(session, marks=marks if event.undo else {**marks, event.turn: event.mark}, signals=signals)
 
 
 def fold(events: Iterable[Event], session: Session | None = None) -> Session | None:
@@ -242,7 +274,7 @@ def _routed(session: Session | None, event: Routed) -> Session:
 def _turn_began(session: Session, event: Routed) -> float:
     place, lane = event.decision.place, session.lanes.get("main")
     back = lane is not None and any(ts > lane.last_start and kind == "check_failed" for ts, kind in session.signals[-1:])
-    return event.ts if place.kind == "main" and place.new_turn and not back else session.turn_began
+    return event.ts if place.kind == "main" and place.new_turn and (place.new_task or not back) else session.turn_began
 
 
 def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
@@ -261,7 +293,8 @@ def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
         moved_by=place.client_move if place.client_move or turn_purpose else lane.moved_by,
         last_stop="", last_decision=decision, last_request=request, turn_id=request.turn_id or lane.turn_id, speed=request.speed,
         plan=any("plan_mode" in m.facts for m in request.messages[place.kept :]) if place.new_turn else lane.plan,
-        belief=decision.belief, progress=progressed(lane.progress, request, place, lane.last_stop)[0], rewritten=event.rewritten or lane.rewritten and event.kept > 0,
+        opened_as=decision.kind if place.new_task else lane.opened_as, belief=decision.belief,
+        progress=progressed(lane.progress, request, place, lane.last_stop)[0], rewritten=event.rewritten or lane.rewritten and event.kept > 0,
         sums=_sums_after(lane, decision) if turn_purpose else lane.sums, edits=decision.edits,
     )  # fmt: skip
 
@@ -311,7 +344,7 @@ def _finished(session: Session, event: Finished) -> Session:
         return session
     rest = {key: value for key, value in session.pending.items() if key != event.id}
     lane = session.lanes[pending.lane]
-    lane = _lane_finished(lane, pending, event, session.learned)
+    lane = _lane_finished(lane, pending, event)
     weaker = session.weaker
     if weaker and event.served is not None and event.served != pending.decision.chosen:
         weaker = disowned(weaker, pending.decision)  # something else answered
@@ -341,7 +374,7 @@ def _as_sent(pending: Pending, event: Finished) -> Request:
     return edits.sent(pending.request, pending.decision.edits, (event.served or pending.decision.chosen).model)
 
 
-def _lane_finished(lane: Lane, pending: Pending, event: Finished, learned: Learned) -> Lane:
+def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
     """Warmth and ratios re-anchor on what was billed; a refused change is remembered against its config."""
     served = event.served or pending.decision.chosen
     newest = lane.last_id == event.id
@@ -364,9 +397,10 @@ def _lane_finished(lane: Lane, pending: Pending, event: Finished, learned: Learn
         shadow = touched
     else:
         shadow = cache.touch(lane.shadow, request, event.asked_usage, started, ttl_s)
-    ratio = _ratio(lane, pending, served, usage, learned)
+    ratio = _ratio(lane, pending, served, usage)
     return replace(
         lane, warm={**lane.warm, served: touched}, shadow=shadow,
+        answer_id=event.answer_id if newest else lane.answer_id,
         last_usage=usage if newest else lane.last_usage, last_model=served.model if newest else lane.last_model,
         ratios={**lane.ratios, served.model: ratio},
         sums=_sums_finished(lane, pending, event) if newest and lane.sums.usd else lane.sums,
@@ -383,11 +417,9 @@ def _sums_finished(lane: Lane, pending: Pending, event: Finished) -> envelope.Su
     return envelope.finished(lane.sums, decision, served, usage, before, event.ttl_s or FIVE_MINUTES, event.ended)
 
 
-def _ratio(lane: Lane, pending: Pending, served: Config, usage: Usage, learned: Learned) -> sizes.Ratios:
-    """The lane's tokens per character on the served model after a bill; it starts from what the user's sessions have shown."""
-    old = lane.ratios.get(served.model)
-    if old is None:
-        old = sizes.for_session(learned.ratios.get(served.model), sizes.CHARS_PER_TOKEN)
+def _ratio(lane: Lane, pending: Pending, served: Config, usage: Usage) -> sizes.Ratios:
+    """The lane's tokens per character on the served model after a bill: this session's own evidence."""
+    old = lane.ratios.get(served.model) or sizes.prior()
     found = _text_seen(lane, pending, served, usage)
     return sizes.learn(old, *found) if found is not None else old
 
@@ -398,10 +430,12 @@ def _text_seen(lane: Lane, pending: Pending, served: Config, usage: Usage) -> tu
     added = any(edit.at > kept for edit in pending.decision.edits)  # our own words were billed with it
     if lane.last_model == served.model and not added:
         held = lane.warm.get(served)
-        if held is not None and held.carried + held.reasoning and cache.spoken(request.messages[kept:]):
+        if held is not None and held.carried + held.reasoning and spoken(request.messages[kept:]):
             return None  # reasoning may have left the prompt
         found = sizes.new_text(request, kept, lane.last_usage, pending.before, usage)
         if found is not None:
             return found
+    if any(message.images or message.pages for message in request.messages):
+        return None
     whole = sizes.chars_of(request.messages, request.head_chars)
     return (whole, usage.prompt) if served.model not in lane.ratios and not added else None

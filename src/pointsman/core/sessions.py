@@ -100,10 +100,7 @@ class Sessions:
         return self.user.laid_in(replace(session, learned=self.learned))
 
     def _fold(self, name: str, event: Event) -> None:
-        session = self.held.get(name)
-        if session is not None and isinstance(event, Finished):
-            session = replace(session, learned=self.learned)  # a model's first bill in a session starts from the user's others
-        session = evolve(session, event)
+        session = evolve(self.held.get(name), event)
         if session is None:
             return
         self.held[name] = session

@@ -2,8 +2,8 @@
 
 Theory of operation. Text comes in five kinds (prose, code, JSON, logs, and the head of tools and system text), each with its own
 tokens per character on a model. They are learned from bills as one Gaussian: a bill of text says how far the model's scale is
-off, which all kinds share, and how far each kind is. A user's models are learned over all sessions (``core.learned``); a session
-starts from there and learns its own.
+off, which all kinds share, and how far each kind is. A lane learns its own, from its own bills alone, so that it stays a fold of
+its events; a user's models are learned over all sessions (``core.learned``); ``together`` weighs both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
 
+from pointsman.core.images import ImageRule, pictured, read_rule
 from pointsman.core.types import Message, Request, Usage
+
+PLAIN_IMAGES = read_rule(None)
 
 CHARS_PER_TOKEN = 3.3
 """Characters of JSON on the wire per token of Claude up to 4.6, before anything was learned.
@@ -66,22 +69,25 @@ def prior(chars_per_token: float = CHARS_PER_TOKEN) -> Ratios:
     return Ratios(mean, _spread(mean, SCALE_SD, KIND_SD))
 
 
-def for_session(learned: Ratios | None, chars_per_token: float) -> Ratios:
-    """Where a session starts from: what the user's bills have shown, and how sessions differ; else the prior."""
-    if learned is None:
-        return prior(chars_per_token)
-    more = _spread(learned.mean, SESSION_SD, SESSION_SD)
-    return Ratios(learned.mean, _added(learned.cov, more))
+def together(session: Ratios | None, user: Ratios | None) -> Ratios | None:
+    """What a session's bills and those of all the user's sessions say together, each kind weighed by how sure they are.
+
+    Sessions differ by ``SESSION_SD`` from their user's average. None where neither is known.
+    """
+    if session is None or user is None:
+        return session or user
+    means = []
+    for i, (own, all_) in enumerate(zip(session.mean, user.mean, strict=True)):
+        own_sure = 1.0 / max(session.cov[i][i], 1e-12)
+        all_sure = 1.0 / (max(user.cov[i][i], 0.0) + (SESSION_SD * all_) ** 2)
+        means.append((own * own_sure + all_ * all_sure) / (own_sure + all_sure))
+    return Ratios(tuple(means), session.cov)
 
 
 def _spread(mean: Vector, scale: float, kind: float) -> tuple[Vector, ...]:
     return tuple(
         tuple(a * b * (scale * scale + (kind * kind if i == j else 0.0)) for j, b in enumerate(mean)) for i, a in enumerate(mean)
     )
-
-
-def _added(one: tuple[Vector, ...], two: tuple[Vector, ...]) -> tuple[Vector, ...]:
-    return tuple(tuple(a + b for a, b in zip(r, s, strict=True)) for r, s in zip(one, two, strict=True))
 
 
 def learn(ratios: Ratios, chars: Chars, tokens: int) -> Ratios:
@@ -133,6 +139,7 @@ def prompt_tokens(
     believed: Ratios | None = None,
     before: int | None = None,
     dropped: int | None = None,
+    images: ImageRule = PLAIN_IMAGES,
 ) -> int:
     """Prompt tokens of ``request`` on ``model``: what was billed last plus the new characters; never a tokenizer.
 
@@ -141,12 +148,12 @@ def prompt_tokens(
     ``model`` per token of ``last_model``. The answer that was billed last is the first run of new assistant messages: its
     output tokens count, not its characters, unless they are only a lower bound. A fork (fewer kept than ``before``) and a first
     request go by characters alone. ``dropped``: reasoning tokens of the last prompt that the provider takes out now, together
-    with those of the last answer; None: it keeps them.
+    with those of the last answer; None: it keeps them. ``images``: how the model counts images and pages.
     """
     believed = believed or prior()
     if last is None or last_model is None or not kept or not last.prompt:
-        found = ratios.get(model, believed)
-        return max(1, round(found.tokens(chars_of(request.messages, request.head_chars))))
+        text = ratios.get(model, believed).tokens(chars_of(request.messages, request.head_chars))
+        return max(1, round(text + pictured(request.messages, images)))
     known = ratios.get(last_model)
     if known is None:
         known, factor = (believed, factor) if last_model == model else (_times(believed, 1.0 / factor), factor)
@@ -158,7 +165,7 @@ def prompt_tokens(
         said, heard = answer_of(new) if before is not None and last.complete else (0, new)
         thought = last.reasoning if dropped is None and any("thinking" in m.facts for m in new[:said]) else 0
         tokens = last.prompt - (dropped or 0) + (last.output + thought if said else 0) + known.tokens(chars_of(heard))
-    return max(1, round(tokens * (factor if last_model != model else 1.0)))
+    return max(1, round(tokens * (factor if last_model != model else 1.0) + pictured(new, images)))
 
 
 def _times(ratios: Ratios, factor: float) -> Ratios:
@@ -190,5 +197,7 @@ def new_text(
     said, heard = answer_of(new) if last.complete else (0, new)
     thought = last.reasoning if any("thinking" in m.facts for m in new[:said]) else 0
     tokens = usage.prompt - last.prompt - (last.output + thought if said else 0)
+    if any(message.images or message.pages for message in heard):
+        return None  # billed by its pixels
     chars = chars_of(heard)
     return (chars, tokens) if any(chars) and tokens > 0 else None

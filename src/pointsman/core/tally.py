@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from pointsman.core.checks import USER_USD_PER_MINUTE
 from pointsman.core.events import Checked
-from pointsman.core.rows import SessionRow, TurnRow
-from pointsman.core.types import Config
+from pointsman.core.pricing import cost
+from pointsman.core.rows import RequestRow, SessionRow, TurnRow
+from pointsman.core.types import Config, TaskKind
 
 
 @dataclass(slots=True, eq=False)
@@ -30,11 +31,23 @@ class Solved:
 
 
 @dataclass(slots=True, eq=False)
+class Asked:
+    """Consults of one advisor: asked and ``given``, USD billed for them, seconds they took; ``capped`` were not asked."""
+
+    asked: int = 0
+    given: int = 0
+    capped: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
 class Tally:
     """``runs``: checks that ran, by verdict in ``passed``, ``failed``, ``unsure``. ``caught``: failures that went back to the
     agent before the person saw "done"; ``shown``: those the person was told with the answer. ``false_alarms``: failures of
     work that a person marked good. ``flaky``: runs that disagreed with themselves. ``seconds`` of checking; ``repair_usd``
-    billed from a failure to the next word of the check. ``solved``: by (first config, escalated).
+    billed from a failure to the next word of the check. ``solved``: by (first config, escalated). ``kinds``: turns, requests
+    and USD billed by what the turns were about. ``advice``: consults by (advisor, push or pull).
     """
 
     runs: int = 0
@@ -49,6 +62,8 @@ class Tally:
     seconds: float = 0.0
     repair_usd: float = 0.0
     solved: dict[tuple[Config, bool], Solved] = field(default_factory=dict)
+    kinds: dict[TaskKind, tuple[int, int, float]] = field(default_factory=dict)
+    advice: dict[tuple[str, str], Asked] = field(default_factory=dict)
 
     @property
     def waiting_usd(self) -> float:
@@ -63,9 +78,25 @@ def tally(sessions: Iterable[SessionRow]) -> Tally:
         tasks: dict[int, list[TurnRow]] = {}
         for turn in session.turns:
             tasks.setdefault(turn.task, []).append(turn)
-        for turns in tasks.values():
-            _task(found, turns)
+            for row in turn.requests:
+                _advice(found, row)
+            if turn.kind is not None:
+                turns, requests, usd = found.kinds.get(turn.kind, (0, 0, 0.0))
+                found.kinds[turn.kind] = turns + 1, requests + turn.totals.requests, usd + turn.totals.spent
+        for task in tasks.values():
+            _task(found, task)
     return found
+
+
+def _advice(found: Tally, row: RequestRow) -> None:
+    for event in row.advice:
+        asked = found.advice.setdefault((event.config.model, event.how), Asked())
+        asked.asked += event.asked
+        asked.given += event.outcome == "given"
+        asked.capped += not event.asked
+        asked.seconds += event.seconds
+        if event.usage is not None and event.rates is not None:
+            asked.usd += cost(event.usage, event.rates)
 
 
 def _task(found: Tally, turns: list[TurnRow]) -> None:

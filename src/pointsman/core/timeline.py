@@ -12,16 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from pointsman.core.audit import input_usd
 from pointsman.core.events import (
+    Advised,
     Checked,
     Event,
     FailedOver,
     Finished,
+    Judged,
     Mark,
     Marked,
     Noted,
     Passed,
     Pinned,
+    Proposed,
     Routed,
     RunEnded,
     RunStarted,
@@ -31,6 +35,7 @@ from pointsman.core.events import (
 from pointsman.core.pricing import cost
 from pointsman.core.rows import LaneRow, Outcome, RequestRow, SessionRow, Totals, TurnRow
 from pointsman.core.types import DAY, Config, Decision, Rates, Usage
+from pointsman.core.userrecord import UserRecord
 
 SIGNAL_OUTCOMES: Mapping[str, Outcome] = {
     "check_passed": "good", "check_failed": "bad", "commit": "good", "revert": "bad",
@@ -74,6 +79,7 @@ class Timeline:
         self.always: list[Pinned] = []
         self.notes: list[Noted] = []
         self.passed = 0
+        self.user = UserRecord()
         self._day = day
         self._keep = keep
         self._rows: dict[str, RequestRow] = {}
@@ -107,6 +113,8 @@ class Timeline:
                 return self._finished(event)
             case FailedOver():
                 return self._failed_over(event)
+            case Advised():
+                return self._advised(event)
             case Pinned():
                 return self._pinned(event)
             case Unpinned():
@@ -125,6 +133,8 @@ class Timeline:
                 self.passed += 1
             case Noted():
                 return self._noted(event)
+            case Judged() | Proposed():
+                self.user.apply(event, None)
         return None
 
     def _routed(self, event: Routed) -> SessionRow:
@@ -198,6 +208,7 @@ class Timeline:
         """Attach the decision; keep it where a person may ask for it."""
         candidate = decision.row(decision.chosen)
         row.predicted = (candidate.prompt, candidate.cache_read, candidate.cache_write) if candidate else None
+        row.expected_usd = candidate.input_usd if candidate else None
         row.decision = decision
         session.notices.extend(notice for notice in decision.notices if notice not in session.notices)
         lane, turn = session.lanes[row.lane], session.by_turn.get(row.turn)
@@ -210,6 +221,7 @@ class Timeline:
         if turn is not None:
             turn.pin = session.pin.config if session.pin else turn.pin
             turn.newest, turn.first = row, turn.first or row
+            turn.kind = decision.kind or turn.kind
             turn.notices.extend(decision.notices)
             old = turn.decision
             acted = decision.action != "stay" and old is not None and decision.action != old.action
@@ -238,7 +250,7 @@ class Timeline:
         row.served = event.served or (row.asked if event.resent else row.chosen)
         if event.resent:
             self._refused(session, row, row.served)
-        row.usage, row.started = event.usage, event.started
+        row.usage, row.started, row.diagnosis = event.usage, event.started, event.diagnosis
         row.wait_s = max(0.0, event.first_byte - event.started) if event.first_byte is not None else None
         row.duration_s = max(0.0, event.ended - event.started)
         row.warm_until = event.started + event.ttl_s if event.ttl_s else None
@@ -338,6 +350,24 @@ class Timeline:
             row.chosen = event.to
         return session
 
+    def _advised(self, event: Advised) -> SessionRow | None:
+        """A consult is billed to the request it was made for: all of it is the router's doing."""
+        session, row = self.sessions.get(event.session), self._rows.get(event.id)
+        if session is None or row is None:
+            return session
+        counted = row.finished or row.lost
+        if counted:
+            self._count(session, row, -1)
+        usd = billed_usd(event.usage, event.rates, {})[0] if event.usage is not None and event.rates is not None else 0.0
+        row.advice, row.advice_usd = (*row.advice, event), row.advice_usd + usd
+        if row.billed is not None:
+            row.billed += usd
+        row.at_least = row.at_least or (event.asked and event.usage is None)
+        row.modelled = row.modelled or usd > 0.0
+        if counted:
+            self._count(session, row, 1)
+        return session
+
     def _noted(self, event: Noted) -> SessionRow | None:
         self.notes.append(event)
         session = self.sessions.get(event.session) if event.session else None
@@ -357,6 +387,9 @@ def _remember_prices(session: SessionRow, decision: Decision) -> None:
 def _price(row: RequestRow, event: Finished, others: Mapping[str, Rates]) -> None:
     """Fill the row's billed and as-asked USD from the usage and the rates in force."""
     row.billed = row.asked_usd = None
+    row.input_usd = input_usd(event)
+    if event.served != row.chosen or event.resent:
+        row.expected_usd = None
     row.at_least = row.modelled = False
     if event.usage is not None and event.rates is not None:
         row.billed, row.at_least = billed_usd(event.usage, event.rates, others)
@@ -370,3 +403,7 @@ def _price(row: RequestRow, event: Finished, others: Mapping[str, Rates]) -> Non
         row.asked_usd = row.billed
     else:
         row.modelled = True
+    if row.billed is not None and row.advice:
+        row.billed += row.advice_usd
+        row.modelled = row.modelled or row.advice_usd > 0.0
+        row.at_least = row.at_least or any(event.asked and event.usage is None for event in row.advice)

@@ -179,6 +179,21 @@ class Next:
     p: float
 
 
+def _solved(
+    t: Try, tries: Sequence[Try], failed: Collection[Config], bad: Sequence[float], mass: float, repeated: float
+) -> float:  # fmt: skip
+    """P(``t`` solves what is wrong): ``repeated`` where it has failed already. Another effort of a model that has failed is no
+    independent try: it solves what a repeat would, and as much more as its own ability exceeds the failed one's."""
+    if t.config in failed:
+        return repeated
+    alike = next((f for f in tries if f.config in failed and f.config.model == t.config.model), None)
+    solved = sum([x * p for x, p in zip(bad, t.over, strict=True)]) / mass
+    if alike is None:
+        return solved
+    before = sum([x * p for x, p in zip(bad, alike.over, strict=True)]) / mass
+    return repeated + max(0.0, solved - before)
+
+
 def after_failure(tries: Sequence[Try], here: Config, failed: Collection[Config], odds: Odds, resolved: float) -> list[Next]:
     """The allowed next tries after a check refused the work of ``here``, whose chances are those *before* that check; and none.
 
@@ -194,6 +209,6 @@ def after_failure(tries: Sequence[Try], here: Config, failed: Collection[Config]
     found = [Next(None, wrong * lost, 0.0, 0.0)]
     for t in tries:
         if t.allowed or t.config == here:
-            solved = wrong * odds.repeat if t.config in failed else sum([x * p for x, p in zip(bad, t.over, strict=True)]) / mass
+            solved = _solved(t, tries, failed, bad, mass, wrong * odds.repeat)
             found.append(Next(t.config, t.usd + (wrong - solved) * lost, t.usd, solved / wrong if wrong else 1.0))
     return found

@@ -70,6 +70,26 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the provider itself says about a prompt's cache, compared with the request before it.
+
+    ``reason``: its own word for the first difference (``tools_changed``, ``model_changed`` ...), ``no_difference`` for none;
+    ``missed``: about how many tokens could not be reused for it (None: it did not say).
+    """
+
+    reason: str
+    missed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer says of itself besides usage and model: its id, and the cache diagnosis that was asked for."""
+
+    id: str = ""
+    diagnosis: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """Prices in USD per token that hold for one request. ``cache_write`` holds (TTL in seconds, price) pairs."""
 
@@ -159,8 +179,8 @@ class Message:
     ``hash``: xxh3-64 of the canonical message, cache marks ignored. ``chars``: its size on the wire. ``mark_s``: the TTL
     of a cache mark on it, or None. A ``prompt`` holds words of the user; a ``reminder`` only the client's own. ``rules``:
     names of the user's rules that the paths, commands and tools in it match (``core.globs``). ``calls``: the tool calls in
-    it. ``said``: characters of the user's own words. ``sketch``: which words a prompt or an answer without calls holds, as
-    bits of a hash in hexadecimal digits: enough to see that two texts share words, not to read them. ``mix``: how many of its
+    it. ``said``: length of the user's own words (``wire.prompts``). ``sketch``: which words a prompt or an answer without
+    calls holds, as bits of a hash in hexadecimal digits: enough to see that two texts share words, not to read them. ``mix``: how many of its
     characters are code, JSON and logs (empty: all prose). ``images``: their widths and heights in pixels, which ``chars``
     leaves out; ``pages``: pages of documents.
     """
@@ -209,7 +229,8 @@ class Request:
     ``session``/``agent``/``parent``/``turn_id`` are the client's own ids where it sends them, else None (lineage then
     goes by message hashes). ``run`` is the id in ``/run/ID``. ``tools``/``system`` are hashes (0: none);
     ``head_chars`` is their size on the wire. ``body_hash`` is equal for retries: key order, ``stream`` and the output
-    limit ignored. ``ttl_s`` is the cache lifetime the client asked for, read off its marks (None: no mark).
+    limit ignored. ``ttl_s`` is the cache lifetime the client asked for, read off its marks (None: no mark);
+    ``head_ttl_s`` that of the marks on tools and system text.
     ``title``: the start of the first user prompt, for people; empty unless the settings allow it.
     """
 
@@ -234,6 +255,7 @@ class Request:
     messages: tuple[Message, ...] = ()
     needs: frozenset[Need] = frozenset()
     ttl_s: int | None = None
+    head_ttl_s: int | None = None
     max_output: int | None = None
     speed: str | None = None
     tier: str | None = None

@@ -1,8 +1,8 @@
-"""What outlasts sessions and is the user's own: judged tasks of weaker configs, money spent today, pins repeated for a kind of task.
+"""What outlasts sessions and is the user's own: judged tasks of weaker configs, money spent today, repeated pins.
 
 Theory of operation. ``UserRecord.apply`` folds events of the ledger; ``follows`` says which events come of one that has just been
-folded: a judgement (``Judged``) of a signal or a mark, a proposed rule (``Proposed``) of a pin that was repeated. They are written
-to the ledger like any other, so that a fold of it, however long after, needs no session to know them.
+folded: a judgement (``Judged``) of a signal or a mark, a proposed rule (``Proposed``) of a pin that was repeated. They are
+written to the ledger like any other, so that a fold of it, however long after, needs no session to know them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pointsman.core.budgets import billed, day_of
-from pointsman.core.certificate import ANY, EMPTY, Record, Served, Weaker
+from pointsman.core.certificate import ANY, EMPTY, Record, Served
 from pointsman.core.events import Answer, Event, Finished, Judged, Marked, Noted, Pinned, Proposed, Signalled
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session
@@ -26,7 +26,7 @@ FAILED, GOOD = ("check_failed", "revert"), ("check_passed", "commit")
 
 
 class UserRecord:
-    """The fold. ``policy`` gives the day's beginning and what a certificate promises."""
+    """The fold. ``policy`` gives the day's beginning; ``risk``: what certificates promise by it, None where it is not known."""
 
     def __init__(self) -> None:
         self.told: dict[tuple[str, int, Config], Served] = {}
@@ -34,6 +34,7 @@ class UserRecord:
         self.proposed: dict[tuple[str, Config], Proposed] = {}
         self.day: tuple[int, float] = (0, 0.0)
         self.policy = Policy()
+        self.risk: float | None = None
         self._record: Record | None = EMPTY
 
     def apply(self, event: Event, session: Session | None) -> None:
@@ -46,6 +47,8 @@ class UserRecord:
                 self.told.pop(key, None)
             else:
                 self.told[key] = Served(event.asked, event.served, event.about, event.failed, event.predicted, event.project)
+            if self.risk is None:
+                self.policy = replace(self.policy, risk=event.risk)  # no policy is known here: the one that held then
             self._record = None
         elif isinstance(event, Pinned) and event.about is not None and event.session is not None:
             turn = session.turn if session is not None else 0
@@ -69,7 +72,7 @@ class UserRecord:
         """Let ``policy`` set the day's beginning and the promise."""
         if policy.risk != self.policy.risk:
             self._record = None
-        self.policy = policy
+        self.policy, self.risk = policy, policy.risk
 
     def laid_in(self, session: Session) -> Session:
         """``session`` with what all sessions have spent today and what outcomes say."""
@@ -85,13 +88,13 @@ def kind_now(session: Session | None) -> str | None:
 def follows(user: UserRecord, session: Session | None, event: Event, policy: Policy) -> Iterator[Event]:
     """The events that come of ``event``, which ``user`` and ``session`` have seen."""
     if isinstance(event, (Signalled, Marked)) and session is not None and session.weaker:
-        yield from _judged(user.told, session, event)
+        yield from _judged(user.told, session, event, policy.risk)
     elif isinstance(event, Pinned):
         yield from _proposed(user, event, policy)
 
 
 def _judged(
-    told: Mapping[tuple[str, int, Config], Served], session: Session, event: Signalled | Marked
+    told: Mapping[tuple[str, int, Config], Served], session: Session, event: Signalled | Marked, risk: float
 ) -> Iterator[Judged]:  # fmt: skip
     """What a signal says of the work that runs now, and a mark of the turn that it names."""
     if isinstance(event, Marked):
@@ -108,16 +111,14 @@ def _judged(
     for weaker in {(w.task, w.served): w for w in work}.values():
         before = told.get((session.id, weaker.task, weaker.served))
         void = isinstance(event, Marked) and event.undo
-        if void and before is None or before is not None and not void and (before.failed == failed or (before.failed and not final)):
+        if before is None and void:
+            continue
+        if before is not None and not void and (before.failed == failed or before.failed and not final):
             continue  # said already; and what a check refused stays refused until a person says otherwise
-        yield _judgement(session, weaker, event.ts, failed, by, void)
-
-
-def _judgement(session: Session, weaker: Weaker, ts: float, failed: bool, by: str, void: bool) -> Judged:
-    return Judged(
-        ts, session.id, weaker.task, weaker.asked, weaker.served, weaker.kind or ANY, failed, round(weaker.predicted, 4),
-        session.cwd or "", by, void,
-    )  # fmt: skip
+        yield Judged(
+            event.ts, session.id, weaker.task, weaker.asked, weaker.served, weaker.kind or ANY, failed,
+            round(weaker.predicted, 4), session.cwd or "", by, void, risk,
+        )  # fmt: skip
 
 
 def _proposed(user: UserRecord, event: Pinned, policy: Policy) -> Iterator[Event]:

@@ -47,18 +47,15 @@ def _verdict(
     book: Book,
 ) -> Verdict:  # fmt: skip
     theta, theta_sd = book.skill(lane.current)
-    kind = lane.last_decision.kind if lane.last_decision else None
     found = Verdict(
         lane.current.model, theta, theta_sd, passed, lane.belief, recall, alarm, tuple([config.model for config in failed]),
-        1.0, session.cwd or "", kind,
+        0.0, session.cwd or "", lane.opened_as,
     )  # fmt: skip
     if not failed:
         return found
     before, before_sd = book.skill(failed[-1])
     first = replace(found, model=failed[-1].model, theta=before, theta_sd=before_sd, before=(), belief=PRIOR)
-    p = abilities.chance(first)
-    wrong = recall * (1.0 - p) / (recall * (1.0 - p) + alarm * p) if recall else 1.0
-    return replace(found, wrong=wrong)
+    return replace(found, first=abilities.chance(first))
 
 
 def rates(policy: Policy) -> dict[str, str]:

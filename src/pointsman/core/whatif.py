@@ -3,9 +3,9 @@
 Theory of operation. The session is folded twice: as it was, and as it would have been. Each request of the main lane is decided
 anew against the second fold, with the caches that path would have had. Pins are left out; sub-agents, summaries and housekeeping
 stay as they were. Both paths are priced alike (core.plan); a request that would have cost the same is taken as it was billed, so
-that the same path costs the same to the cent. Requests and answers are the recorded ones; ``most`` adds the further requests that another model usually
-needs. Failures are not re-lived: from the request on at which the paths part, a task's outcome is unknown, and its checks are
-not shown to the policy.
+that the same path costs the same to the cent. Requests and answers are the recorded ones; ``most`` adds the further requests
+that another model usually needs. Failures are not re-lived: from the request on at which the paths part, a task's outcome is
+unknown, and its checks are not shown to the policy.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
-from pointsman.core.events import Checked, Event, Finished, Pinned, Routed, Signalled, Unpinned
 from pointsman.core.evaluate import Estimate, mean_interval, snips
+from pointsman.core.events import Checked, Event, Finished, Pinned, Routed, Signalled, Unpinned
 from pointsman.core.hindsight import Recorded, recorded
 from pointsman.core.learned import Learned
 from pointsman.core.policy import Policy
@@ -58,7 +58,7 @@ class Task:
 
 @dataclass(slots=True)
 class Replayed:
-    """One session under another policy. ``other_lanes``: USD of sub-agents, which stay as they were; ``unknown``: without a bill."""
+    """One session under another policy. ``other_lanes``: USD of sub-agents, which stay as they were; ``unknown``: unbilled."""
 
     session: str
     client: str = ""
@@ -108,14 +108,18 @@ def replay_best(events: Iterable[Event], book: Book) -> Replayed:
     """
     known = list(events)
     was = {event.id: event.decision for event in known if isinstance(event, Routed)}
-    asked = dict.fromkeys(decision.asked for decision in was.values() if decision.place.kind == "main")
-    ladder = [Config(model, book.target(model).nearest_effort(a.effort)) for a in asked for model in book.ladder(a.model)]
     now: dict[str, Decision] = {}
-    for lane in recorded(known, book, ladder):
-        if lane.kind == "main":
-            for id, j in zip(lane.ids, lane.best(everything=True).path, strict=True):
-                now[id] = replace(was[id], chosen=lane.configs[j])
+    for lane in on_ladder(known, book):
+        for id, j in zip(lane.ids, lane.best(everything=True).path, strict=True):
+            now[id] = replace(was[id], chosen=lane.configs[j])
     return _priced(known, book, now, was)
+
+
+def on_ladder(events: Sequence[Event], book: Book) -> list[Recorded]:
+    """The main lanes, priced for the whole ladder of what was asked."""
+    asked = dict.fromkeys(e.decision.asked for e in events if isinstance(e, Routed) and e.decision.place.kind == "main")
+    ladder = [Config(model, book.target(model).nearest_effort(a.effort)) for a in asked for model in book.ladder(a.model)]
+    return [lane for lane in recorded(events, book, ladder) if lane.kind == "main"]
 
 
 class _Folds:

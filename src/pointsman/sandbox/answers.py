@@ -146,7 +146,7 @@ def _responses_part(item: dict[str, Any]) -> Part | None:
         case "function_call":
             return Call(item["name"], json.loads(item["arguments"] or "{}"), item["call_id"], item.get("namespace"))
         case "custom_tool_call":
-            return Call(item["name"], item["input"], item["call_id"])
+            return Call(item["name"], item["input"], item["call_id"], item.get("namespace"))
     return None
 
 

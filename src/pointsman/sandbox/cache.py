@@ -26,9 +26,6 @@ from pointsman.sandbox.reply import Bill
 LOOK_BACK = 20
 """Positions that a mark or a message end looks back (Anthropic prompt-caching guide; OpenAI implicit mode)."""
 
-REPORT_STEP = 128
-"""OpenAI's automatic caches report whole steps of so many tokens."""
-
 SWEEP = 4_096
 """Entries at which the expired are swept for the first time."""
 
@@ -138,7 +135,7 @@ class Cache:
         keys = step_hashes(request, pieces, row)
         count = next((n for n in range(len(keys), 0, -1) if self.held(keys[n - 1], now)), 0)
         read = count * row.step
-        read = read - read % REPORT_STEP if read >= row.min_tokens else 0
+        read = read - (read + row.less) % row.report if read >= row.min_tokens else 0
         ttl_s = _ttl(request, row)
         return Plan(Bill(total - read, read), now, tuple((key, ttl_s) for key in keys if total >= row.min_tokens))
 

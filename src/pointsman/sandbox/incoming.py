@@ -85,13 +85,19 @@ class Incoming:
     @cached_property
     def tools(self) -> dict[str, dict[str, Any]]:
         """The client's tools: name to JSON schema of its arguments; a free-form tool has the schema ``{"custom": True}``."""
-        return dict(_tools(self.body.get("tools") or []))
+        return dict(_tools(self._given_tools))
 
     @cached_property
     def namespaces(self) -> dict[str, str]:
         """The namespace of every tool that the Responses API has in one."""
-        rows = [row for row in self.body.get("tools") or [] if isinstance(row, dict) and row.get("type") == "namespace"]
+        rows = [row for row in self._given_tools if isinstance(row, dict) and row.get("type") == "namespace"]
         return {name: str(row.get("name")) for row in rows for name, _ in _tools(row.get("tools") or [])}
+
+    @cached_property
+    def _given_tools(self) -> list[Any]:
+        """The tools as they were given: in their field, or, by Codex to its newest models, in an item of the history."""
+        carried = [tool for row in self.messages if row.get("type") == "additional_tools" for tool in row.get("tools") or []]
+        return [*(self.body.get("tools") or []), *carried]
 
     @property
     def submits(self) -> bool:

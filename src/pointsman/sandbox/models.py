@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 When = Literal["always", "thinking_off", "never"]
 
@@ -37,12 +37,16 @@ class Model:
     overflow: Literal["refuse", "stop"]
     source: tuple[str, ...]
     step: int = 128
+    report: int = 128
+    less: int = 0
     default_effort: str | None = None
     up_to: tuple[tuple[str, str], ...] = ()
     reads: tuple[str, ...] = ()
     binds: bool = False
     signed_calls: bool = False
     vision: bool = True
+    tool_search: bool = True
+    fast: bool = False
 
     def tokens(self, chars: int) -> int:
         """Tokens of ``chars`` characters: a quarter of them times the tokenizer's factor, rounded up."""
@@ -84,7 +88,23 @@ def _row(row: dict[str, object], sources: dict[str, str]) -> Model:
 def find(name: str) -> Model | None:
     """The row of the model called ``name``; None when the table has none."""
     plain = bare(name)
-    return next((row for row in table() if any(fnmatchcase(plain, pattern) for pattern in row.names)), None)
+    row = next((row for row in table() if any(fnmatchcase(plain, pattern) for pattern in row.names)), None)
+    own = next((fields for names, fields in _narrower() if any(fnmatchcase(plain, pattern) for pattern in names)), {})
+    return replace(row, **own) if row is not None else None
+
+
+@cache
+def _narrower() -> tuple[tuple[tuple[str, ...], dict[str, Any]], ...]:
+    """What single models take beside their row, by patterns, in the order in which they are matched."""
+    data = tomllib.loads((files(__package__) / "models.toml").read_text(encoding="utf-8"))
+    return tuple(
+        (tuple(given["names"]), {name: _fixed(value) for name, value in given.items() if name not in ("names", "source")})
+        for given in data["narrower"]
+    )
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @cache

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Self
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from pointsman.sandbox import catalog, reading, rules
 from pointsman.sandbox.answering import answer_for, seals_of, speaker
 from pointsman.sandbox.cache import Cache, Plan
 from pointsman.sandbox.clock import as_clock
+from pointsman.sandbox.diagnosis import Diagnostics
 from pointsman.sandbox.effort import effort_of
 from pointsman.sandbox.errors import Refused, error_body
 from pointsman.sandbox.faults import Fault, Faults
@@ -70,6 +72,7 @@ class Provider:
         self._runner: web.AppRunner | None = None
         self._seen: dict[str, dict[str, int]] = {}
         self._issued: set[str] = set()
+        self._diagnostics = Diagnostics()
 
     # ---- life
     async def __aenter__(self) -> Self:
@@ -178,6 +181,9 @@ class Provider:
         rules.fits(request, row, plan.bill.prompt)
         reply: Reply = self.script(request)
         answer = answer_for(request, row, reply, plan.bill, seed=f"{self.seed}/{record.n}", now=self.clock(), skipped=skipped)
+        answer = replace(answer, diagnosis=self._diagnostics.compare(request, row))
+        own = answer.id("msg_01", 0, 22) if request.protocol == "messages" else answer.id("resp_", 0, 48)
+        self._diagnostics.remember(request, own)
         self._issued.update(seals_of(request.protocol, answer))
         record.bill, record.model, record.effort = answer.bill, answer.model, effort_of(request, row)
         record.usage = speaker(request.protocol).used(answer)

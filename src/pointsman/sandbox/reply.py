@@ -111,7 +111,8 @@ class Frame:
 class Answer:
     """Everything a protocol module needs to speak: the reply, the bill, the model's name, ids and the time.
 
-    ``echo`` holds request fields that a protocol repeats in its answers (the Responses API returns tools and settings).
+    ``echo`` holds request fields that a protocol repeats in its answers (the Responses API returns tools and settings);
+    ``diagnosis`` the field with the cache diagnostics, where they were asked for.
     """
 
     reply: Reply
@@ -124,6 +125,7 @@ class Answer:
     hide_thinking: bool = False
     echo: dict[str, Any] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    diagnosis: dict[str, Any] = field(default_factory=dict)
 
     def id(self, prefix: str, n: int = 0, length: int = 24) -> str:
         """A stable id: equal seeds and numbers give equal ids."""

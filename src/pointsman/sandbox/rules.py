@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Callable, Container
 from typing import Any
 
+from pointsman.sandbox import takes
 from pointsman.sandbox.answering import max_output
 from pointsman.sandbox.effort import misplaced
 from pointsman.sandbox.errors import Refused
@@ -246,6 +247,8 @@ MESSAGES: tuple[Check, ...] = (
     _system_messages,
     _prefill,
     _tool_pairs,
+    takes.tool_search,
+    takes.speed,
 )
 
 
@@ -428,4 +431,4 @@ def _gemini_config(request: Incoming, row: Model) -> None:
         raise Refused(400, f"maxOutputTokens: {limit} is over the limit of {row.max_output} for {request.model}.")
 
 
-GEMINI: tuple[Check, ...] = (_call_signatures, _gemini_pairs, _gemini_config)
+GEMINI: tuple[Check, ...] = (_call_signatures, _gemini_pairs, _gemini_config, takes.gemini_sampling)

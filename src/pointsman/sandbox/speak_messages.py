@@ -85,7 +85,7 @@ def _message(answer: Answer, used: dict[str, Any]) -> dict[str, Any]:
         "stop_reason": None,
         "stop_sequence": None,
         "usage": used,
-    }
+    } | answer.diagnosis
 
 
 def _stop(answer: Answer) -> str:

@@ -76,7 +76,7 @@ def _item(answer: Answer, n: int, part: Part, status: str) -> dict[str, Any]:
                 "name": name,
                 "call_id": part.id or answer.id("call_", n),
                 "input": given if done else "",
-            }
+            } | ({"namespace": part.namespace} if part.namespace else {})
         case Call(name):
             return {
                 "id": answer.id("fc_", n, 48),
@@ -104,7 +104,7 @@ def _response(answer: Answer, status: str) -> dict[str, Any]:
         "service_tier": "default",
         "usage": None,
         "user": None,
-    } | echoed
+    } | echoed | answer.diagnosis
 
 
 def body(answer: Answer) -> dict[str, Any]:

@@ -6,6 +6,7 @@ own tools and fills in its schema, so that one dialogue serves all clients.
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -27,6 +28,7 @@ TOOLS: dict[Purpose, tuple[str, ...]] = {
         "run_shell_command",
         "execute_command",
         "run_commands",
+        "exec",
     ),
     "write": ("Write", "write", "write_file", "write_to_file"),
     "read": ("Read", "read", "read_file"),
@@ -71,6 +73,9 @@ def find(request: Incoming, purpose: Purpose) -> str | None:
 def call(request: Incoming, tool: str, **values: Any) -> Call:
     """A call of ``tool`` with its schema's required arguments, and the known optional ones, filled from ``values``."""
     schema = request.tools.get(tool, {})
+    if schema.get("custom") and tool == "exec":
+        command = json.dumps({"cmd": values["command"]})
+        return Call(tool, f"const done = await tools.exec_command({command});\ntext(done);", namespace=request.namespaces.get(tool))
     properties: dict[str, Any] = schema.get("properties", {})
     required = list(schema.get("required", properties))
     known = {

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
 
 from pointsman.core.foreign import native_of
-from pointsman.core.targets import Target
 from pointsman.core.types import Protocol
 from pointsman.errors import TranslationError
 from pointsman.shell.bodies import Upload
@@ -23,7 +22,8 @@ from pointsman.shell.upstream import Headers, Outbound
 from pointsman.shell.vendors import VENDORS, Upstreams, join
 
 if TYPE_CHECKING:
-    from pointsman.engine import Route
+    from pointsman.engine import Route, Router
+    from pointsman.shell.exchange import Exchange
 
 KEYS: Mapping[str, str] = {
     "anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "google": "GEMINI_API_KEY", "deepseek": "DEEPSEEK_API_KEY",
@@ -41,10 +41,9 @@ class Abroad:
     """The way to other vendors. ``keys``: vendor to environment variable, before the usual ones."""
 
     def __init__(
-        self, upstreams: Upstreams, keys: Mapping[str, str], say: Callable[[str], None],
-        environ: Mapping[str, str] = os.environ,
-    ) -> None:  # fmt: skip
-        self.translator = Translator(say)
+        self, upstreams: Upstreams, keys: Mapping[str, str], environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self.translator = Translator()
         self._upstreams = upstreams
         self._keys = {**KEYS, **keys}
         self._environ = environ
@@ -60,32 +59,51 @@ class Abroad:
         """Whether one base URL serves every vendor."""
         return self._upstreams.all is not None and not self._upstreams.by_vendor
 
+    def attach(self, router: Router, out: Outbound) -> None:
+        """``router`` knows the models and the sessions, ``out`` sends."""
+        self._router, self._out = router, out
+
+    def prepare(self, model: str = "", session: str | None = None) -> None:
+        """Have the worker ready where the settings, ``model`` and what ``session`` asks for are of more than one vendor."""
+        if self.translator.started or not hasattr(self._router, "book"):
+            return
+        policy, book, known = self._router.policy, self._router.book, self._router.sessions.get(session or "")
+        names = {*policy.pool, *(step.name for step in policy.schedule), model}
+        names |= {lane.asked.model for lane in known.lanes.values()} if known else set()
+        reached = {book.vendor(book.resolve(name) or name) for name in names if name} & set(self.vendors)
+        if len(reached) > 1:
+            self.translator.warm({native_of(vendor) for vendor in reached})
+
     def _key(self, vendor: str) -> str:
         return self._environ.get(self._keys.get(vendor, ""), "").strip()
 
-    async def answer(
-        self, route: Route, target: Target, out: Outbound, *, home: str, given: Mapping[str, str], prompt: int,
-        run: Mapping[str, str] | None,
-    ) -> Spoken:  # fmt: skip
-        """The answer of ``route``'s model in the client's format.
+    async def answer(self, bases: Mapping[str, str], exchange: Exchange, route: Route) -> Spoken:
+        """The answer of ``route``'s model in the client's format. ``bases``: vendor to base URL, of the client's run.
 
-        ``home``: the base URL of the client's own vendor; ``given``: the client's headers (lower-case keys); ``run``: the base
-        URLs of its run. Raises TranslationError (Refused: the provider's error) and UpstreamError.
+        Raises TranslationError (Refused: the provider's error) and UpstreamError.
         """
-        native, stream = route.native or native_of(target.vendor), route.stream
-        base = self._upstreams.base(target.vendor, run)
-        headers = self._headers(target.vendor, native, base, home, given)
+        target, stream = self._router.book.target(route.model), route.stream
+        native = route.native or native_of(target.vendor)
+        base = self._upstreams.base(target.vendor, bases)
+        headers = self._headers(target.vendor, native, base, exchange.base, exchange.given)
         url = join_native(base, native, target.model, stream)
-        place = route.decision.place
+        place, row = route.decision.place, route.decision.row(route.decision.chosen)
         job = job_of(
             route.protocol, native, target, stream=stream, effort=route.effort, cache_key=_name(place.session, place.lane),
-            prompt=prompt,
+            prompt=row.prompt if row else 0, read=row.cache_read if row else 0,
         )  # fmt: skip
 
         async def send(body: bytes) -> aiohttp.ClientResponse:
-            return await out.send("POST", url, headers, Upload(body))
+            return await self._out.send("POST", url, headers, Upload(body))
 
         return await self.translator.translate(job, route.body, send)
+
+    def door(
+        self, vendor: str, model: str, run: Mapping[str, str] | None, *, home: str, given: Mapping[str, str]
+    ) -> tuple[str, Headers]:  # fmt: skip
+        """URL and headers of a streamed request of our own to ``vendor``. Raises TranslationError where its key is not set."""
+        native, base = native_of(vendor), self._upstreams.base(vendor, run)
+        return join_native(base, native, model, True), self._headers(vendor, native, base, home, given)
 
     def _headers(self, vendor: str, native: Protocol, base: str, home: str, given: Mapping[str, str]) -> Headers:
         key = self._key(vendor)

@@ -85,9 +85,6 @@ def _moved(launch: Launch, settings: dict[str, Any]) -> tuple[dict[str, Any], tu
     for name in sorted(rows, key=lambda name: name != chosen):
         row = rows[name].get("settings")
         if name not in PROVIDERS or not isinstance(row, dict):
-            if name == chosen:
-                notes.append(f"Cline's provider {name} does not come through Pointsman: set its address up as an "
-                             f"OpenAI-compatible provider (cline auth -p openai -b URL) to route it")
             continue
         vendor, path = PROVIDERS[name]
         place = endpoint(row.get("baseUrl"), path)
@@ -96,6 +93,9 @@ def _moved(launch: Launch, settings: dict[str, Any]) -> tuple[dict[str, Any], tu
             continue
         known[vendor] = place.url
         rows[name] = {**rows[name], "settings": {**row, "baseUrl": launch.base + place.path}}
+    if chosen and chosen not in PROVIDERS:
+        notes.append(f"Cline's provider {chosen} does not come through Pointsman: set its address up as an "
+                     f"OpenAI-compatible provider (cline auth -p openai -b URL) to route it")
     if not chosen:
         notes.append("Cline has no provider set up (cline auth): nothing comes through Pointsman")
     found = tuple((vendor, url) for vendor, url in known.items() if url)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from pointsman.shell.launching import Launch, Wrapped, dotenv, endpoint, merged, read_json
 
@@ -62,7 +62,7 @@ def _login(launch: Launch) -> str | None:
     return login if isinstance(login, str) and login else None
 
 
-def _login_by_environment(seen: dict[str, str]) -> str | None:
+def _login_by_environment(seen: Mapping[str, str]) -> str | None:
     """The login that Gemini CLI infers where no settings name one, with its base URL left out."""
     if seen.get("GOOGLE_GENAI_USE_GCA") == "true":
         return "oauth-personal"
@@ -80,15 +80,22 @@ def _dotenvs(launch: Launch) -> list[Path]:
     return []
 
 
-def _with_login(home: Path) -> tuple[Path, Any]:
-    """A home that is ``home`` by links, with a settings file that names the key as login; and what to do when the run ends."""
+def _with_login(home: Path) -> tuple[Path, Callable[[], None]]:
+    """A home that is ``home`` by links, with a settings file that names the key as login; and what to do when the run ends.
+
+    It is the same folder in every run: Gemini CLI tells the model its path, and another one would cost the prompt cache.
+    """
+    from pointsman.shell.reading import made_home
+
     own = home / ".gemini"
-    stand_in = Path(tempfile.mkdtemp(prefix="pointsman-gemini-"))
+    stand_in = made_home() / "gemini" / blake2b(str(home).encode(), digest_size=4).hexdigest()
     folder = stand_in / ".gemini"
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     for entry in own.iterdir() if own.is_dir() else ():
-        if entry.name != "settings.json":
-            (folder / entry.name).symlink_to(entry.resolve(), entry.is_dir())
+        link = folder / entry.name
+        if entry.name != "settings.json" and not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(entry.resolve(), entry.is_dir())
     settings = merged(read_json(own / "settings.json"), {"security": {"auth": {"selectedType": KEYED}}})
     (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
 
@@ -102,6 +109,5 @@ def _with_login(home: Path) -> tuple[Path, Any]:
             with suppress(OSError):
                 if not (own / entry.name).is_dir():
                     shutil.move(entry, own / entry.name)
-        shutil.rmtree(stand_in, ignore_errors=True)
 
     return stand_in, after

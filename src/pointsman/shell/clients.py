@@ -130,7 +130,7 @@ def identify(argv: Sequence[str], name: str | None = None) -> Client:
             return client
     known = ", ".join(name for name, client in CLIENTS.items() if client.commands)
     raise SettingsError(
-        f"pointsman run does not know how to wrap {command or 'an empty command'!r}: it knows {known}. For another agent say "
+        f"{command or 'an empty command'!r} is no agent that we know how to wrap: known are {known}. For another one say "
         f"which SDK it uses: `pointsman run --client openai -- ...` sets OPENAI_BASE_URL and OPENAI_API_BASE, "
         f"`--client anthropic` sets ANTHROPIC_BASE_URL and ANTHROPIC_API_BASE, `--client claude-sdk` is for the Claude Agent SDK"
     )

@@ -6,6 +6,7 @@ everything but ``health`` needs the bearer token from ``gateway.json`` (mode 060
 
     GET  health                                     who runs, what it counted, whether its ledger can be written
     GET  sessions                                   sessions in memory, newest last
+    GET  advice                                     what advisors said, by id, as long as it is in memory
     POST pin     {model, scope, session, cwd, origin}
     POST unpin   {session, cwd, origin}
     POST mark    {session, turn, mark, undo, origin}
@@ -154,6 +155,15 @@ def call(
     if status != 200 or not isinstance(said, dict):
         raise SettingsError(str(said.get("error", said)) if isinstance(said, dict) else f"status {status}")
     return said
+
+
+def advice(found: Found, timeout: float = 0.2) -> dict[str, str]:
+    """What advisors said, by id, as far as the gateway has it in memory; where no texts are kept, nothing else can show it."""
+    try:
+        said = call(found, "advice", timeout=timeout).get("advice")
+    except (SettingsError, UpstreamError):
+        return {}
+    return {str(id): str(text) for id, text in said.items()} if isinstance(said, dict) else {}
 
 
 def perform(

@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from pointsman.core.events import Event, Noted, Passed, Stop
-from pointsman.core.types import Protocol
+from pointsman.core.events import AdviceHow, Event, Noted, Passed, Stop
+from pointsman.core.types import Advice, Place, Protocol
 from pointsman.errors import PointsmanError, WireError
 from pointsman.shell.ledger import Ledger
+from pointsman.shell.streams import told_of
 
 if TYPE_CHECKING:
     from pointsman.engine import Route, Router
+    from pointsman.shell.advising import Said
     from pointsman.shell.exchange import Exchange
     from pointsman.shell.fallbacks import Fallback
 
@@ -96,6 +98,21 @@ class Desk:
         self.flush()
         return found
 
+    def advised(
+        self, id: str, place: Place, advice: Advice | None, said: Said, how: AdviceHow, after: tuple[int, int] | None = None
+    ) -> Route | None:  # fmt: skip
+        """Record what an advisor said and cost; the request with it in its history. None: the request has ended."""
+        try:
+            route = self.router.advised(
+                id, advice, place=place, config=said.config, how=how, outcome=said.outcome, now=self.clock(),
+                seconds=said.seconds, usage=said.usage, after=after, why=said.why[:TEXT_AT_MOST],
+            )  # fmt: skip
+        except Exception as error:  # the executor goes on without
+            self.contain("fail_open", error)
+            return None
+        self.flush()
+        return route
+
     def finished(self, done: Exchange, stop: Stop, status: int, error: str | None) -> asyncio.Future[None] | None:
         """Record the end of a request; the future resolves when it is on disk, None: do not wait for that."""
         now = self.clock()
@@ -115,7 +132,7 @@ class Desk:
             usage, model = done.heard.usage, done.heard.model
             self.router.finish(
                 route.id, usage=usage, status=status, started=done.started, first_byte=done.first_byte, ended=now,
-                stop=stop, model=model, resent=done.resent, error=error,
+                stop=stop, model=model, resent=done.resent, error=error, told=told_of(done.heard),
             )  # fmt: skip
             if done.heard.problem:
                 self.note("usage_unreadable", f"an answer's usage could not be read: {done.heard.problem}")
@@ -160,13 +177,14 @@ class Desk:
 
 
 def header(route: Route | None, resent: bool) -> str:
-    """What the response header says about the decision: model, action, reason; ASCII."""
+    """What the response header says about the decision: model, action, reason, id, and its sentence as ``why`` shows it; ASCII."""
     if route is None:
         return "passed"
     if resent:
         return _ascii(f"{route.model}; stay; retry_asked; {route.id}")
     model = f"{route.model}:{route.effort}" if route.effort else route.model
-    return _ascii(f"{model}; {route.decision.action}; {route.decision.reason}; {route.id}")
+    decision = route.decision
+    return _ascii(f"{model}; {decision.action}; {decision.reason}; {route.id}; {decision.sentence.replace('≈', '~')}")
 
 
 def _ascii(text: str) -> str:

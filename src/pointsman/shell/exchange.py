@@ -22,6 +22,7 @@ from multidict import CIMultiDict
 from pointsman.core.events import Stop
 from pointsman.core.types import Protocol
 from pointsman.errors import PointsmanError, TranslationError, UpstreamError
+from pointsman.shell.advising import Adviser, offered
 from pointsman.shell.bodies import Upload
 from pointsman.shell.desk import error_body, header
 from pointsman.shell.failing import Failure, Onward, Part, held_back
@@ -64,7 +65,7 @@ class Exchange:
     ``target``: raw path and query under the upstream ``base``. ``body``: the client's own bytes. ``headers``: ready to
     be forwarded with those bytes; ``given``: the same as the engine saw them. ``desk``: decides and records. ``route``
     None: it goes through undecided, and ``why`` says so in the ledger. ``onward``: who takes over when the provider fails.
-    ``abroad``: asks another vendor's model where the route needs translation.
+    ``abroad``: asks another vendor's model where the route needs translation. ``adviser``: asks a stronger one for advice.
     """
 
     request: web.BaseRequest
@@ -85,7 +86,9 @@ class Exchange:
     status: int = 0
     heard: Listener = field(default_factory=Through)
     abroad: Callable[[Exchange, Route], Awaitable[Spoken]] | None = None
+    adviser: Adviser | None = None
     _asked_abroad: bool = False
+    _lost: str = ""
     _begun: bool = False
     _done: bool = False
 
@@ -109,6 +112,12 @@ class Exchange:
             return await self._unreachable(why)
 
     async def _answered(self) -> web.StreamResponse:
+        if self.adviser is not None:
+            await self.adviser.before(self)
+        if self.route is not None and self.route.native is not None and self.route.decision.reason == "count":
+            return await self._counted(self.route)
+        if self.route is not None and self.route.native is not None and self.route.decision.reason == "count":
+            return await self._counted(self.route)
         words: Failure | None = None  # what the first provider said, should nobody else answer either
         again = self.body.whole
         while True:
@@ -130,7 +139,7 @@ class Exchange:
                 if self._begun or not self._goes_on(str(error)):
                     if self.first_byte is not None or not again or answer.status >= 400:
                         self._drop(str(error))
-                    again = False
+                    again, self._lost = False, str(error)
             finally:
                 answer.close()
 
@@ -157,7 +166,7 @@ class Exchange:
 
     async def _from_abroad(self, route: Route) -> Spoken | None:
         """The answer of another vendor's model; None: the original goes to the asked one, whatever went wrong over there."""
-        error: PointsmanError = TranslationError("its answer was lost before it began")
+        error: PointsmanError = TranslationError(f"its answer was lost before it began: {self._lost}")
         if self.abroad is not None and not self._asked_abroad:
             self._asked_abroad = True
             try:
@@ -177,15 +186,17 @@ class Exchange:
         """The provider's answer; where it refused our change, its answer to the original."""
         route = self.route
         if route is not None and route.native is not None and not self.resent:
-            answer = await self._from_abroad(route)
-            if answer is not None:
-                return answer
+            spoken = await self._from_abroad(route)
+            if spoken is not None:
+                return spoken
             route = self.route
         if route is None or not route.changed or self.resent:
             return await self._send(self.target, self.headers, self.body)
         path, mark, query = self.target.partition("?")
         headers = edited(self.headers, self.given, route.headers)
         headers = replaced(replaced(headers, "content-encoding", None), "content-length", str(len(route.body)))
+        if self.adviser is not None and offered(route):  # what is woven must be readable
+            headers = replaced(headers, "accept-encoding", "identity")
         answer = await self._send(route.path + mark + query, headers, Upload(route.body))
         if answer.status not in REFUSALS:
             return answer
@@ -206,7 +217,10 @@ class Exchange:
         """
         kind, encoding = answer.headers.get("Content-Type", ""), answer.headers.get("Content-Encoding", "")
         inner = listener(self.protocol, answer.status, kind, encoding)
-        self.heard = Guarded(Billed(inner, answer.billed) if isinstance(answer, Spoken) else inner, self._contain)
+        if isinstance(answer, Spoken):
+            inner = Billed(inner, answer.billed)
+        inner = self.adviser.listening(self, answer, inner) if self.adviser is not None else inner
+        self.heard = Guarded(inner, self._contain)
         chunk = await received(answer)
         if chunk:
             self.first_byte = self.desk.clock()
@@ -236,6 +250,9 @@ class Exchange:
         while chunk:
             yield self.heard.feed(chunk)
             chunk = await received(answer)
+        if self.adviser is not None:
+            async for part in self.adviser.went_on(self):
+                yield part
 
     async def _write(self, response: web.StreamResponse, now: bytes, last: bytes) -> None:
         if now:
@@ -249,11 +266,35 @@ class Exchange:
 
     def _response(self, answer: Answer) -> web.StreamResponse:
         headers = forwardable(answer.raw_headers)
+        if self.adviser is not None and self.adviser.woven is not None:  # it may become longer than the provider's
+            headers = replaced(headers, "content-length", None)
         if self.route is not None:
             asked = self.route.decision.asked.model
             headers = response_headers(self.route.protocol, headers, asked, self.route.model)
         headers.append((DECISION_HEADER, header(self.route, self.resent)))
         return Relayed(status=answer.status, reason=answer.reason, headers=CIMultiDict(headers))
+
+    async def _counted(self, route: Route) -> web.StreamResponse:
+        """How many tokens another vendor's model would read: our estimate, since the client's own vendor cannot know."""
+        row = route.decision.row(route.decision.chosen)
+        counted = {"input_tokens": row.prompt if row is not None else 0}
+        self._finish("final", 200)
+        value = counted if route.protocol == "messages" else {"object": "response.input_tokens", **counted}
+        response = web.json_response(value, headers={DECISION_HEADER: header(route, self.resent)})
+        await response.prepare(self.request)
+        await response.write_eof()
+        return response
+
+    async def _counted(self, route: Route) -> web.StreamResponse:
+        """How many tokens another vendor's model would read: our estimate, since the client's own vendor cannot know."""
+        row = route.decision.row(route.decision.chosen)
+        counted = {"input_tokens": row.prompt if row is not None else 0}
+        self._finish("final", 200)
+        value = counted if route.protocol == "messages" else {"object": "response.input_tokens", **counted}
+        response = web.json_response(value, headers={DECISION_HEADER: header(route, self.resent)})
+        await response.prepare(self.request)
+        await response.write_eof()
+        return response
 
     async def _said(self, words: Failure) -> web.StreamResponse:
         """The provider's own words, after nobody else could help."""

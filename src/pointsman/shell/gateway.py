@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pointsman import __version__
-from pointsman.core.events import Event, RunEnded, RunStarted
+from pointsman.core.events import Event, Pinned, RunEnded, RunStarted
 from pointsman.core.types import Protocol
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
 from pointsman.settings import Settings, verify
 from pointsman.shell import control
 from pointsman.shell.abroad import Abroad
+from pointsman.shell.advising import Advising
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
 from pointsman.shell.exchange import Exchange
@@ -51,10 +52,12 @@ from pointsman.shell.vendors import Upstreams, vendor_of
 from pointsman.wire import auth_of, protocol_of
 
 if TYPE_CHECKING:
-    from pointsman.engine import Route, Router
-    from pointsman.shell.translate import Spoken
+    from pointsman.engine import Router
 
 DECIDED: frozenset[Protocol] = frozenset({"messages", "chat", "responses"})
+ADVICE_SHOWN = 50
+"""Texts of advice that a screen gets: the newest."""
+
 RUN_PATH = re.compile(r"/run/([A-Za-z0-9_-]+)(/.*)?$", re.DOTALL)
 GRACE_S = 10.0
 """Seconds that requests under way get when the gateway is asked to stop; then they are recorded as cut."""
@@ -87,7 +90,7 @@ class Gateway:
         self.started = clock()
         self._ledger, self._router = ledger, router
         self._clock, self._dice, self._say = clock, dice, say
-        self.abroad = Abroad(self.upstreams, self.settings.keys, say)
+        self.abroad = Abroad(self.upstreams, self.settings.keys)
         self._announced = announced
         self._body_limit = body_limit
         self._active: set[asyncio.Task[Any]] = set()
@@ -118,6 +121,8 @@ class Gateway:
             raise
         self.desk = Desk(router, self.ledger, self._clock, self._dice, self._say)
         self.out = Outbound()
+        self.advising = Advising(self.desk, self.out, self.abroad)
+        self.abroad.attach(router, self.out)
         server = web.Server(
             self._tracked, handler_cancellation=True, auto_decompress=False, max_line_size=HEADER_LIMIT,
             max_field_size=HEADER_LIMIT, max_headers=HEADERS_AT_MOST, access_log=None,
@@ -135,6 +140,7 @@ class Gateway:
                 f"cannot listen on port {self.port}: {error.strerror}; port {free_port()} is free"
             ) from error
         self.port = self._site.port
+        self.abroad.prepare()
         if self._announced:
             try:
                 control.announce(self.found)
@@ -160,6 +166,7 @@ class Gateway:
 
     async def _close_all(self) -> None:
         await self._runner.cleanup()
+        self.advising.close()
         await self.abroad.translator.close()
         await self.out.close()
         self.desk.flush()
@@ -315,17 +322,11 @@ class Gateway:
         else:
             exchange.route = found
             exchange.base = found.upstream or exchange.base
+            self.abroad.prepare(found.model, found.decision.place.session)
+            known = self.runs.get(run) if run else None
+            exchange.adviser = self.advising.of(dict(known.upstreams) if known else None)
             if found.native is not None:
-                exchange.abroad = partial(self._asked_abroad, run)
-
-    async def _asked_abroad(self, run: str | None, exchange: Exchange, route: Route) -> Spoken:
-        """The answer of another vendor's model to a decided request."""
-        known = self.runs.get(run) if run else None
-        row = route.decision.row(route.decision.chosen)
-        return await self.abroad.answer(
-            route, self.desk.router.book.target(route.model), self.out, home=exchange.base, given=exchange.given,
-            prompt=row.prompt if row else 0, run=dict(known.upstreams) if known else None,
-        )  # fmt: skip
+                exchange.abroad = partial(self.abroad.answer, dict(known.upstreams) if known else {})
 
     def _no_websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """426: Codex falls back to HTTP at once (a 404 costs it 6.8 s, WIRE.md 1)."""
@@ -341,8 +342,8 @@ class Gateway:
         if refused is not None:
             return web.json_response({"error": refused[1]}, status=refused[0])
         try:
-            if request.method == "GET" and action in ("health", "sessions"):
-                return web.json_response(self.health() if action == "health" else {"sessions": self.sessions()})
+            if request.method == "GET" and action in ("health", "sessions", "advice"):
+                return web.json_response(self._shown(action))
             if request.method != "POST" or action not in control.ALLOWED:
                 return web.json_response({"error": f"there is no {request.method} {action} here"}, status=404)
             body = await self._body(request, LARGE)
@@ -359,6 +360,8 @@ class Gateway:
             self.desk.router.note(event)
         else:
             event = control.apply(self.desk.router, action, given, now)
+            if isinstance(event, Pinned):
+                self.abroad.prepare(event.config.model, event.session)
         written = asyncio.wrap_future(self.desk.flush())
         await asyncio.wait((written,), timeout=0.0 if self.ledger.trouble else 1.0)
         return {"event": control.described(event), "ledger": self.ledger.trouble}
@@ -373,6 +376,12 @@ class Gateway:
         self.runs[event.run] = event
         self._registered.add(event.run)
         return event
+
+    def _shown(self, action: str) -> dict[str, Any]:
+        if action == "advice":
+            said = self.desk.router.additions.said
+            return {"advice": {id: advice.text for id, advice in list(said.items())[-ADVICE_SHOWN:]}}
+        return self.health() if action == "health" else {"sessions": self.sessions()}
 
     def health(self) -> dict[str, Any]:
         """Who runs here, what it counted, and whether its ledger can be written."""

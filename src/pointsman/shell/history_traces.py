@@ -83,12 +83,12 @@ def _call(out: Transcript, event: dict[str, Any], n: int, start: float, end: flo
     five, hour = tokens(event, "cw5"), tokens(event, "cw1")
     five += max(0, tokens(event, "cw") - five - hour)
     writes = tuple((ttl, count) for ttl, count in ((FIVE_MINUTES, five), (HOUR, hour)) if count)
-    chars = tokens(event, "oc")
+    chars, own = tokens(event, "oc"), digest(out.session, n)
     final = bool(event.get("stop"))
     output = tokens(event, "o") if final else estimate_output(tokens(event, "o"), chars)
     usage = Usage(tokens(event, "i"), tokens(event, "cr"), writes, output, complete=final)
     return Call(
         f"{out.session[:13]}-{n}", min(start, end), end, str(event["m"]), usage=usage, estimated=not final,
-        answer=Piece("assistant", "assistant", max(1, chars), digest(out.session, n), calls=_tools(event, digest(out.session, n))),
+        answer=Piece("assistant", "assistant", max(1, chars), own, calls=_tools(event, own)),
         stop="tool" if event.get("tools") else "final", ttl_s=(HOUR if hour else FIVE_MINUTES) if writes else None,
     )

@@ -45,13 +45,14 @@ def say_on_stderr(sentence: str) -> None:
 def run(
     argv: Sequence[str], *, settings: Settings, client: str | None = None, upstream: str | None = None,
     serve: Sequence[str] = (), env: Mapping[str, str] | None = None, say: Callable[[str], None] = say_on_stderr,
-    check: str | None = None,
+    check: str | None = None, figures: Callable[[Settings], Mapping[str, str]] = lambda settings: {},
 ) -> int:  # fmt: skip
     """Start ``argv`` wrapped and return its exit code (128 + n when signal n ended it).
 
     ``client``: which client it is, when its command does not say so. ``upstream``: where this run's requests go,
     whatever the user's environment names. ``serve``: flags for a gateway that has to be started. ``check``: the command
-    that guards "done" ("": none; None: as the settings or the person say). Raises SettingsError
+    that guards "done" ("": none; None: as the settings or the person say). ``figures``: by profile, what it would have meant
+    on the person's own sessions, for the question which one to use. Raises SettingsError
     for an agent that is not known or not there, UpstreamError when no gateway can be started.
     """
     known = clients.identify(argv, client)
@@ -63,7 +64,7 @@ def run(
     name = secrets.token_hex(4)
     guard = guarding.choose(settings, name, known.name, interactive=interactive, flag=check, say=say)
     if guard is not None and interactive:
-        settings = answers.asked(settings)
+        settings = answers.asked(settings, lambda: figures(settings))
     environment.pop(ENV, None)
     keeper = Keeper(settings.port, serve, later.append if interactive else say, environment)
     found = keeper.open()

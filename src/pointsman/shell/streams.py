@@ -17,10 +17,10 @@ from typing import Protocol as Shape
 from typing import TypeVar
 
 from pointsman.core.events import Stop
-from pointsman.core.types import Protocol, Usage
+from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import WireError
 from pointsman.shell.bodies import BODY_LIMIT, MIB, Decoder, codings
-from pointsman.wire import Tap, read_json_response
+from pointsman.wire import Tap, read_json_response, told_by
 
 UNPACKED_LIMIT = 4096 * MIB
 """Bytes that one packed stream may unpack to; nothing of it is kept."""
@@ -111,6 +111,11 @@ class Events:
         return self.tap.stop == "error" and not self.tap.content_started
 
     @property
+    def told(self) -> Told:
+        """What the answer says of itself."""
+        return self.tap.told
+
+    @property
     def usage(self) -> Usage | None:
         """What the provider billed, as far as it said."""
         return self.tap.usage
@@ -169,6 +174,7 @@ class Whole:
         self._copy: list[bytes] = []
         self._size = 0
         self._facts: tuple[Usage | None, str | None, Stop | None] | None = None
+        self._told = Told()
         self._problem: str | None = None
 
     @property
@@ -207,6 +213,12 @@ class Whole:
         return False
 
     @property
+    def told(self) -> Told:
+        """What the answer says of itself."""
+        self._read()
+        return self._told
+
+    @property
     def usage(self) -> Usage | None:
         """What the provider billed."""
         return self._read()[0]
@@ -225,7 +237,9 @@ class Whole:
         if self._facts is None:
             self._facts = (None, None, None)
             try:
-                self._facts = read_json_response(self._protocol, self._unpacked())
+                body = self._unpacked()
+                self._facts = read_json_response(self._protocol, body)
+                self._told = told_by(self._protocol, body)
             except WireError as error:
                 self._problem = str(error)
             self._copy.clear()
@@ -305,6 +319,11 @@ class Guarded:
         return self._try(lambda inner: inner.refused, lambda: False)
 
     @property
+    def told(self) -> Told:
+        """What the answer says of itself."""
+        return self._try(told_of, Told)
+
+    @property
     def usage(self) -> Usage | None:
         """What the provider billed, as far as it said."""
         return self._try(lambda inner: inner.usage, lambda: None)
@@ -325,6 +344,12 @@ class Guarded:
         except Exception as error:  # the answer is under way to the agent: it must arrive
             self._inner = Through(self._contain(error))
             return instead()
+
+
+def told_of(heard: object) -> Told:
+    """What an answer says of itself; nothing where its listener does not hear it (translated and woven answers)."""
+    found = getattr(heard, "told", None)
+    return found if isinstance(found, Told) else Told()
 
 
 def listener(protocol: Protocol | None, status: int, kind: str, encoding: str) -> Listener:

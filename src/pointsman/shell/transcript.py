@@ -22,7 +22,8 @@ import xxhash
 from pointsman.core.events import Stop
 from pointsman.core.types import Call as Tool
 from pointsman.core.types import Fact, MessageKind, Protocol, Purpose, Usage
-from pointsman.wire import blocks, digest as digests
+from pointsman.wire import blocks
+from pointsman.wire import digest as digests
 from pointsman.wire.dialects import dialect_of
 from pointsman.wire.usage import MOST
 
@@ -44,6 +45,8 @@ class Piece:
     said: int = 0
     sketch: str = ""
     mix: tuple[int, ...] = ()
+    images: tuple[tuple[int, int], ...] = ()
+    pages: int = 0
 
     def showing(self, protocol: Protocol, client: str, *items: Any) -> Piece:
         """The piece with what ``items`` show, each in the form of ``protocol``: the same facts that a request would.
@@ -52,12 +55,14 @@ class Piece:
         """
         facts, calls, said, sketch = dict.fromkeys(self.facts), list(self.calls), self.said, self.sketch
         kinds: dict[str, int] = {}
+        images, pages = list(self.images), self.pages
         for item in items:
             try:
                 notes = blocks.look(protocol, dialect_of(client), item)
             except ValueError:
                 continue
             seen = digests.digested(notes, 0, 0)
+            images, pages = images + notes.images, pages + notes.pages
             for kind, count in notes.mix.counts.items():
                 kinds[kind] = kinds.get(kind, 0) + count
             facts.update(dict.fromkeys(seen.facts))
@@ -69,6 +74,7 @@ class Piece:
             mix = tuple(self.chars * kinds.get(kind, 0) // visible for kind in ("code", "json", "logs"))
         return Piece(
             self.kind, self.role, self.chars, self.hash, tuple(facts), tuple(calls), said, "" if calls else sketch, mix,
+            tuple(images), pages,
         )  # fmt: skip
 
 

@@ -13,12 +13,13 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
 import aiohttp
 
+from pointsman.core.events import Stop
 from pointsman.core.targets import Target
 from pointsman.core.types import Protocol, Usage
 from pointsman.errors import TranslationError, UpstreamError
@@ -28,6 +29,9 @@ from pointsman.shell.upstream import received
 
 READY_S = 30.0
 """Seconds the worker may take to start: LiteLLM's import takes three, several times that on a busy machine."""
+
+AGAIN_S = 60.0
+"""Seconds before a worker that could not be started is tried again: every try makes a request wait."""
 
 TRANSLATE_S = 10.0
 """Seconds one request may take to be translated: measured are milliseconds, but a first one imports more of LiteLLM."""
@@ -89,7 +93,24 @@ class Billed:
 
     def __init__(self, inner: Listener, billed: Listener) -> None:
         self._inner, self._billed = inner, billed
-        self.feed, self.rest = inner.feed, inner.rest
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """Bytes to forward now, and bytes to hold until the row is committed."""
+        return self._inner.feed(chunk)
+
+    def rest(self) -> bytes:
+        """What is left when the answer has ended."""
+        return self._inner.rest()
+
+    @property
+    def begun(self) -> bool:
+        """True once content has begun."""
+        return self._inner.begun
+
+    @property
+    def refused(self) -> bool:
+        """What the client's own stream says of it."""
+        return self._inner.refused
 
     @property
     def cut(self) -> bool:
@@ -97,7 +118,7 @@ class Billed:
         return self._inner.cut
 
     @property
-    def stop(self) -> Any:
+    def stop(self) -> Stop | None:
         """How the answer ended."""
         return self._inner.stop
 
@@ -118,14 +139,15 @@ class Billed:
 
 
 class Translator:
-    """The worker process and the requests it has under way. ``say`` is told once when it cannot be started."""
+    """The worker process and the requests it has under way."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._open: dict[int, asyncio.Queue[Frame]] = {}
+        self._natives: set[Protocol] = set()
+        self._not_before = 0.0
         self._count = 0
 
     @property
@@ -133,9 +155,15 @@ class Translator:
         """The worker's process id while it runs."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    def warm(self) -> None:
-        """Start the worker in the background, so that the first translation finds it ready."""
-        if self._starting is None or self._starting.done() and self.pid is None:
+    @property
+    def started(self) -> bool:
+        """Whether a worker runs, or is being started."""
+        return self._starting is not None and not (self._starting.done() and self.pid is None)
+
+    def warm(self, natives: Iterable[Protocol] = ()) -> None:
+        """Start the worker in the background, and have it rehearse ``natives``: the first translation finds it ready."""
+        self._natives.update(natives)
+        if not self.started and asyncio.get_running_loop().time() >= self._not_before:
             self._starting = asyncio.ensure_future(self._start())
             self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
@@ -220,13 +248,14 @@ class Translator:
     async def _ready(self) -> None:
         """Wait until a worker answers. Raises TranslationError when none can be started in time."""
         self.warm()
-        assert self._starting is not None
+        if self._starting is None or not self.started:
+            raise TranslationError(f"the translation worker could not be started less than {AGAIN_S:.0f} s ago")
         try:
             await asyncio.wait_for(asyncio.shield(self._starting), READY_S)
         except (TimeoutError, OSError, TranslationError) as error:
-            why = f"the translation worker cannot be started: {error or 'it did not answer in time'}"
-            self._say(f"{why}; models of other vendors are not used")
-            raise TranslationError(why) from error
+            self._starting, self._not_before = None, asyncio.get_running_loop().time() + AGAIN_S
+            why = str(error) or "it did not answer in time"
+            raise TranslationError(f"the translation worker cannot be started: {why}") from error
 
     async def _start(self) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -240,6 +269,8 @@ class Translator:
         if first is None or first.kind != "ready":
             raise TranslationError("it ended before it was ready; is litellm installed whole, with mcp beside it?")
         self._reading = asyncio.ensure_future(self._read(process, arriving))
+        if self._natives:
+            self._tell(Frame("warm", facts={"natives": sorted(self._natives)}))
 
     async def _read(self, process: asyncio.subprocess.Process, arriving: Any) -> None:
         """Hand out what the worker says; when it dies, its requests are lost."""
@@ -249,7 +280,6 @@ class Translator:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        self._starting = None
         for id in list(self._open):
             self._arrive(Frame("error", id, facts={"why": "the translation worker died"}))
 
@@ -278,7 +308,8 @@ def asdict_job(job: Job) -> dict[str, Any]:
 
 
 def job_of(
-    client: Protocol, native: Protocol, target: Target, *, stream: bool, effort: str | None, cache_key: str, prompt: int
+    client: Protocol, native: Protocol, target: Target, *, stream: bool, effort: str | None, cache_key: str, prompt: int,
+    read: int,
 ) -> Job:  # fmt: skip
     """The job of translating a request of ``client`` for ``target``."""
-    return Job(client, native, target.vendor, stream, effort, asdict(target), cache_key, prompt)
+    return Job(client, native, target.vendor, stream, effort, asdict(target), cache_key, prompt, read)

@@ -20,8 +20,8 @@ class Frame(msgspec.Struct, array_like=True):
     """One message about request ``id``.
 
     Gateway to worker: ``job`` (``facts``: a Job, ``data``: the client's body), ``head`` (status and type of the provider's
-    answer), ``data``, ``end``, ``lost`` (the provider broke off), ``cancel``. Worker to gateway: ``ready`` (no request),
-    ``send`` (``data`` is for the provider, at ``facts["path"]``), ``data`` and ``end`` (for the client), ``error``.
+    answer), ``data``, ``end``, ``lost`` (the provider broke off), ``cancel``, ``warm`` (``facts["natives"]``: rehearse them).
+    Worker to gateway: ``ready``, ``send`` (``data`` is for the provider), ``data`` and ``end`` (for the client), ``error``.
     """
 
     kind: str
@@ -33,7 +33,8 @@ class Frame(msgspec.Struct, array_like=True):
 class Job(msgspec.Struct):
     """A request to translate. ``client`` and ``native``: the wire formats; ``target``: the model's row as a mapping.
 
-    ``prompt``: estimated tokens in the target's own; ``cache_key``: an opaque name of the session.
+    ``prompt``: estimated tokens in the target's own, ``read`` those of them that its cache holds; ``cache_key``: an opaque name
+    of the session.
     """
 
     client: Protocol
@@ -44,6 +45,7 @@ class Job(msgspec.Struct):
     target: dict[str, Any]
     cache_key: str
     prompt: int
+    read: int = 0
 
 
 def packed(frame: Frame) -> bytes:

@@ -92,6 +92,6 @@ def gateway_status(folder: Path, settings: Settings) -> Callable[[], Status]:
     def status() -> Status:
         found = control.find_gateway(folder, timeout=0.2)
         where = f":{found.port}" if found else "no gateway"
-        return Status(found is not None, where, settings.mode, settings.profile)
+        return Status(found is not None, where, settings.mode, settings.profile, advice=control.advice(found) if found else {})
 
     return status

@@ -170,6 +170,7 @@ class Screens(Steering):
         self._missed = missed
         if not missed:
             self._known = status
+            self.screen_stack[0].query_one("#why", Why).advice = status.advice
             self._draw()
 
     @work(thread=True, exit_on_error=False, exclusive=True, group="read")
@@ -245,7 +246,7 @@ class Screens(Steering):
             missing = self._wanted if self._timeline.sessions else None
             why.show(empty_lines(self._feed.source.name or "the ledger", width, missing))
         else:
-            why.explain(self._session, turns.turn, self._timeline.outcomes, self._clock())
+            why.explain(self._session, turns.turn, self._timeline.outcomes, self._clock(), self._timeline.user.record())
 
     def _draw_trend(self, session: SessionRow | None) -> None:
         trend = self.screen_stack[0].query_one("#trend", Text)

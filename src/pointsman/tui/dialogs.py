@@ -95,7 +95,7 @@ class PinDialog(ModalScreen[Choice | None]):
         if row.veto:
             self.app.notify(f"{config_name(row.config)} cannot be pinned: {row.veto}", severity="warning")
             return
-        self.dismiss(Choice(row.config, SCOPES[self._scope][0]))
+        self.dismiss(Choice(row.pins, SCOPES[self._scope][0]))
 
 
 class HelpDialog(ModalScreen[None]):

@@ -6,12 +6,15 @@ modelled; what was billed stands beside what was predicted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from math import exp, log, pi, sqrt
 
 from pointsman.core.events import Checked, FailedOver, Verdict
+from pointsman.core.moves import DETOUR, outlook
 from pointsman.core.rows import RequestRow, Totals, TurnRow
-from pointsman.core.types import Belief, BreakEven, Candidate, Decision
+from pointsman.core.types import Belief, BreakEven, Candidate, Config, Decision, Diagnosis
+from pointsman.tui.advice import advised
 from pointsman.tui.figures import (
     UNKNOWN,
     Line,
@@ -102,6 +105,22 @@ def _reason(turn: TurnRow, decision: Decision) -> tuple[str, Style]:
             return f"escalate to {name}", "warn"
         case "free_point":
             return (f"stay on {name}" if decision.action == "stay" else f"{at}{name} from here"), ""
+        case "rule":
+            return (decision.rules[0].name if decision.rules else f"a rule of yours: {name}"), "warn"
+        case "budget":
+            return f"{name}: a budget is spent", "warn"
+        case "hand_down":
+            return f"next try on {name}", "warn"
+        case "schedule":
+            return f"{name}, as scheduled", ""
+        case "effort":
+            return f"effort {decision.chosen.effort or 'as asked'}", ""
+        case "advisor":
+            return f"advice asked first, then {name}", ""
+        case "failover":
+            return f"provider failed: {name}", "warn"
+        case "envelope":
+            return f"{name} from here: the switch is paid for", ""
         case "fail_open":
             return "an error of ours: original sent", "warn"
         case _:
@@ -111,8 +130,13 @@ def _reason(turn: TurnRow, decision: Decision) -> tuple[str, Style]:
 def _stay(turn: TurnRow, decision: Decision) -> str:
     """``stay: asked model``, with what moving would cost where a cheaper alternative is held back by that."""
     here = decision.row(decision.chosen)
+    if decision.action == "hold":
+        return "hold until a free point"
     if turn.n <= 1 or here is None or here.run_usd is None:
         return "stay: asked model"
+    most = max(decision.envelope, key=lambda meter: meter.saved_usd, default=None)
+    if most is not None and most.saved_usd >= 0.0005:
+        return f"stay: {nickname(most.model)} {money(most.saved_usd, modelled=True)} of {money(most.switch_usd, modelled=True)}"
     cheaper = [
         c for c in decision.candidates
         if c.veto is None and c.config != decision.chosen and c.run_usd is not None and c.run_usd < here.run_usd
@@ -143,12 +167,14 @@ def failure(fail: float | None, decision: Decision | None, outcomes: int) -> str
 
 def why(
     decision: Decision, width: int, *, turn: TurnRow | None = None, request: RequestRow | None = None,
-    history: Sequence[TurnRow] = (), outcomes: int = 0, now: float | None = None,
+    history: Sequence[TurnRow] = (), outcomes: int = 0, now: float | None = None, more: Sequence[tuple[str, str]] = (),
+    advice: Mapping[str, str] | None = None,
 ) -> list[Line]:  # fmt: skip
     """The decision explained: sentence, notices, candidates, flips, belief, predicted against billed, rules, gates.
 
     ``turn``/``request`` add what was billed; ``history``: turns whose difficulty is drawn, up to ``turn``; ``now`` tells
-    how long a cache stays warm. ``width`` in cells.
+    how long a cache stays warm; ``more``: further lines, each with its word; ``advice``: texts that a
+    gateway has in memory, by id. ``width`` in cells.
     """
     out: list[Line] = [line_of((text, "bold")) for text in wrap(decision.sentence, width)]
     for notice in decision.notices:
@@ -156,17 +182,45 @@ def why(
             out += [line_of((text, "warn")) for text in wrap(f"! {notice}", width, "  ")]
     for check in turn.checks if turn else ():
         out += [line_of((text, VERDICTS[check.verdict][1])) for text in wrap(_checked(check), width, "  ")]
+    for row in turn.requests if turn else ():
+        for asked in row.advice:
+            out += advised(asked, width, advice or {})
     for failed in request.failovers if request else ():
         out += [line_of((text, "warn")) for text in wrap(_failed_over(failed), width, "  ")]
     if decision.candidates:
         out += _table(decision, width, outcomes)
+    out += _envelope(decision)
+    for word, text in more:
+        out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, f"{word:<9}")]
     out += _flips(decision, width)
+    out += _moves(decision, width)
     past = [t for t in history[-500:] if turn is None or t.n <= turn.n] if history else history
     out += _belief(decision, past, now)
     if turn is not None:
         out += _billed(turn, request, width)
     out += _origins(decision, width)
     return [crop(line, width) for line in out]
+
+
+def _moves(decision: Decision, width: int) -> list[Line]:
+    """What going to the cheapest other model would come to, for good or for a while, and what keeping this cache costs."""
+    found = outlook(decision)
+    if found is None:
+        return []
+    there, here = config_name(found.there), config_name(found.here)
+    parts = []
+    if found.come_back is None:
+        when = "is never repaid" if found.repaid is None else f"is repaid after {found.repaid} requests"
+        parts.append(f"to {there} for good {when}")
+    else:
+        parts.append(f"up to {there}: coming back beats staying there for at most {found.come_back} of {found.ahead} requests")
+    parts.append(f"{DETOUR} of {found.ahead} requests there and back {signed(found.detour_usd, modelled=True)}")
+    if found.summary_usd is not None:
+        parts.append(f"right after this summary {signed(found.summary_usd, modelled=True)}")
+    pays = "never pays" if found.keep_from is None else f"pays from a {found.keep_from:.0%} chance of coming back"
+    parts.append(f"keeping {here} warm {money(found.keep_usd, modelled=True)} per {found.ttl_s // 60} min, {pays}")
+    text = " · ".join(parts)
+    return [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "moves    ")]
 
 
 def _failed_over(event: FailedOver) -> str:
@@ -256,11 +310,26 @@ def _figure(head: str, candidate: Candidate, base: Candidate | None, decision: D
             return change(candidate.total_usd - base.total_usd)
 
 
+def _envelope(decision: Decision) -> list[Line]:
+    """What each admitted alternative would have saved since when, beside what the switch costs."""
+    out: list[Line] = []
+    for i, meter in enumerate(decision.envelope):
+        saved, switch = money(meter.saved_usd, modelled=True), money(meter.switch_usd, modelled=True)
+        since = f" since {time.strftime('%H:%M', time.localtime(meter.since))}" if meter.saved_usd >= 0.0005 else ""
+        style: Style = "warn" if meter.saved_usd >= meter.switch_usd > 0 else ""
+        said = f"{short(meter.model)} would have saved {saved}{since}; the switch costs {switch}"
+        out.append(line_of(("envelope " if i == 0 else " " * 9, "dim"), (said, style)))
+    return out
+
+
 def _flips(decision: Decision, width: int) -> list[Line]:
     """Where the answer would flip to each alternative. ``at no difficulty`` is an answer."""
     by_model: dict[str, list[str]] = {}
+    twice = [candidate.model for candidate in decision.candidates]
     for point in decision.breakevens:
-        by_model.setdefault(short(point.model), []).append(_flip(point, decision.belief))
+        config = Config(point.model, point.effort)
+        name = config_name(config) if twice.count(point.model) > 1 else short(point.model)
+        by_model.setdefault(name, []).append(_flip(point, decision.belief))
     out: list[Line] = []
     for i, (model, points) in enumerate(by_model.items()):
         first = "flips to " if i == 0 else "      to "
@@ -293,7 +362,7 @@ def _minutes(minutes: float) -> str:
 
 
 def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -> list[Line]:
-    """Difficulty with its history, propensity, and how long the chosen prefix stays warm."""
+    """Difficulty with its history, what the turn is about, propensity, and how long the chosen prefix stays warm."""
     belief = decision.belief
     if belief.n:
         wings = (Belief(belief.mu + belief.sd).hard - Belief(belief.mu - belief.sd).hard) / 2
@@ -304,12 +373,21 @@ def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -
     drawn = "".join(bar(t.hard, 1.0) if t.hard is not None else "·" for t in history[-14:]) if seen else ""
     row = decision.row(decision.chosen)
     until = row.warm_until if row else None
-    parts = [f"propensity {decision.propensity:.2f}".replace("0.", ".")]
+    about = history[-1].kind if history and history[-1].decision is decision else decision.kind
+    parts = [*([about] if about else []), f"propensity {decision.propensity:.2f}".replace("0.", ".")]
     if until is not None and now is not None:
         parts.append(f"warm {span(until - now)}" if until > now else "cold by now")
     if decision.free_point:
         parts.append(f"free point: {FREE_POINTS[decision.free_point]}")
     return [line_of(("hard     ", "dim"), hard, (drawn, "accent"), (" · " if drawn else "· ") + " · ".join(parts))]
+
+
+def provider_says(diagnosis: Diagnosis) -> str:
+    """The provider's own cache diagnosis, in words."""
+    if diagnosis.reason == "no_difference":
+        return "its own diagnosis: nothing changed since the request before"
+    missed = f", ≈{tokens(diagnosis.missed)} tokens missed for it" if diagnosis.missed is not None else ""
+    return f"its own diagnosis: {diagnosis.reason.replace('_', ' ')}{missed}"
 
 
 def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]:
@@ -336,6 +414,13 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
         if row.at_most is not None:
             text += f" · broken off: at most {money(row.at_most, modelled=True)}"
         out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "tokens   ")]
+    if row is not None and row.input_usd and row.expected_usd is not None:
+        off = (row.expected_usd - row.input_usd) / row.input_usd
+        text = f"input {money(row.expected_usd, modelled=True)} predicted, {money(row.input_usd)} billed: off by {off:+.1%}"
+        out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "error    ")]
+    if row is not None and row.diagnosis is not None:
+        said = provider_says(row.diagnosis)
+        out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(said, width, " " * 9, "provider ")]
     if row is not None and row.error:
         out += [line_of((part, "bad")) for part in wrap(row.error, width)]
     return out

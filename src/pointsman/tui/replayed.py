@@ -103,8 +103,8 @@ def lines_of(found: WhatIf, stop: int, width: int) -> list[Line]:
     known = found.known.resolved
     hint = (
         f"Every model admitted, pins left out; the recorded requests and output, with the caches that way would have had. "
-        f"Failures are modelled, not observed: effective sample {known.ess:.0f} of {found.known.tasks} tasks with a known outcome "
-        f"on the same models, {'enough to go by' if known.verdict else 'too few for a verdict (30)'}; a hint."
+        f"Failures are modelled, not observed: effective sample {known.ess:.0f} of {found.known.tasks} tasks with a known "
+        f"outcome on the same models, {'enough to go by' if known.verdict else 'too few for a verdict (30)'}; a hint."
     )
     out += [line_of(part) for part in wrap(said, width)]
     return out + [line_of((part, "dim")) for part in wrap(hint, width)]

@@ -6,14 +6,15 @@ functions, so that one formatter serves them all. ``why`` lives in ``pointsman.t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pointsman.core.events import Pinned
 from pointsman.core.rows import SessionRow, Totals, TurnRow
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config
+from pointsman.tui.certified import word
 from pointsman.tui.figures import (
     UNKNOWN,
     Line,
@@ -48,16 +49,17 @@ NARROW, MEDIUM, WIDE = 72, 100, 140
 class Status:
     """What the header says besides money. ``where``: the gateway's port, or what is being read; ``note``: work under way.
 
-    ``past``: nothing more will come, so the sum of all is shown and not today's.
+    ``past``: nothing more will come, so the sum of all is shown and not today's. ``advice``: texts in the gateway's memory.
     """
 
     live: bool = False
     where: str = ""
     mode: str = ""
     profile: str = ""
-    certificate: str = "uncertified"
+    certificate: str = ""
     note: str = ""
     past: bool = False
+    advice: Mapping[str, str] = field(default_factory=dict)
 
 
 def header(timeline: Timeline, now: float, status: Status, width: int) -> Line:
@@ -68,13 +70,14 @@ def header(timeline: Timeline, now: float, status: Status, width: int) -> Line:
     mode = "·".join(part for part in (status.mode, status.profile) if part)
     spent = f"{label} {money(totals.spent if totals.requests else None, at_least=bool(totals.bounded or totals.unknown))}"
     asked = f"as asked {as_asked(totals)}"
+    certificate = status.certificate or word(timeline.user.record())
     parts: list[tuple[int, tuple[str | tuple[str, Style], ...]]] = [
         (0, (light, f" {status.where or ('' if status.live else 'reading')}".rstrip())),
         (3, (mode,)),
         (0, ((spent, "bold"), (f" ({totals.unknown} unknown)" if totals.unknown else "", "warn"))),
         (2, (asked,)),
         (0, ("net ", net(totals))),
-        (4, ((status.certificate, "dim"),)),
+        (4, ((certificate, "dim"),)),
         (1, ((status.note, "accent"),)),
     ]
     for drop in (5, 4, 3, 2, 1):
@@ -144,7 +147,7 @@ def sessions(rows: Sequence[SessionRow], current: str | None, now: float, width:
     return out
 
 
-Column = Literal["#", "hard", "lanes", "$", "cache", "ok", "wait", "fail", "saved", "why"]
+Column = Literal["#", "kind", "hard", "lanes", "$", "cache", "ok", "wait", "fail", "saved", "why"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,8 @@ def columns(session: SessionRow, width: int, outcomes: int = 0, differs: frozens
     lanes = lanes_of(session, 3 if width < 74 else 4 if width < 100 else 6)
     digits = max(3, len(str(session.turns[-1].n)) + bool(differs)) if session.turns else 3
     fixed: list[tuple[Column, int]] = [("#", digits + 1), ("hard", 7), ("lanes", lanes.width + 1), ("$", 8), ("cache", 6)]
+    if width >= 120 and any(turn.kind for turn in session.turns):
+        fixed.insert(1, ("kind", 8))
     fixed.append(("ok", 4))
     if width >= 100:
         fixed += [("wait", 7), ("fail", 8), ("saved", 9)]
@@ -172,7 +177,7 @@ def columns(session: SessionRow, width: int, outcomes: int = 0, differs: frozens
     return Columns(lanes, (*fixed, ("why", max(0, rest))), outcomes, differs)
 
 
-_HEADS = {"#": "#", "hard": "hard", "$": "$", "cache": "cache", "ok": "ok", "wait": "wait", "fail": "fail", "saved": "saved"}
+_HEADS = {"#": "#", "kind": "kind", "hard": "hard", "$": "$", "cache": "cache", "ok": "ok", "wait": "wait", "fail": "fail", "saved": "saved"}
 _RIGHT = {"$", "cache", "wait", "fail", "saved"}
 
 
@@ -211,6 +216,8 @@ def _value(name: Column, turn: TurnRow, cols: Columns) -> tuple[str, Style]:
     running = turn.outcome == "running"
     if name == "#":
         return (f"≠{turn.n}", "warn") if turn.n in cols.differs else (str(turn.n), "dim")
+    if name == "kind":
+        return turn.kind or UNKNOWN, "dim"
     if name == "hard":
         hard = turn.hard
         return (f"{bar(hard, 1.0)} {fraction(hard)}", "") if hard is not None else (f"  {UNKNOWN}", "dim")
@@ -293,6 +300,9 @@ def line(session: SessionRow, now: float) -> Line:
     check = turn.check if turn else None
     if check is not None:
         parts.append((("check " + VERDICTS[check.verdict][0], VERDICTS[check.verdict][1]),))
+    decision = turn.decision if turn else None
+    if turn is not None and decision is not None and (decision.reason in ("rule", "budget") or decision.action == "hold"):
+        parts.append(((because(turn)[0], ""),))
     if session.notices:
         parts.append(((session.notices[-1], "warn"),))
     return _joined(parts)
@@ -334,12 +344,17 @@ def closing(totals: Totals, interrupted: int = 0) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class PinRow:
-    """One config that can be pinned, with the modelled price of obeying."""
+    """One config that can be pinned, with the modelled price of obeying.
+
+    ``pins``: what is pinned: the model alone, which goes on following the effort that the client asks for, unless another row
+    offers the same model at another effort.
+    """
 
     config: Config
     text: str
     running: bool = False
     veto: str | None = None
+    pins: Config = Config("")
 
 
 def pin_rows(session: SessionRow, outcomes: int, width: int) -> list[PinRow]:
@@ -348,6 +363,7 @@ def pin_rows(session: SessionRow, outcomes: int, width: int) -> list[PinRow]:
     if decision is None:
         return []
     current = session.newest.ran if session.newest else decision.chosen
+    models = [candidate.model for candidate in decision.candidates]
     out = []
     for candidate in decision.candidates:
         running = candidate.config == current
@@ -359,7 +375,8 @@ def pin_rows(session: SessionRow, outcomes: int, width: int) -> list[PinRow]:
             back = "(running)" if running else f"way back {money(candidate.way_back_usd, modelled=True)}"
             fail = f"fail {failure(candidate.fail, decision, outcomes)}"
             text = f"{name}now {fit(money(price, modelled=True), 9)}{fit(back, 19)}{fail}"
-        out.append(PinRow(candidate.config, fit(text, width), running, candidate.veto))
+        pins = candidate.config if models.count(candidate.model) > 1 else Config(candidate.model)
+        out.append(PinRow(candidate.config, fit(text, width), running, candidate.veto, pins))
     return out
 
 

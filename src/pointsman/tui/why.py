@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from pointsman.core.certificate import EMPTY, Record
 from pointsman.core.rows import SessionRow, TurnRow
+from pointsman.tui.certified import about
 from pointsman.tui.figures import line_of
 from pointsman.tui.lines import Text
 from pointsman.tui.view import why
@@ -23,12 +26,17 @@ class Why(Text, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._given: tuple[SessionRow | None, TurnRow | None, int, float] = (None, None, 0, 0.0)
+        self._record = EMPTY
+        self.advice: Mapping[str, str] = {}
+        """Texts of advice that the gateway has in memory, by id."""
 
-    def explain(self, session: SessionRow | None, turn: TurnRow | None, outcomes: int, now: float) -> None:
-        """Explain ``turn`` of ``session``; ``now`` tells how long caches stay warm."""
+    def explain(
+        self, session: SessionRow | None, turn: TurnRow | None, outcomes: int, now: float, record: Record = EMPTY
+    ) -> None:  # fmt: skip
+        """Explain ``turn`` of ``session``; ``now`` tells how long caches stay warm, ``record`` what outcomes certify."""
         if turn is not self._given[1]:
             self.scroll_home(animate=False)
-        self._given = (session, turn, outcomes, now)
+        self._given, self._record = (session, turn, outcomes, now), record
         self._lay_out()
 
     def on_resize(self) -> None:
@@ -45,6 +53,8 @@ class Why(Text, can_focus=True):
         self.border_title = f"Why · turn {turn.n}"
         at = session.turns.index(turn) if turn in session.turns else len(session.turns) - 1
         history = session.turns[max(0, at - 13) : at + 1]
-        self.show(why(turn.decision, width, turn=turn, history=history, outcomes=outcomes, now=now))
+        certificates = about(self._record, turn.decision)
+        self.show(why(turn.decision, width, turn=turn, history=history, outcomes=outcomes, now=now, certificates=certificates,
+                      advice=self.advice))
         more = self.rows() > self.scrollable_content_region.height
         self.border_subtitle = "tab, then j/k: more" if more else ""

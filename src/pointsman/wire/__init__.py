@@ -8,6 +8,7 @@ usage(protocol, payload)       a provider's usage object -> Usage in disjoint bu
 Tap(protocol)                  listens to a stream while it passes, byte-exact
 read_json_response(...)        the same for an answer that is not a stream
 rewritten(...), unbound(...)   thinking blocks that are bound to another form of the history (newest Claude models)
+diagnosed(...), told_by(...)   the provider's own cache diagnostics, asked for and read
 response_headers(...)          response headers that are safe to pass on after a change of model
 Additions                      texts of advice, and the edits by which they stand in histories
 """
@@ -17,15 +18,16 @@ from __future__ import annotations
 from pointsman.wire.additions import Additions
 from pointsman.wire.binding import rewritten, unbound
 from pointsman.wire.clients import auth_of
+from pointsman.wire.diagnosing import diagnosed
 from pointsman.wire.digest import Memo
 from pointsman.wire.edits import size as edit_size
 from pointsman.wire.protocols import is_count, protocol_of
 from pointsman.wire.reading import read
-from pointsman.wire.sse import Tap, read_json_response, response_headers
+from pointsman.wire.sse import Tap, read_json_response, response_headers, told_by
 from pointsman.wire.usage import usage
 from pointsman.wire.writing import write
 
 __all__ = [
-    "Additions", "Memo", "Tap", "auth_of", "edit_size", "is_count", "protocol_of", "read", "read_json_response",
-    "response_headers", "rewritten", "unbound", "usage", "write",
+    "Additions", "Memo", "Tap", "auth_of", "diagnosed", "edit_size", "is_count", "protocol_of", "read", "read_json_response",
+    "response_headers", "rewritten", "told_by", "unbound", "usage", "write",
 ]  # fmt: skip

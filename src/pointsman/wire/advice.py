@@ -1,8 +1,8 @@
 """The digest a stronger model is asked with: task, plan, recent failures, changes, last steps. Plain code, no model.
 
-Theory of operation. The history is read once from the end, only when a consult is made. Each section has a share of the budget and
-takes what is newest first; what a section leaves over goes to the next. Long outputs keep their beginning and, mostly, their
-end, where test runners put their summaries. The advisor never sees the system prompt, and the working model's reasoning stays
+Theory of operation. The history is read once, only when a consult is made. Each section has a share of the budget and takes
+what is newest first; what a section leaves over goes to the next. Long outputs keep their beginning and, mostly, their end,
+where test runners put their summaries. The advisor never sees the system prompt, and the working model's reasoning stays
 out: it may belong to another vendor.
 """
 
@@ -28,8 +28,10 @@ SHARES = (("task", 0.22), ("question", 0.10), ("plan", 0.08), ("failures", 0.30)
 """Share of the budget that each section may take before it gets what the ones before it left over (chosen, not fitted)."""
 
 PLANS = ("todowrite", "update_plan", "todo_write", "write_todos", "exitplanmode", "todo")
-EDITS = ("edit", "write", "multiedit", "notebookedit", "apply_patch", "str_replace", "replace", "write_file", "edit_file",
-         "create_file", "write_to_file", "replace_in_file", "patch", "str_replace_editor", "str_replace_based_edit_tool")  # fmt: skip
+EDITS = (
+    "edit", "write", "multiedit", "notebookedit", "apply_patch", "str_replace", "replace", "write_file", "edit_file",
+    "create_file", "write_to_file", "replace_in_file", "patch", "str_replace_editor", "str_replace_based_edit_tool",
+)  # fmt: skip
 """Tools that hold a plan, or change files, in the clients we know; lower case, punctuation kept."""
 
 FAILURES, STEPS = 6, 14

@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from pointsman.core.events import Stop
-from pointsman.core.types import Protocol, Usage
+from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import WireError
 from pointsman.wire import usage as usages
+from pointsman.wire.diagnosing import messages_diagnosis, responses_diagnosis
 
 ERROR_CHARS = 200
 """How much of a provider's error text is kept for people."""
@@ -47,6 +48,7 @@ class Answer(ABC):
         self.complete = False
         self.error: str | None = None
         self.problem: str | None = None
+        self.told = Told()
         self._reported: dict[str, Any] = {}
 
     def hear(self, name: str, data: bytes) -> None:
@@ -128,6 +130,7 @@ class MessagesAnswer(Answer):
                 message = _object(event.get("message"))
                 self._named(message.get("model"))
                 self._report(message.get("usage"))
+                self._tell(message)
             elif kind == "message_delta":
                 self._report(event.get("usage"))
                 self._stopped(_object(event.get("delta")).get("stop_reason"))
@@ -137,7 +140,12 @@ class MessagesAnswer(Answer):
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
+        self._tell(payload)
         self._stopped(payload.get("stop_reason"))
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        own = message.get("id")
+        self.told = Told(own if isinstance(own, str) else "", messages_diagnosis(message))
 
     def _stopped(self, reason: object) -> None:
         if isinstance(reason, str):
@@ -186,6 +194,8 @@ class ResponsesAnswer(Answer):
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
+        own = payload.get("id")
+        self.told = Told(own if isinstance(own, str) else "", responses_diagnosis(payload))
         for item in _list(payload.get("output")):
             kind = str(_object(item).get("type"))
             self._tools = self._tools or kind in self.CLIENT_TOOLS

@@ -34,7 +34,8 @@ def question(
     own = decode(like, "the body") if like else None
     value: dict[str, Any]
     if protocol == "messages":
-        value = {"model": model, "max_tokens": max_tokens, "stream": True, "system": [*_head(own), {"type": "text", "text": ROLE}]}
+        system = [*_head(own), {"type": "text", "text": ROLE}]
+        value = {"model": model, "max_tokens": max_tokens, "stream": True, "system": system}
         value["messages"] = [{"role": "user", "content": [{"type": "text", "text": digest}]}]
         if own is not None and "metadata" in own:
             value["metadata"] = own["metadata"]

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman.core.types import FIVE_MINUTES, HOUR, Call, Fact, MessageKind, Protocol
-from pointsman.wire import sensors
+from pointsman.wire import pictures, sensors
 from pointsman.wire.calls import calls_of, written_in
 from pointsman.wire.dialects import Dialect, is_result
 from pointsman.wire.texts import Mix
 
-IMAGE_CHARS = 5_600
-"""An image or page counts as so many characters, whatever its encoding: about 1,600 tokens (Anthropic's vision guide,
-the largest standard image) at 3.5 characters per token. Base64 data would count hundredfold."""
+PDF = "JVBERi"
+"""How a PDF begins in base64."""
 
 SERVER_RESULTS = ("server_tool_use", "mcp_tool_use", "mcp_tool_result", "container_upload")
 RESPONSES_SERVER = frozenset(
@@ -36,7 +35,10 @@ class Notes:
     ``texts``: the user's own words, or the model's; they are looked at once, in ``digest.message_of``, and not kept.
     """
 
-    __slots__ = ("calls", "data_chars", "dialect", "facts", "fixed", "mark_s", "mix", "own", "result", "role", "texts", "words")
+    __slots__ = (
+        "calls", "data_chars", "dialect", "facts", "fixed", "images", "mark_s", "mix", "own", "pages", "result", "role",
+        "texts", "words",
+    )
 
     def __init__(self, dialect: Dialect, role: str) -> None:
         self.dialect = dialect
@@ -48,6 +50,8 @@ class Notes:
         self.facts: dict[Fact, None] = {}
         self.mark_s: int | None = None
         self.data_chars = 0
+        self.images: list[tuple[int, int]] = []
+        self.pages = 0
         self.calls: list[Call] = []
         self.texts: list[str] = []
         self.mix = Mix()
@@ -108,11 +112,18 @@ class Notes:
             if "<<<<" in text or "```" in text or "</" in text:
                 self.calls += written_in(text)
 
-    def image(self, data: Any) -> None:
-        """An image or document, with its encoded ``data`` where it is inline."""
+    def image(self, data: Any, kind: Any = None) -> None:
+        """An image or document, with its encoded ``data`` where it is inline; ``kind``: its media type, where one is named.
+
+        Its characters do not count: it is billed by its pixels or pages.
+        """
         self.fact("image")
-        if isinstance(data, str) and len(data) > IMAGE_CHARS:
-            self.data_chars += len(data) - IMAGE_CHARS
+        inline = data if isinstance(data, str) else ""
+        self.data_chars += len(pictures.payload(inline))
+        if "pdf" in str(kind) or inline.startswith(("data:application/pdf", PDF)):
+            self.pages += pictures.pages(inline)
+        else:
+            self.images.append(pictures.size(inline) if inline else pictures.UNKNOWN)
 
     def mark(self, block: dict[str, Any]) -> None:
         """A cache mark on ``block``."""
@@ -185,7 +196,11 @@ def _tool_result(notes: Notes, block: dict[str, Any]) -> None:
 
 def _anthropic_image(notes: Notes, block: dict[str, Any]) -> None:
     source = block.get("source")
-    notes.image(source.get("data") if isinstance(source, dict) else None)
+    source = source if isinstance(source, dict) else {}
+    if source.get("type") == "text":  # a document of plain text
+        notes.mix.add(str(source.get("data") or ""))
+        return
+    notes.image(source.get("data") or source.get("url"), source.get("media_type"))
 
 
 def _chat(dialect: Dialect, item: dict[str, Any]) -> Notes:
@@ -286,7 +301,8 @@ def _gemini(dialect: Dialect, item: dict[str, Any]) -> Notes:
             _text(notes, part["text"])
         inline = part.get("inlineData")
         if isinstance(inline, dict) or "fileData" in part:
-            notes.image(inline.get("data") if isinstance(inline, dict) else None)
+            inline = inline if isinstance(inline, dict) else {}
+            notes.image(inline.get("data"), inline.get("mimeType"))
             notes.words = notes.words or (notes.fixed is None and not notes.result)
         call = part.get("functionCall")
         if isinstance(call, dict):

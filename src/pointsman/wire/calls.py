@@ -20,8 +20,8 @@ _NAMES: dict[CallKind, str] = {
     "edit": "edit multiedit write writefile notebookedit strreplace strreplaceeditor strreplacebasededittool texteditor replace"
     " replaceinfile editfile createfile applypatch applydiff patch searchreplace writetofile insertedit insertcontent deletefile"
     " inserteditintofile editnotebook fileedit filewrite applypatchcall",
-    "read": "read readfile readmanyfiles view viewimage viewfile open cat grep glob ls list listfiles listdirectory listdir search"
-    " searchfiles searchfilecontent greps grepsearch globsearch filesearch codebasesearch findfiles find lsp webfetch websearch"
+    "read": "read readfile readmanyfiles view viewimage viewfile open cat grep glob ls list listfiles listdirectory listdir"
+    " search searchfiles searchfilecontent greps grepsearch globsearch filesearch codebasesearch findfiles find lsp webfetch websearch"
     " fetch googlewebsearch listcodedefinitionnames readlints semanticsearch toolsearch skill",
     "run": "bash shell exec execcommand runcommand executecommand runshellcommand runterminalcmd terminal localshell"
     " localshellcall shellcall runinterminal sh powershell containerexec unifiedexec",
@@ -36,7 +36,8 @@ _VERB = re.compile(r"(?:get|list|read|search|find|view|fetch|query|resolve|show|
 COMMANDS = ("command", "cmd", "script", "commands")
 FILES = ("file_path", "filePath", "path", "absolute_path", "filename", "target_file", "notebook_path", "file", "dir_path")
 REPLACED = (
-    ("old_string", "new_string"), ("oldString", "newString"), ("old_str", "new_str"), ("old_text", "new_text"), ("search", "replace"),
+    ("old_string", "new_string"), ("oldString", "newString"), ("old_str", "new_str"), ("old_text", "new_text"),
+    ("search", "replace"),
 )  # fmt: skip
 WRITTEN = ("content", "contents", "file_text", "new_source", "insert_text", "text")
 PATCHES = ("patch", "diff", "input", "patchText")
@@ -46,7 +47,9 @@ _BLOCKS = re.compile(r"<{5,} ?(?:SEARCH|ORIGINAL)\n(.*?)\n?={5,}\n(.*?)\n?>{5,} 
 _FENCED = re.compile(r"```(?:bash|sh|mswea_bash_command)\n(.*?)\n?```", re.DOTALL)
 _CLINE = re.compile(r"<(execute_command|write_to_file|replace_in_file|read_file|search_files|list_files)>(.*?)</\1>", re.DOTALL)
 _CLINE_ARGUMENT = re.compile(r"<(command|path|content|diff)>(.*?)</\1>", re.DOTALL)
-_TEST_FILE = re.compile(r"(?:^|[/\\])(?:tests?|specs?|__tests__|e2e)[/\\]|(?:^|[/\\])test_[^/\\]*$|[._-](?:test|tests|spec|cy)\.\w+$|Tests?\.\w+$")
+_TEST_FILE = re.compile(
+    r"(?:^|[/\\])(?:tests?|specs?|__tests__|e2e)[/\\]|(?:^|[/\\])test_[^/\\]*$|[._-](?:test|tests|spec|cy)\.\w+$|Tests?\.\w+$"
+)
 _PATCHED = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$|^\+\+\+ b/(\S+)", re.MULTILINE)
 
 
@@ -115,7 +118,7 @@ def _command(given: dict[str, Any]) -> tuple[Call, ...]:
     inner = _SHELL.match(text)
     if inner:
         text = inner[2]
-    same, out = hash_of(text), []
+    same, out = hash_of(text or "no command"), []
     for kind in kinds_of(text):
         if kind == "edit" and "*** Begin Patch" in text:
             out.append(_patched(same, text))

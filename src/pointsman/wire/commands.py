@@ -17,36 +17,43 @@ _PARTS = re.compile(r"\|\||&&|[;\n|(){}]|\$\(|`")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'[^']*'?")
 _ASSIGNED = re.compile(r"\w+=\S*$")
 _TEST_WORD = re.compile(
-    r"(?:test|tests|spec|specs|nextest|unittest|e2e|t|integration)(?:$|[:_\-/.])|(?:.*:)?test[A-Z]\w*$|.*[:_\-](?:test|tests|spec|e2e)(?:$|[:_\-])"
+    r"(?:test|tests|spec|specs|nextest|unittest|e2e|t|integration)(?:$|[:_\-/.])|(?:.*:)?test[A-Z]\w*$"
+    r"|.*[:_\-](?:test|tests|spec|e2e)(?:$|[:_\-])"
 )
-_CHECK_WORD = re.compile(r"(?:lint|typecheck|type-check|check|clippy|vet|build|compile|tsc|fmt|format|verify|analyze|doc)(?:$|[:_\-])")
+_CHECK_WORD = re.compile(
+    r"(?:lint|typecheck|type-check|check|clippy|vet|build|compile|tsc|fmt|format|verify|analyze|doc)(?:$|[:_\-])"
+)
 
 WRAPPERS = frozenset(
-    "sudo time nice timeout env npx bunx pnpx uvx xvfb-run nohup command exec then do else if while until ! poetry uv pipenv hatch"
-    " bundle rye pdm coverage dotenv doas stdbuf arch".split()
+    "sudo time nice timeout env npx bunx pnpx uvx xvfb-run nohup command exec then do else if while until ! poetry uv pipenv"
+    " hatch bundle rye pdm coverage dotenv doas stdbuf arch".split()
 )
 """Words that stand before the program that does the work; their options and numbers are skipped too."""
 
 _WRAPPED_BY = frozenset(("run", "exec", "dlx", "x", "tool", "--"))
 TESTERS = frozenset(
-    "pytest py.test unittest nose2 nosetests tox nox gotestsum jest vitest mocha ava tap jasmine karma playwright cypress ctest rspec"
-    " phpunit pest prove busted bats behave cucumber cargo-nextest minitest stestr testem qunit".split()
+    "pytest py.test unittest nose2 nosetests tox nox gotestsum jest vitest mocha ava tap jasmine karma playwright cypress ctest"
+    " rspec phpunit pest prove busted bats behave cucumber cargo-nextest minitest stestr testem qunit".split()
 )
 RUNNERS = frozenset(
-    "npm pnpm yarn bun deno node make gmake just mise task rake rails mvn mvnw gradle gradlew go cargo dotnet swift mix bazel sbt lein"
-    " stack cabal zig flutter dart xcodebuild nx turbo lerna composer php python python3 py ninja meson hatch invoke inv tap clojure"
-    " elixir ant buck pants poe".split()
+    "npm pnpm yarn bun deno node make gmake just mise task rake rails mvn mvnw gradle gradlew go cargo dotnet swift mix bazel sbt"
+    " lein stack cabal zig flutter dart xcodebuild nx turbo lerna composer php python python3 py ninja meson hatch invoke inv tap"
+    " clojure elixir ant buck pants poe".split()
 )
 CHECKERS = frozenset(
-    "mypy pyright basedpyright tsc ruff eslint flake8 pylint black isort prettier biome golangci-lint staticcheck rubocop shellcheck"
-    " stylelint gofmt goimports rustfmt clippy-driver javac gcc g++ clang cc rustc kotlinc swiftc ktlint swiftlint ty pyrefly cmake"
-    " phpstan psalm credo dialyzer bandit vulture tflint hadolint yamllint markdownlint oxlint standard xo".split()
+    "mypy pyright basedpyright tsc ruff eslint flake8 pylint black isort prettier biome golangci-lint staticcheck rubocop"
+    " shellcheck stylelint gofmt goimports rustfmt clippy-driver javac gcc g++ clang cc rustc kotlinc swiftc ktlint swiftlint ty"
+    " pyrefly cmake phpstan psalm credo dialyzer bandit vulture tflint hadolint yamllint markdownlint oxlint standard xo".split()
 )
 READERS = frozenset(
-    "ls cat head tail grep rg ag ack find fd tree wc pwd which file stat du df less more bat sed awk cut sort uniq jq yq diff cmp echo"
-    " printf date whoami uname ps env printenv type readlink realpath nl tac xxd hexdump strings column test true cd sleep man".split()
+    "ls cat head tail grep rg ag ack find fd tree wc pwd which file stat du df less more bat sed awk cut sort uniq jq yq diff cmp"
+    " echo printf date whoami uname ps env printenv type readlink realpath nl tac xxd hexdump strings column test true cd sleep"
+    " man".split()
 )
 WRITERS = frozenset(("patch", "apply_patch", "applypatch", "tee", "ed"))
+_GIT_READS = frozenset(
+    "add fetch status log blame branch remote rev-parse ls-files grep describe config reflog rev-list shortlog ls-tree".split()
+)
 _IN_PLACE = re.compile(r"-\w*i")
 _STRONGEST: tuple[CallKind, ...] = ("commit", "test", "undo", "edit", "check", "diff", "run", "read")
 
@@ -114,9 +121,10 @@ def _runner(name: str, rest: list[str]) -> CallKind:
         if any(_TEST_WORD.match(word) for word in plain[:2]):
             return "test"
         return "check" if any(word in CHECKERS for word in plain[:1]) and "-m" in rest else "run"
-    if any(_TEST_WORD.match(word) for word in plain) or (name in ("mvn", "mvnw", "gradle", "gradlew") and {"verify", "check"} & set(plain)):
+    java = name in ("mvn", "mvnw", "gradle", "gradlew")
+    if any(_TEST_WORD.match(word) for word in plain) or (java and {"verify", "check"} & set(plain)):
         return "test"
-    builds = not plain and name in ("make", "gmake", "ninja") or name in ("mvn", "mvnw", "gradle", "gradlew")
+    builds = java or (not plain and name in ("make", "gmake", "ninja"))
     return "check" if builds or any(_CHECK_WORD.match(word) or word in CHECKERS for word in plain) else "run"
 
 
@@ -137,16 +145,18 @@ def _git(rest: list[str]) -> CallKind:
         return "undo"
     if verb in ("diff", "show", "range-diff") or (verb == "log" and "-p" in rest):
         return "diff"
-    if verb in ("add", "fetch", "status", "log", "blame", "branch", "remote", "rev-parse", "ls-files", "grep", "describe", "config", "reflog", "rev-list"):
+    if verb in _GIT_READS:
         return "read"
     return "edit" if verb in ("apply", "am", "cherry-pick", "rebase") else "run"
 
 
 def _gh(rest: list[str]) -> CallKind:
     words = [word for word in rest if not word.startswith("-")][:2]
-    if words[:1] == ["pr"] and words[1:] in (["create"], ["merge"], ["edit"], ["comment"], ["review"]):
-        return "commit" if words[1] in ("create", "merge") else "run"
-    return "diff" if words in (["pr", "diff"], ["pr", "view"], ["pr", "checks"]) else "read" if words[1:] in (["view"], ["list"]) else "run"
+    if words in (["pr", "create"], ["pr", "merge"]):
+        return "commit"
+    if words in (["pr", "diff"], ["pr", "view"], ["pr", "checks"]):
+        return "diff"
+    return "read" if words[1:] in (["view"], ["list"], ["status"]) else "run"
 
 
 def undone(command: str) -> tuple[str, ...]:

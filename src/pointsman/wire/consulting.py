@@ -17,9 +17,12 @@ from pointsman.core.edits import PROVIDER_TOOL, TOOL
 from pointsman.core.types import Advice, Protocol
 from pointsman.errors import WireError
 from pointsman.wire.digest import decode
-from pointsman.wire.splice import Span, elements, open_object
+from pointsman.wire.splice import Span, elements, open_body, open_object, splice
 
 NAME = TOOL
+MARKS = 4
+"""Cache marks that a request may carry (Anthropic prompt-caching guide)."""
+
 FRAME_CHARS = 220
 """Characters of a call and its result beside their texts."""
 
@@ -88,6 +91,25 @@ def continuation(
     ]  # fmt: skip
 
 
+def continued(protocol: Protocol, body: bytes, parts: Sequence[Any], advice: Advice) -> bytes:
+    """``body`` with the answer so far, the call and its result appended to its history.
+
+    A cache mark goes on the result where the request has room for one more: the client's own stands on its last message.
+    Raises WireError when the history is no array.
+    """
+    opened = open_body(body)
+    name = "input" if protocol == "responses" else "messages"
+    raw = opened.fields.get(name)
+    if raw is None or bytes(memoryview(raw)[:1]) != b"[":
+        raise WireError(f"`{name}` is no array: nothing can be appended to it")
+    end = opened.spans[name][1] - 1
+    mark = None
+    if protocol == "messages" and 0 < body.count(b'"cache_control"') < MARKS:
+        mark = {"type": "ephemeral", **({"ttl": "1h"} if b'"ttl":"1h"' in body.replace(b" ", b"") else {})}
+    added = b"".join(b"," + item for item in continuation(protocol, parts, advice, mark=mark))
+    return splice(body, [((end, end), added)])
+
+
 def between(advice: Advice) -> list[dict[str, Any]]:
     """Call and result as items of a Responses input."""
     return [
@@ -102,21 +124,21 @@ def between(advice: Advice) -> list[dict[str, Any]]:
 def fits(protocol: Protocol, data: bytes, items: Sequence[Item], place: int, advice: Advice) -> bool:
     """Whether the message at ``place`` is the answer in which the call was made, shown as it was streamed."""
     try:
-        return bool(divided(protocol, data, items, place, advice))
+        return bool(divided(protocol, data, items, place, [advice]))
     except (WireError, KeyError, TypeError, AttributeError):
         return False
 
 
 def divided(
-    protocol: Protocol, data: bytes, items: Sequence[Item], place: int, advice: Advice
+    protocol: Protocol, data: bytes, items: Sequence[Item], place: int, consults: Sequence[Advice]
 ) -> list[tuple[Span, bytes]]:  # fmt: skip
-    """The changes of the body ``data`` that put call and result back into the answer at ``place``; none while it is not shown.
+    """The changes of the body ``data`` that put calls and results, in their order, back into the answer at ``place``.
 
-    Raises WireError where another message stands there.
+    None while the answer is not shown. Raises WireError where another message stands there.
     """
     if place >= len(items):
         return []
-    return _chat_divided(items, place, advice) if protocol == "chat" else _messages_divided(data, items, place, advice)
+    return _chat_divided(items, place, consults) if protocol == "chat" else _messages_divided(data, items, place, consults)
 
 
 def shown_items(items: Sequence[Mapping[str, Any]], advice: Advice) -> int | None:
@@ -130,38 +152,49 @@ def shown_items(items: Sequence[Mapping[str, Any]], advice: Advice) -> int | Non
     return at
 
 
-def _messages_divided(data: bytes, items: Sequence[Item], place: int, advice: Advice) -> list[tuple[Span, bytes]]:
-    blocks, span = _blocks(data, items[place], "assistant")
-    count = len(advice.parts)
-    if count > len(blocks) or [_kind(raw) for raw, _ in blocks[:count]] != list(advice.parts):
+def _messages_divided(
+    data: bytes, items: Sequence[Item], place: int, consults: Sequence[Advice]
+) -> list[tuple[Span, bytes]]:  # fmt: skip
+    blocks, _ = _blocks(data, items[place], "assistant")
+    kinds = [_kind(raw) for raw, _ in blocks]
+    if any(list(advice.parts) != kinds[: len(advice.parts)] for advice in consults):
         raise WireError("the answer is not shown as it was streamed")
-    if advice.joined:
-        if place + 1 >= len(items):
-            return []
+    changes = []
+    for count in sorted({len(advice.parts) for advice in consults}):
+        here = [advice for advice in consults if len(advice.parts) == count]
+        changes.append((_gap(blocks, count), _filling(here, count, count == len(blocks))))
+    joined = [advice for advice in consults if advice.joined]
+    if joined and place + 1 < len(items):
         results, _ = _blocks(data, items[place + 1], "user")
         start = results[0][1][0]
-        return [_beside(blocks, count, _json(_call(advice))), ((start, start), _json(_result(advice)) + b",")]
-    call, result = _json(_call(advice)), b'{"role":"user","content":[' + _json(_result(advice)) + b"]}"
-    if not count:  # the call was all there was
-        start = span[0]
-        return [((start, start), b'{"role":"assistant","content":[' + call + b"]}," + result + b",")]
-    end = blocks[count - 1][1][1]
-    if count == len(blocks):  # nothing came after the result
-        return [((end, end), b"," + call + b"]}," + result + b',{"role":"assistant","content":[' + _SILENCE)]
-    rest = blocks[count][1][0]
-    return [((end, rest), b"," + call + b"]}," + result + b',{"role":"assistant","content":[')]
+        changes.append(((start, start), b"".join(_json(_result(advice)) + b"," for advice in joined)))
+    return changes
+
+
+def _gap(blocks: Sequence[Item], count: int) -> Span:
+    """What stands between the ``count``-th block and the next: nothing before the first and after the last."""
+    start = blocks[count - 1][1][1] if count else blocks[0][1][0]
+    return start, blocks[count][1][0] if 0 < count < len(blocks) else start
+
+
+def _filling(consults: Sequence[Advice], count: int, last: bool) -> bytes:
+    """What goes into a gap: calls, each closed and answered unless it is joined, and the next message begun."""
+    pieces, filled = [], bool(count)
+    for advice in consults:
+        pieces.append((b"," if filled else b"") + _json(_call(advice)))
+        filled = True
+        if not advice.joined:
+            pieces.append(b']},{"role":"user","content":[' + _json(_result(advice)) + b']},{"role":"assistant","content":[')
+            filled = False
+    if last and not filled:
+        pieces.append(_SILENCE)
+    elif filled and not last:
+        pieces.append(b",")
+    return b"".join(pieces)
 
 
 _SILENCE = b'{"type":"text","text":"(no further words)"}'
 """An assistant message must hold something: stands for a second half that was empty."""
-
-
-def _beside(blocks: Sequence[Item], count: int, value: bytes) -> tuple[Span, bytes]:
-    if count:
-        end = blocks[count - 1][1][1]
-        return (end, end), b"," + value
-    start = blocks[0][1][0]
-    return (start, start), value + b","
 
 
 def _blocks(data: bytes, item: Item, role: str) -> tuple[list[Item], Span]:
@@ -191,29 +224,35 @@ def _kind(raw: msgspec.Raw) -> str:
     return str(decode(raw, "a block").get("type"))
 
 
-def _chat_divided(items: Sequence[Item], place: int, advice: Advice) -> list[tuple[Span, bytes]]:
+def _chat_divided(items: Sequence[Item], place: int, consults: Sequence[Advice]) -> list[tuple[Span, bytes]]:
     raw, span = items[place]
     message = decode(raw, "an answer")
-    if message.get("role") != "assistant":
-        raise WireError("the message is no answer")
-    if advice.joined:
-        if place + 1 >= len(items):
-            return []
-        calls = list(message.get("tool_calls") or ())
-        count = sum(part == "tool_call" for part in advice.parts)
-        whole = {**message, "tool_calls": [*calls[:count], _chat_call(advice), *calls[count:]]}
-        return [(span, _json(whole) + b"," + _json(_chat_result(advice)))]
     words, thoughts = message.get("content") or "", message.get("reasoning_content") or ""
-    if not isinstance(words, str) or len(words) < advice.words or len(thoughts) < advice.thoughts:
-        raise WireError("the answer is not shown as it was streamed")
-    first: dict[str, Any] = {"role": "assistant", "content": words[: advice.words] or None}
-    if advice.thoughts:
-        first["reasoning_content"] = thoughts[: advice.thoughts]
-    first["tool_calls"] = [_chat_call(advice)]
-    rest = {**message, "content": words[advice.words :] or (None if message.get("tool_calls") else "")}
-    if "reasoning_content" in message:
-        rest["reasoning_content"] = thoughts[advice.thoughts :]
-    return [(span, b",".join((_json(first), _json(_chat_result(advice)), _json(rest))))]
+    if message.get("role") != "assistant" or not isinstance(words, str):
+        raise WireError("the message is no answer in words")
+    out: list[dict[str, Any]] = []
+    at = thought = 0
+    for advice in consults:
+        if advice.joined:
+            continue
+        if not (at <= advice.words <= len(words) and thought <= advice.thoughts <= len(thoughts)):
+            raise WireError("the answer is not shown as it was streamed")
+        first: dict[str, Any] = {"role": "assistant", "content": words[at : advice.words] or None}
+        if advice.thoughts > thought:
+            first["reasoning_content"] = thoughts[thought : advice.thoughts]
+        out += [{**first, "tool_calls": [_chat_call(advice)]}, _chat_result(advice)]
+        at, thought = advice.words, advice.thoughts
+    rest = {**message, "content": words[at:] or (None if message.get("tool_calls") else "")} if out else dict(message)
+    if out and "reasoning_content" in message:
+        rest["reasoning_content"] = thoughts[thought:]
+    joined = [advice for advice in consults if advice.joined]
+    if joined and place + 1 < len(items):
+        calls = list(rest.get("tool_calls") or ())
+        for advice in joined:
+            calls.insert(advice.parts.count("tool_call"), _chat_call(advice))
+        rest["tool_calls"] = calls
+        return [(span, b",".join(_json(m) for m in (*out, rest, *map(_chat_result, joined))))]
+    return [(span, b",".join(_json(m) for m in (*out, rest)))] if out else []
 
 
 def _call(advice: Advice) -> dict[str, Any]:

@@ -112,14 +112,14 @@ def digested(notes: blocks.Notes, hash: int, chars: int, rules: tuple[str, ...] 
     kind, said, sketch = _kind(notes), 0, ""
     if kind == "prompt":
         own = "\n".join(notes.texts)
-        said, sketch = len(own), prompts.sketch_of(own)
+        said, sketch = prompts.length_of(own), prompts.sketch_of(own)
         for fact in prompts.facts_of(own):
             notes.fact(fact)
     elif kind == "assistant" and notes.texts and not notes.calls:
         sketch = prompts.sketch_of(notes.texts[-1], end=True)
     return Message(
         hash, notes.role, kind, chars, notes.mark_s, tuple(notes.facts), rules, tuple(notes.calls), said, sketch,
-        notes.mix.split(),
+        notes.mix.split(), tuple(notes.images), notes.pages,
     )  # fmt: skip
 
 

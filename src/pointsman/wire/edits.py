@@ -18,6 +18,7 @@ import msgspec
 from pointsman.core.types import Advice, Edit, Message, Protocol
 from pointsman.errors import WireError
 from pointsman.wire import consulting
+from pointsman.wire.converting import peek
 from pointsman.wire.digest import decode
 from pointsman.wire.layouts import leading_system
 from pointsman.wire.splice import Opened, Span, elements, open_body, splice, split_array
@@ -48,6 +49,7 @@ def apply(
     items, skipped = _items(protocol, opened)
     changes: list[tuple[Span, bytes]] = []
     inserted: dict[int, list[bytes]] = {}
+    divided: dict[int, list[Advice]] = {}
     for edit in edits:
         if edit.kind == "tool":
             changes += _tool(opened, tools[edit.value])
@@ -56,9 +58,15 @@ def apply(
         if place > len(items):
             raise WireError(f"an edit stands after message {place}, and the history has {len(items)}")
         if edit.kind == "consult" and protocol in ("messages", "chat"):
-            changes += consulting.divided(protocol, opened.data, items, place, said[edit.value])
+            divided.setdefault(place, []).append(said[edit.value])
+        elif edit.kind == "consult" and said[edit.value].joined:  # Responses: the call among the calls, its result behind them
+            call, result = map(_json, consulting.between(said[edit.value]))
+            inserted.setdefault(place, []).append(call)
+            inserted.setdefault(_behind_calls(items, place), []).append(result)
         else:
             inserted.setdefault(place, []).extend(_inserted(protocol, edit, said))
+    for place, consults in divided.items():
+        changes += consulting.divided(protocol, opened.data, items, place, consults)
     changes += [_insertion(items, place, values) for place, values in inserted.items()]
     return splice(body, changes), with_betas(protocol, headers, edits)
 
@@ -112,6 +120,13 @@ def _items(protocol: Protocol, opened: Opened) -> tuple[list[Item], int]:
     items = elements(opened.data, opened.spans[name][0], raw, f"`{name}`")
     led = protocol == "chat" or (protocol == "responses" and not _has(opened, "instructions"))
     return items, leading_system([item for item, _ in items]) if led else 0
+
+
+def _behind_calls(items: Sequence[Item], place: int) -> int:
+    """The first place from ``place`` on that no call of a tool stands at."""
+    while place < len(items) and peek(items[place][0]).type.endswith("_call"):
+        place += 1
+    return place
 
 
 def _has(opened: Opened, name: str) -> bool:

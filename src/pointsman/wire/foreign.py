@@ -150,7 +150,8 @@ def _filled(pairs: Pairs) -> Iterator[Json]:
 def _said(block: Json, pairs: Pairs) -> Iterator[Json]:
     kind = block.get("type")
     if kind == "tool_use":
-        yield {"type": "tool_use", "id": pairs.call(block.get("id")), "name": block.get("name"), "input": block.get("input") or {}}
+        id, given = pairs.call(block.get("id")), block.get("input")
+        yield {"type": "tool_use", "id": id, "name": block.get("name"), "input": given or {}}
     elif kind not in ("thinking", "redacted_thinking"):
         yield from _shown(block)
 
@@ -233,18 +234,21 @@ def _chat(body: Json) -> Json:
 
 def _chat_turns(messages: Any) -> Iterator[Json]:
     pairs = Pairs()
+    lost: list[Json] = []  # results of nobody's calls: nothing may stand between calls and their results
     for message in messages if isinstance(messages, list) else ():
         role = message.get("role")
         if role == "tool":
             id = pairs.result(message.get("tool_call_id"))
             text = as_text(message.get("content"))
             if id is None:
-                yield {"role": "user", "content": f"[Result of an earlier tool call]\n{text}"}
+                lost.append({"role": "user", "content": f"[Result of an earlier tool call]\n{text}"})
             else:
                 yield {"role": "tool", "tool_call_id": id, "content": text}
             continue
         for id in pairs.unanswered():
             yield {"role": "tool", "tool_call_id": id, "content": MISSING}
+        yield from lost
+        lost = []
         if role == "assistant":
             yield from _chat_said(message, pairs)
         else:
@@ -252,6 +256,7 @@ def _chat_turns(messages: Any) -> Iterator[Json]:
             if content:
                 plain = len(content) == 1 and content[0]["type"] == "text"
                 yield {"role": "system" if role == "developer" else role, "content": content[0]["text"] if plain else content}
+    yield from lost
 
 
 def _chat_said(message: Json, pairs: Pairs) -> Iterator[Json]:
@@ -312,8 +317,9 @@ def _items(items: Any) -> Iterator[Json]:
         elif kind in ("function_call_output", "custom_tool_call_output"):
             yield _output(item, pairs.result(item.get("call_id")))
         elif kind == "message":
-            for id in pairs.unanswered():
-                yield {"type": f"{kinds[id]}_output", "call_id": id, "output": MISSING}
+            if item.get("role") != "assistant":  # words of the same answer may follow its calls
+                for id in pairs.unanswered():
+                    yield {"type": f"{kinds[id]}_output", "call_id": id, "output": MISSING}
             yield from _message(item)
         elif kind in RESPONSES_TOLD:
             yield {"type": "message", "role": "assistant",

@@ -138,7 +138,23 @@ def _responses(path: str, fields: Fields) -> Layout:
     out.shape = {
         "tool_choice": choice, "format": form or None, "previous_response_id": fields.value("previous_response_id"),
     }  # fmt: skip
+    if out.tools is None and instructions is None:
+        _take_carried_tools(out)
     return out
+
+
+def _take_carried_tools(out: Layout) -> None:
+    """Codex 0.169 gives its newest models their tools in an item of their own in front of the history, which no other
+    vendor's format has."""
+    for n, raw in enumerate(out.system):
+        try:
+            item = _ADDITIONAL.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+        if item.type == "additional_tools" and item.tools:
+            out.tools, out.system = item.tools, out.system[:n] + out.system[n + 1 :]
+            out.needs.add("unknown_blocks")
+            return
 
 
 def _gemini(path: str, fields: Fields) -> Layout:
@@ -201,6 +217,14 @@ class _Role(msgspec.Struct):
 
 
 _ROLE = msgspec.json.Decoder(_Role)
+
+
+class _Additional(msgspec.Struct):
+    type: str = ""
+    tools: msgspec.Raw = msgspec.Raw(b"")
+
+
+_ADDITIONAL = msgspec.json.Decoder(_Additional)
 
 
 def leading_system(history: list[msgspec.Raw]) -> int:

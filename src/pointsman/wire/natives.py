@@ -87,8 +87,9 @@ def _gemini(body: Json, target: Target, effort: str | None, cache_key: str) -> N
 
 
 CAMEL = {
-    "function_call": "functionCall", "function_response": "functionResponse", "inline_data": "inlineData", "mime_type": "mimeType",
-    "file_data": "fileData", "file_uri": "fileUri", "system_instruction": "systemInstruction", "tool_config": "toolConfig",
+    "function_call": "functionCall", "function_response": "functionResponse", "inline_data": "inlineData",
+    "mime_type": "mimeType", "file_data": "fileData", "file_uri": "fileUri", "system_instruction": "systemInstruction",
+    "tool_config": "toolConfig",
     "function_declarations": "functionDeclarations", "function_calling_config": "functionCallingConfig",
     "max_output_tokens": "maxOutputTokens", "stop_sequences": "stopSequences", "top_p": "topP", "top_k": "topK",
     "thought_signature": "thoughtSignature", "response_mime_type": "responseMimeType", "response_schema": "responseSchema",

@@ -22,9 +22,16 @@ WORDS, CHARS = 64, 2_400
 _UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_UNSPACED}]{{2,}}|[^\W\d_{_UNSPACED}][^\W{_UNSPACED}]{{2,}}")
 _PAIRS = re.compile(rf"[{_UNSPACED}]")
+_DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+DENSE = 2.5
+"""Alphabetic characters that one of these scripts stands for: between Korean (about 2) and Chinese (about 3), by the length of
+translations."""
+
 _ASKS = ("?", "？", "؟", "՞", "፧")
 _QUOTES = re.compile(r"^ *(?:>|❯|│|⏺|└)", re.MULTILINE)
-_APPROVES = re.compile(r"[\s!]*(?:(?:👍|👌|🎉|🚀|❤|💯|🙏|✅|😍|👏|🥳|🙌|✨|\+1|:\)|:-\)|:\+1:)[\ufe0f\U0001f3fb-\U0001f3ff\s!]*)+$")
+_APPROVES = re.compile(
+    r"[\s!]*(?:(?:👍|👌|🎉|🚀|❤|💯|🙏|✅|😍|👏|🥳|🙌|✨|\+1|:\)|:-\)|:\+1:)[\ufe0f\U0001f3fb-\U0001f3ff\s!]*)+$"
+)
 
 
 def facts_of(text: str) -> tuple[Fact, ...]:
@@ -39,6 +46,11 @@ def facts_of(text: str) -> tuple[Fact, ...]:
     if len(text) < 40 and _APPROVES.match(text):
         found.append("praise")
     return tuple(found)
+
+
+def length_of(text: str) -> int:
+    """How much a text says, in characters of an alphabet: one of Chinese, Japanese or Korean stands for ``DENSE`` of them."""
+    return len(text) + round((DENSE - 1.0) * len(_DENSE.findall(text))) if not text.isascii() else len(text)
 
 
 def sketch_of(text: str, *, end: bool = False) -> str:

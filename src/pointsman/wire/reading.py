@@ -69,6 +69,7 @@ def read(
         interactive=who.interactive, cwd=_cwd(dialect, layout, who, memo), auth=auth_of(headers, path),
         tools=tools.hash, system=system.hash, head_chars=tools.chars + system.chars, messages=messages,
         needs=_needs(protocol, layout, tools, messages), ttl_s=_ttl(layout, system, tools, messages),
+        head_ttl_s=system.mark_s or tools.mark_s,
         max_output=layout.max_output, speed=layout.speed, tier=layout.tier,
         body_hash=_body_hash(protocol, path, layout, system, tools, messages), size=len(body),
         title=_title(protocol, dialect, layout, messages, memo) if titles else "",

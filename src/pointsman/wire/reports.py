@@ -41,7 +41,8 @@ _FAILED = (
     r" *[1-9]\d* fail$",  # bun test
     r"FAILED \| \d+ passed",  # deno test
     r"(?:\d+ (?:doctests?|properties|property), )*\d+ tests?, [1-9]\d* failures?",  # mix test (ExUnit)
-    r"\t? *Executed \d+ tests?, with [1-9]\d* failures?|\*\* TEST FAILED \*\*|.{1,3} Test run with \d+ tests? failed",  # swift, xcodebuild
+    r"\t? *Executed \d+ tests?, with [1-9]\d* failures?|\*\* TEST FAILED \*\*",  # swift, xcodebuild
+    r".{1,3} Test run with \d+ tests? failed",  # swift testing
     r"\d\d:\d\d \+\d+(?: ~\d+)? -[1-9]\d*: Some tests failed",  # dart, flutter
     r"\[info\] Tests: succeeded \d+, failed [1-9]|\[error\] Failed: Total \d+, Failed [1-9]",  # scalatest, sbt
     r"//\S+ +FAILED in \d|Executed \d+ out of \d+ tests?: .*\bfails? ",  # bazel
@@ -118,13 +119,16 @@ _CRASHES = (
     r"Segmentation fault|Aborted \(core dumped\)",
 )
 
-
 _PLACED = r"(?=[^\s()]+[:(]\d)"
+"""A line that begins with a path and a position: told once for all patterns that do."""
 
 
 def _one_of(names: Mapping[Report, tuple[str, ...]]) -> re.Pattern[str]:
-    """One pattern for all: a literal line feed first makes the search jump from line to line, and lines are told by their first
-    characters before any pattern is tried (twice as fast). Names of groups: the report's and a number."""
+    """One pattern for all; its groups are named after the report and a number.
+
+    A literal line feed first makes the search jump from line to line, and lines are told by their first characters before any
+    pattern is tried: twice as fast.
+    """
     buckets: dict[str, dict[Report, list[str]]] = {}
     for name, patterns in names.items():
         for pattern in (one for many in patterns for one in _alternatives(many)):
@@ -168,7 +172,9 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 _TOOLS = _one_of({"tests_failed": _FAILED, "tests_passed": _PASSED, "lint_error": _LINTS, "type_error": _TYPES})
-_REPORTS: dict[str, Report] = {group: group.rpartition("_")[0] for group in _TOOLS.groupindex}  # type: ignore[misc]  # named after it
+_REPORTS: dict[str, Report] = {
+    group: group.rpartition("_")[0] for group in _TOOLS.groupindex  # type: ignore[misc]  # they are named after it
+}
 _PASTED = _one_of({"tests_failed": _FAILED, "type_error": _TYPES, "lint_error": _LINTS, "crash": _CRASHES})
 
 

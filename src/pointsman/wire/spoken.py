@@ -19,13 +19,14 @@ Json = dict[str, Any]
 REASONING = ("thinking", "redacted_thinking")
 
 
-def speaker(protocol: Protocol, model: str, prompt: int, usage_wanted: bool = False) -> Speaker:
-    """Who words the answer for a client of ``protocol``. ``prompt``: its estimated tokens, for usage said at the start.
+def speaker(protocol: Protocol, model: str, prompt: int, read: int = 0, usage_wanted: bool = False) -> Speaker:
+    """Who words the answer for a client of ``protocol``. ``prompt``: its estimated tokens, ``read`` those of them that its cache
+    holds: usage is said at the start, before anything is billed.
 
     ``usage_wanted``: a Chat client asked for usage in the stream.
     """
     if protocol == "messages":
-        return _Messages(model, prompt)
+        return _Messages(model, prompt, read)
     return _Chat(model, usage_wanted) if protocol == "chat" else _Responses(model)
 
 
@@ -62,16 +63,16 @@ class Speaker:
 
 
 class _Messages(Speaker):
-    def __init__(self, model: str, prompt: int) -> None:
+    def __init__(self, model: str, prompt: int, read: int) -> None:
         super().__init__(model)
-        self._prompt = prompt
+        self._estimate = {**_empty(), "input_tokens": prompt - read, "cache_read_input_tokens": read}
         self._hidden: set[int] = set()
         self._places: dict[int, int] = {}
 
     def event(self, event: Json) -> bytes:
         kind = event.get("type")
         if kind == "message_start":  # nothing is billed yet: the estimate, which the last event replaces
-            message = {**event["message"], "model": self.model, "usage": {**_empty(), "input_tokens": self._prompt}}
+            message = {**event["message"], "model": self.model, "usage": self._estimate}
             return sse({**event, "message": message}, named=True)
         if kind == "message_delta":
             return sse({**event, "usage": {**_empty(), **_counts(event.get("usage"))}}, named=True)

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pointsman.core.events import Stop
-from pointsman.core.types import Protocol, Usage
+from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import WireError
 from pointsman.wire.answers import Answer, answer_of, read_json
 
@@ -92,6 +92,11 @@ class Tap:
         return self._answer.model
 
     @property
+    def told(self) -> Told:
+        """The answer's id, and the cache diagnosis in it."""
+        return self._answer.told
+
+    @property
     def stop(self) -> Stop | None:
         """How the answer ended, None while it has not."""
         return self._answer.stop
@@ -141,6 +146,16 @@ def parse(event: bytes) -> tuple[str, bytes]:
         elif field == b"event":
             name = value.strip().decode("ascii", "replace")
     return name, b"\n".join(data)
+
+
+def told_by(protocol: Protocol, body: bytes) -> Told:
+    """What an answer that is not a stream says of itself; nothing where it cannot be read."""
+    answer = answer_of(protocol)
+    try:
+        answer.whole(read_json(body, f"the {protocol} answer"))
+    except WireError:
+        return Told()
+    return answer.told
 
 
 def read_json_response(protocol: Protocol, body: bytes) -> tuple[Usage | None, str | None, Stop]:

@@ -50,20 +50,21 @@ def calls(protocol: Protocol, item: dict[str, Any]) -> Iterator[tuple[str, Any]]
             if block.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use"):
                 yield _word(block.get("name")), block.get("input")
     elif protocol == "chat":
-        for call in (*_list(item.get("tool_calls")), {"function": item.get("function_call")}):
+        old = item.get("function_call")
+        for call in (*_list(item.get("tool_calls")), *([{"function": old}] if old else [])):
             function = call.get("function") or call.get("custom")
             if isinstance(function, dict):
                 yield _word(function.get("name")), function.get("arguments", function.get("input"))
     elif protocol == "responses":
         kind = item.get("type")
         if isinstance(kind, str) and kind.endswith("_call"):
-            given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
-            yield _word(item.get("name") or kind), given
+            field = next((key for key in ("arguments", "input", "action", "operation") if key in item), "")
+            yield _word(item.get("name") or kind), item.get(field)
     else:
         for part in _list(item.get("parts")):
-            call = part.get("functionCall")
-            if isinstance(call, dict):
-                yield _word(call.get("name")), call.get("args")
+            given = part.get("functionCall")
+            if isinstance(given, dict):
+                yield _word(given.get("name")), given.get("args")
 
 
 def _look(value: Any, key: str, paths: list[str], commands: list[str], depth: int) -> None:

@@ -1,0 +1,161 @@
+"""The nouns of a prompt cache: how a provider keeps prefixes, what it holds for a lane, and the hit to expect of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pointsman.core.types import FIVE_MINUTES, Message
+
+MATERIAL = 0.02
+"""A chance below this is left out of the forecast of a turn's first request (``Warm.reckoned``); any other is priced in."""
+
+BEARS: Mapping[str, tuple[tuple[float, float], ...]] = {
+    "loop": ((0.01, 0.0), (0.05, 0.03), (0.25, 0.12)),
+    "loop new": ((0.05, 0.035), (0.25, 0.11)),
+    "loop settled": ((0.05, 0.035), (0.25, 0.11)),
+}
+"""Inside tool loops, per cell: below this chance of the less likely case, a forecast bears at most this share of its dollars for
+it; a larger chance is priced in. A marked cache is cold there once in 400 requests, an automatic one once in 10 to 100 (another
+machine answers), at up to twenty times the price: wholly priced in, that would put nearly every forecast off by 3 to 100 %; not
+at all, it would leave the sum of a session too low by up to 8 %."""
+
+WARM_SHARE = 0.8
+"""A request found its prefix warm when it read at least this share of the shorter of the previous and this prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRule:
+    """How one provider caches prompts. Times in seconds, lengths in tokens.
+
+    ``ttl_s`` is the default lifetime and ``ttls`` all that are sold; ``writes`` holds (lifetime, multiple of the fresh
+    price). ``explicit``: only marked prefixes are kept, and surely gone after the lifetime; otherwise the provider
+    decides, and once ``ttl_s`` has passed warmth halves every ``half_life_s``. ``p_hit``: chance that an automatic cache
+    is used at all. ``lookback``: how many messages before its mark a request finds an older entry (0: no limit).
+    ``block``: prefixes count in whole blocks, less ``margin`` tokens. ``refresh``: a read restarts the lifetime. ``cold``: per
+    cell (see ``cache.cell``) the chance that a prefix is cold although it should be there, and the number of observations that
+    figure is worth; ``p_head``: chance that its head is still read then. ``keeps_reasoning`` False: the reasoning of a turn
+    leaves the prompt at the next words of the user, and with it the prefix behind it.
+    """
+
+    provider: str
+    ttl_s: int = FIVE_MINUTES
+    ttls: tuple[int, ...] = (FIVE_MINUTES,)
+    min_tokens: int = 1_024
+    block: int = 1
+    margin: int = 0
+    refresh: bool = True
+    explicit: bool = True
+    writes: tuple[tuple[int, float], ...] = ()
+    lookback: int = 0
+    p_hit: float = 1.0
+    half_life_s: float = 0.0
+    cold: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    p_head: float = 0.0
+    keeps_reasoning: bool = True
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """What a provider holds for one config in one lane, as last billed.
+
+    ``cached``: tokens that the last request read or wrote, ``written`` those it wrote; ``prompt``: all its input tokens;
+    ``chars``: its size on the wire, ``head_chars`` that of tools and system; ``touched``: epoch seconds at which it
+    *started*; ``ttl_s``: how long the provider keeps it from then on. ``head``: tokens that a request of this lane read when
+    its history was cold (0: not seen yet). ``reasoning``: reasoning tokens of the last answer, ``carried`` those of earlier
+    answers that are in the prompt, ``settled``: tokens of the prompt before the first of them. ``aside``: tokens of the prompt
+    that another machine of the provider held when it last served this lane (0: one machine has served it so far); ``steady``:
+    requests since one found a colder cache than the one before it had left. ``marks``: (messages covered, lifetime) of a prompt
+    marked with several lifetimes, of which ``ttl_s`` is the last; ``branch``: what it held of the branch that was left last.
+    """
+
+    messages: tuple[Message, ...]
+    tools: int
+    system: int
+    head_chars: int
+    chars: int
+    prompt: int
+    cached: int
+    written: int
+    touched: float
+    ttl_s: int
+    head: int = 0
+    reasoning: int = 0
+    carried: int = 0
+    settled: int = 0
+    aside: int = 0
+    steady: int = 0
+    marks: tuple[tuple[int, int], ...] = ()
+    branch: Warmth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Tools and system text as a provider holds them for every session of a client: tokens, last touch, lifetime."""
+
+    tokens: int
+    touched: float
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """The hit to expect: ``tokens`` of prefix with probability ``p``, else ``head`` tokens with probability ``p_head``.
+
+    ``until``: cold for sure afterwards (epoch seconds). ``cell``: where ``p`` comes from, None where it was not learned.
+    ``settled``: ``tokens`` end where reasoning that was dropped began.
+    """
+
+    tokens: int = 0
+    p: float = 0.0
+    until: float | None = None
+    head: int = 0
+    p_head: float = 0.0
+    cell: str | None = None
+    settled: bool = False
+
+    @property
+    def likely(self) -> int:
+        """Tokens read in the likelier case."""
+        return self.tokens if self.p >= 0.5 else self.head if self.p_head >= 0.5 else 0
+
+    @property
+    def expected(self) -> float:
+        """Tokens read on average."""
+        return self.p * self.tokens + (1.0 - self.p) * self.p_head * self.head
+
+    def chance(self, tokens: float) -> float:
+        """Probability that at least this many tokens are read."""
+        head = self.p_head if self.head >= tokens else 0.0
+        return self.p + (1.0 - self.p) * head if self.tokens >= tokens else head
+
+    @property
+    def rare(self) -> float:
+        """Chance of the less likely case."""
+        return min(self.p, 1.0 - self.p) if self.tokens else 0.0
+
+    @property
+    def reckoned(self) -> float:
+        """Tokens to reckon with: the average, where chances that are not material count as none and their opposites as sure.
+
+        So a turn start, cold once in six to thirty times, is priced by its average, which keeps the sum of all forecasts right.
+        """
+        p, p_head = _settled(self.p), _settled(self.p_head)
+        return p * self.tokens + (1.0 - p) * p_head * self.head
+
+    def bears(self) -> float | None:
+        """The share of its likely dollars that a forecast bears for the less likely case; None: it is the average."""
+        rare = self.rare
+        for below, share in BEARS.get(self.cell or "", ()):
+            if rare < below:
+                return share
+        return None
+
+
+def _settled(p: float) -> float:
+    return 0.0 if p < MATERIAL else 1.0 if p > 1.0 - MATERIAL else p
+
+
+COLD = Warm()
+NOTHING_SEEN: Mapping[str, tuple[int, int]] = {}

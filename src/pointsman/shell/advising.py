@@ -1,0 +1,309 @@
+"""A stronger model is asked for advice: before a request goes out (push), or because the working model calls for it (pull).
+
+The rules of WIRE.md section 4, in the order in which they matter here:
+* an advisor that fails, times out or is capped never stops the executor: it goes on, and what it cost is recorded;
+* the client is kept alive while the advisor thinks, and sees one answer;
+* the advisor of the client's own vendor is asked with the client's own credential, at the place where the request goes; any
+  other with its vendor's key (``shell.abroad``): no credential ever goes to another vendor;
+* where the model called tools of the client's in the same breath, the advisor is asked while those run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from pointsman.core.events import AdviceHow, AdviceOutcome
+from pointsman.core.foreign import native_of
+from pointsman.core.types import Advice, Config, Protocol, Usage
+from pointsman.errors import PointsmanError, UpstreamError
+from pointsman.shell.bodies import Upload
+from pointsman.shell.failing import Part
+from pointsman.shell.streams import Listener
+from pointsman.shell.translate import Spoken
+from pointsman.shell.upstream import Answer, Headers, edited, received, replaced
+from pointsman.shell.vendors import join
+from pointsman.shell.woven import WovenEvents, WovenWhole
+from pointsman.wire import asking, consulting
+from pointsman.wire.advice import digest
+from pointsman.wire.weaving import Called
+
+if TYPE_CHECKING:
+    from pointsman.engine import Route, UnderWay
+    from pointsman.shell.abroad import Abroad
+    from pointsman.shell.desk import Desk
+    from pointsman.shell.exchange import Exchange
+    from pointsman.shell.upstream import Outbound
+
+PING_S = 10.0
+"""Seconds of silence after which a client that waits for an advisor is told that we are still there."""
+
+WAITS_S = 900.0
+"""Seconds for which an advice waits for the results that it joins; then its cost is recorded without it."""
+
+CLIENT_ONLY = ("content-length", "content-encoding", "accept-encoding", "accept", "transfer-encoding")
+"""Headers of the client's request that say nothing about a question of ours."""
+
+ANSWERS = 8
+"""Answers that are woven into one at most: a model that goes on asking after its consults are used up is cut off."""
+
+LARGEST_SHARE = 0.75
+"""Share of the window that two prompts may fill: a client takes the summed usage of a woven answer for its context, and would
+otherwise compact its history because advice was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of asking ``config``: ``text`` is for the executor, whatever happened; ``usage`` None: no bill is known."""
+
+    config: Config
+    outcome: AdviceOutcome
+    text: str
+    usage: Usage | None = None
+    seconds: float = 0.0
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An advice that joins the next request of its lane: the call, the messages it stands after, and who is asked."""
+
+    called: Called
+    after: tuple[int, int]
+    task: asyncio.Task[Said]
+
+
+class Advising:
+    """The advisors of one gateway. ``waiting``: calls whose advice joins a later request, by session and lane."""
+
+    def __init__(self, desk: Desk, out: Outbound, abroad: Abroad) -> None:
+        self.desk, self.out, self.abroad = desk, out, abroad
+        self.waiting: dict[tuple[str, str], Waiting] = {}
+
+    def of(self, run: Mapping[str, str] | None) -> Adviser:
+        """The advisor for one request; ``run``: the base URLs of its run."""
+        return Adviser(self, run)
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        for waiting in self.waiting.values():
+            waiting.task.cancel()
+        self.waiting.clear()
+
+
+@dataclass(slots=True)
+class Adviser:
+    """The advisor for one request under way: ``woven`` listens to its answer; ``sent``: what went out last to have it go on."""
+
+    advising: Advising
+    run: Mapping[str, str] | None
+    woven: WovenEvents | WovenWhole | None = field(default=None)
+    about: UnderWay | None = None
+    sent: bytes = b""
+
+    # -- before the request goes out ---------------------------------------------------------------------------------
+
+    async def before(self, exchange: Exchange) -> None:
+        """Put advice that is due into the request: what an earlier call waits for, and what the decision asks for."""
+        try:
+            await self._joined(exchange)
+            route = exchange.route
+            if route is not None and route.decision.consult is not None:
+                self.about = self.advising.desk.router.under_way(route.id)
+                said = await self._asked(exchange, route, "push", "", "")
+                given = Advice(said.text) if said.outcome == "given" else None
+                self._record(exchange, given, said, "push")
+        except Exception as error:  # the request goes out without advice
+            self.advising.desk.contain("fail_open", error)
+
+    async def _joined(self, exchange: Exchange) -> None:
+        route = exchange.route
+        if route is None or route.decision.reason == "count":
+            return
+        waiting = self.advising.waiting.pop((route.decision.place.session, route.decision.place.lane), None)
+        if waiting is None:
+            return
+        said = await waiting.task
+        self._record(exchange, waiting.called.advice(said.text), said, "pull", waiting.after)
+
+    # -- while the answer comes --------------------------------------------------------------------------------------
+
+    def listening(self, exchange: Exchange, answer: Answer, inner: Listener) -> Listener:
+        """The listener for this answer: a weaving one where the tool was offered and the answer can be read."""
+        route, kind = exchange.route, answer.headers.get("Content-Type", "").strip().lower()
+        encoded = answer.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
+        if route is None or exchange.resent or answer.status >= 400 or encoded or not offered(route):
+            return inner
+        self.about = self.advising.desk.router.under_way(route.id)  # it may have ended when the advisor is asked
+        billed = answer.billed if isinstance(answer, Spoken) else None
+        stream = kind.startswith("text/event-stream")
+        self.woven = (WovenEvents if stream else WovenWhole)(route.protocol, route.model, billed)
+        return self.woven
+
+    async def went_on(self, exchange: Exchange) -> AsyncIterator[Part]:
+        """What follows the provider's answer: nothing, or a consult and the answer that goes on after it, again and again."""
+        woven = self.woven
+        if woven is None:
+            return
+        if isinstance(woven, WovenWhole):
+            woven.ended()
+        while woven.asking and woven.weave.called is not None:
+            called = woven.weave.called
+            task = asyncio.ensure_future(self._answered(exchange, called))
+            try:
+                while not (await asyncio.wait((task,), timeout=PING_S))[0]:
+                    yield woven.weave.keep_alive if isinstance(woven, WovenEvents) else b"", b""
+                said = task.result()
+            finally:
+                task.cancel()
+            self._record(exchange, called.advice(said.text), said, "pull")
+            answer = await self._continued(exchange, called, called.advice(said.text))
+            try:
+                woven.resume(answer.billed if isinstance(answer, Spoken) else None)
+                while chunk := await received(answer):
+                    yield exchange.heard.feed(chunk)
+                if isinstance(woven, WovenWhole):
+                    woven.ended()
+            finally:
+                answer.close()
+        if woven.joined is not None:
+            self._later(exchange, woven.joined)
+
+    async def _answered(self, exchange: Exchange, called: Called) -> Said:
+        route = exchange.route
+        assert route is not None
+        question, focus = consulting.asked(called.arguments)
+        return await self._asked(exchange, route, "pull", question, focus)
+
+    async def _continued(self, exchange: Exchange, called: Called, advice: Advice) -> Answer:
+        """The provider's answer to the request with the call and its result appended. Raises UpstreamError."""
+        route = exchange.route
+        assert route is not None
+        if self.woven is not None and self.woven.weave.answers > ANSWERS:
+            self._refuse(exchange, route, 400)
+            raise UpstreamError(f"{route.model} asks for advice without end")
+        body = self.sent = consulting.continued(route.protocol, self.sent or route.body, called.before, advice)
+        if route.native is not None and exchange.abroad is not None:
+            from dataclasses import replace
+
+            return await exchange.abroad(exchange, replace(route, body=body))
+        path, mark, query = exchange.target.partition("?")
+        headers = edited(exchange.headers, exchange.given, route.headers)
+        headers = replaced(replaced(headers, "content-encoding", None), "content-length", str(len(body)))
+        headers = replaced(headers, "accept-encoding", "identity")
+        answer = await self.advising.out.send("POST", join(exchange.base, route.path + mark + query), headers, Upload(body))
+        if answer.status >= 400:
+            answer.close()
+            if answer.status in (400, 403, 404, 413, 422):
+                self._refuse(exchange, route, answer.status)
+            raise UpstreamError(f"{route.model} did not go on after advice: status {answer.status}")
+        return answer
+
+    def _refuse(self, exchange: Exchange, route: Route, status: int) -> None:
+        """Our doing: the answer is dropped, the client asks again, and is served as it asked."""
+        exchange.resent = True
+        exchange.route = self.advising.desk.refused(route, status) or route
+
+    def _later(self, exchange: Exchange, called: Called) -> None:
+        """Ask while the client's tools run; the advice joins their results."""
+        route, about = exchange.route, self.about
+        if route is None or about is None:
+            return
+        place, advising = route.decision.place, self.advising
+        task = asyncio.ensure_future(self._answered(exchange, called))
+        key, waiting = (place.session, place.lane), Waiting(called, about.end, task)
+        advising.waiting[key] = waiting
+
+        def given_up() -> None:
+            if advising.waiting.get(key) is waiting and task.done() and not task.cancelled():
+                del advising.waiting[key]
+                said = task.result()
+                advising.desk.advised(route.id, place, None, said, "pull")
+
+        asyncio.get_running_loop().call_later(WAITS_S, given_up)
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def _record(
+        self, exchange: Exchange, advice: Advice | None, said: Said, how: AdviceHow, after: tuple[int, int] | None = None
+    ) -> None:  # fmt: skip
+        """Write down what was asked, and what it adds to the history from now on."""
+        route = exchange.route
+        if route is None:
+            return
+        exchange.route = self.advising.desk.advised(route.id, route.decision.place, advice, said, how, after) or route
+
+    async def _asked(self, exchange: Exchange, route: Route, how: AdviceHow, question: str, focus: str) -> Said:
+        """Ask, within the caps and the time that the user allows."""
+        desk, about = self.advising.desk, self.about
+        began = desk.clock()
+        if about is None or about.advisor is None:
+            return Said(route.decision.consult or Config(""), "capped", "No advice can be had now.", why="no advisor is set")
+        advisor = about.advisor
+        config = Config(advisor.model)
+        shut = desk.router.no_advice(route.decision, advisor, began, LARGEST_SHARE if how == "pull" else None)
+        if shut is not None:
+            return Said(config, "capped", f"No advice can be had now: {shut}. Go on without, and do not ask again.", why=shut)
+        hearing = asking.Hearing(route.protocol)
+        outcome: AdviceOutcome = "failed"
+        why = ""
+        try:
+            async with asyncio.timeout(advisor.timeout_s):
+                hearing, url, headers, body = await asyncio.to_thread(self._question, exchange, route, about, question, focus)
+                await self._hear(hearing, url, headers, body)
+            outcome = "given" if hearing.text else "failed"
+            why = "" if hearing.text else hearing.error or "it said nothing"
+        except TimeoutError:
+            outcome, why = "timeout", f"no answer in {advisor.timeout_s:g} s"
+        except asyncio.CancelledError:
+            cut = Said(config, "failed", "", hearing.usage, desk.clock() - began, "the client hung up")
+            desk.advised(route.id, route.decision.place, None, cut, how)
+            raise
+        except (PointsmanError, aiohttp.ClientError, OSError) as error:
+            why = str(error)
+        text = hearing.text if outcome == "given" else f"The advisor did not answer ({why}). Go on without."
+        return Said(config, outcome, text, hearing.usage, desk.clock() - began, why)
+
+    def _question(
+        self, exchange: Exchange, route: Route, about: UnderWay, question: str, focus: str
+    ) -> tuple[asking.Hearing, str, Headers, bytes]:  # fmt: skip
+        """Everything of the question: who listens to the answer, where it goes, with which headers and body."""
+        router, request, own, advisor = self.advising.desk.router, about.request, about.body, about.advisor
+        assert advisor is not None
+        target = router.book.target(advisor.model)
+        text = digest(route.protocol, own, request.client, tokens=advisor.digest_tokens, question=question, focus=focus)
+        home = route.native is None and router.book.vendor(advisor.model) == router.book.vendor(request.model)
+        if home:
+            protocol: Protocol = route.protocol
+            like = own if request.auth == "subscription" else None
+            url = join(exchange.base, asking.path(protocol, advisor.model, exchange.target))
+            headers = [(name, value) for name, value in exchange.headers if name.lower() not in CLIENT_ONLY]
+            headers.append(("accept-encoding", "identity"))
+        else:
+            protocol, like = native_of(target.vendor), None
+            url, headers = self.advising.abroad.door(
+                target.vendor, advisor.model, self.run, home=exchange.base, given=exchange.given
+            )
+        body = asking.question(protocol, advisor.model, target, text, advisor.max_tokens, like=like)
+        return asking.Hearing(protocol), url, headers, body
+
+    async def _hear(self, heard: asking.Hearing, url: str, headers: Headers, body: bytes) -> None:
+        headers = [*replaced(headers, "content-length", None), ("content-length", str(len(body)))]
+        answer = await self.advising.out.send("POST", url, headers, Upload(body))
+        try:
+            if answer.status >= 400:
+                raise UpstreamError(f"the advisor's provider answered {answer.status}")
+            while chunk := await received(answer):
+                heard.feed(chunk)
+            heard.end()
+        finally:
+            answer.close()
+
+
+def offered(route: Route) -> bool:
+    """Whether the request offered our tool: only then can its answer hold a call of it."""
+    return any(edit.kind == "tool" and edit.value == consulting.NAME for edit in route.decision.edits)

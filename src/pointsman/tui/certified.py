@@ -1,0 +1,55 @@
+"""How far away a certificate is, in words: the same on every surface. Pure."""
+
+from __future__ import annotations
+
+from pointsman.core.certificate import ANY, Record, Standing
+from pointsman.core.types import Config, Decision
+from pointsman.core.userrecord import UserRecord, proposal
+from pointsman.tui.figures import short
+
+
+def slices(record: Record) -> list[str]:
+    """One line per (asked, served, kind of task) that has a judged task."""
+    return [line(*key, standing) for key, standing in record.slices().items()]
+
+
+def line(asked: Config, served: Config, kind: str, standing: Standing) -> str:
+    """One slice in words: what was served, what that bounds now, and how many clean tasks more certify it."""
+    tasks = f"{standing.tasks} task{'s' if standing.tasks != 1 else ''} served, {standing.failed} failed"
+    bounded = f"at most {standing.bound:.1%} failed routes (95 %)" if standing.bound is not None else "no bound yet"
+    if standing.vetoed:
+        verdict = "vetoed: it fails more often than predicted, so the model you ask for takes these"
+    elif standing.certified:
+        verdict = f"certified at {standing.risk:.0%}"
+    else:
+        verdict = f"{standing.missing} clean ones more certify {standing.risk:.0%}"
+    return f"{short(served.model)} for {short(asked.model)}, {kind or 'any'} tasks: {tasks}; {bounded}; {verdict}"
+
+
+def more(user: UserRecord, decision: Decision) -> list[tuple[str, str]]:
+    """What ``why`` adds to a decision: how far its weaker candidates are from a certificate, and the rules that are proposed."""
+    lines = about(user.record(), decision)
+    said = [(("certif." if i == 0 else ""), text) for i, text in enumerate(lines)]
+    return said + [("proposed", proposal(p.about, p.config, p.times)) for p in user.proposed.values() if not p.answer]
+
+
+def about(record: Record, decision: Decision) -> list[str]:
+    """What a decision's weaker candidates still need; nothing where it has none."""
+    order = [candidate.config for candidate in decision.candidates]
+    weaker = order[: order.index(decision.asked)] if decision.asked in order else []
+    found = []
+    for config in weaker:
+        key = (decision.asked, config, decision.kind or ANY)
+        standing = record.slice(*key)
+        kind = decision.kind or "any"
+        none = f"{short(config.model)}, {kind} tasks: none judged yet; {standing.missing} clean ones certify {record.risk:.0%}"
+        found.append(line(*key, standing) if standing.tasks else none)
+    return found
+
+
+def word(record: Record) -> str:
+    """The certificates in a word or two, for a header."""
+    certified, vetoed = sum(map(len, record.certified.values())), sum(map(len, record.vetoed.values()))
+    parts = [f"{certified} certified"] if certified else []
+    parts += [f"{vetoed} vetoed"] if vetoed else []
+    return ", ".join(parts) or "uncertified"

@@ -1,0 +1,130 @@
+"""Every promise made per task, run again with the boundaries one turn early and one turn late.
+
+A boundary is a guess (``core.boundaries``). Late: the person has begun something else in few words, and the next prompt is the
+one that shows it. Early: the person has described more of the same at length. What is promised must hold either way.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman import Settings, load_book
+from pointsman.core.book import Book
+from pointsman.core.events import Checked
+from playbook import Play, check, pin, result, turn
+
+WORK = "Make the parser faster for large files, please."
+SAME = "And the tokens of the parser too."
+OTHER = (
+    "The upload dialog of the web client loses its state when the window is resized. Keep the chosen folder and the progress "
+    "bar in the store, show an explanation under the button while the upload waits for the network, and write a story for it."
+)
+MORE = (
+    "Besides, whenever somebody opens an archive from the menu, measure how long reading its directory takes on a slow disk, "
+    "write the figures into the profile, and draw them as a histogram in the developer panel beside the memory usage."
+)
+SMALL = "Now the menu colours, please."
+SHIFTS = {
+    "on time": [WORK, SAME, OTHER, SMALL],  # the third prompt begins the second task, and is seen
+    "late": [WORK, SAME, SMALL, OTHER],  # the third begins it in few words; the fourth is seen
+    "early": [WORK, OTHER, MORE, SMALL],  # the second is more of the same, at length: seen one turn too soon
+}
+SEEN_AT = {"on time": [3], "late": [4], "early": [2, 3]}
+"""The turns at which a new task is seen."""
+
+
+@pytest.fixture(scope="module")
+def book() -> Book:
+    return load_book()
+
+
+def settings() -> Settings:
+    return Settings(check=True, consent_up=True, failure_usd=3)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_boundaries_are_seen_where_the_table_says(book: Book, shift: str) -> None:
+    play, seen = Play(book, settings(), model="sonnet"), []
+    for n, prompt in enumerate(SHIFTS[shift], 1):
+        play >> turn(prompt)
+        if n > 1 and play.decision.place.new_task:
+            seen.append(n)
+        play >> result("ok")
+    assert seen == SEEN_AT[shift]
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_an_escalation_holds_until_a_task_is_seen_and_never_past_it(book: Book, shift: str) -> None:
+    """Sticky from the failed check on; released at the boundary that is seen, wherever that lies; never weaker than asked before."""
+    play = Play(book, settings(), model="sonnet")
+    play >> turn(SHIFTS[shift][0]) >> result("ok") >> check(False)
+    strong: str | None = None
+    for n, prompt in enumerate(SHIFTS[shift][1:], 2):
+        play >> turn(prompt)
+        decision = play.decision
+        if decision.place.new_task:
+            assert decision.reason not in ("sticky", "escalate"), f"turn {n}: released with its task"
+            strong = None
+        elif decision.reason == "escalate":
+            strong = decision.chosen.model
+        elif strong is not None:
+            assert (decision.chosen.model, decision.reason) == (strong, "sticky"), f"turn {n}: held within its task"
+        play >> result("ok")
+        if strong is not None:
+            assert play.decision.chosen.model == strong
+    reasons = [route.decision.reason for route in play.routes]
+    assert ("escalate" in reasons) == (shift != "early"), "a boundary seen too soon lets the failure of its task go"
+    assert reasons.count("sticky") >= {"on time": 1, "late": 3, "early": 0}[shift]
+    assert play.router.sessions[play.session].lanes["main"].sticky is None
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_new_failure_after_a_shifted_boundary_is_acted_on_again(book: Book, shift: str) -> None:
+    play = Play(book, settings(), model="sonnet")
+    acted = []
+    for prompt in SHIFTS[shift]:
+        play >> turn(prompt) >> result("ok") >> check(False)
+        before = play.router.sessions[play.session]
+        assert play.decision.chosen in before.failed, "what failed is known to have failed, whatever the task is counted as"
+        acted.append(play.decision.reason)
+        assert len(before.failed) <= len(acted), "each check that failed counts once"
+    assert play.router.sessions[play.session].task <= len(SHIFTS[shift])
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2])
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_failed_check_never_sends_the_agent_on_more_often_than_allowed(book: Book, shift: str, retries: int) -> None:
+    """At most ``retries`` times between two boundaries; and what it sends begins no task, so it cannot allow itself more."""
+    play, sent, tasks = Play(book, settings(), model="opus"), 0, 0
+    for prompt in SHIFTS[shift]:
+        play >> turn(prompt) >> result("ok")
+        tasks = play.router.sessions[play.session].task
+        for n in range(retries + 3):
+            play.now += 9
+            event = Checked(play.now, play.session, "tests", "check_failed", "1 failed", 2.0, sent_back=True)
+            back = play.router.checked(event, retries=retries).sent_back
+            sent += back
+            if not back:
+                break
+            feedback = f"The check failed, run {n}. {OTHER} {MORE}"
+            play >> turn(feedback, pause=1.0) >> result("ok")
+            assert play.router.sessions[play.session].task == tasks, "the check's own words are no person's"
+    assert sent <= retries * tasks
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_pin_for_a_task_ends_where_its_task_is_seen_to_end_and_says_so_first(book: Book, shift: str) -> None:
+    play = Play(book, settings(), model="sonnet")
+    play >> turn(SHIFTS[shift][0]) >> result("ok") >> pin("opus", "task")
+    pinned = True
+    for prompt in SHIFTS[shift][1:]:
+        play >> turn(prompt)
+        decision, ended = play.decision, play.router.sessions[play.session].pin is None
+        if pinned:
+            assert decision.reason == "pin" and decision.chosen.model == play.named("opus")
+            assert ended == any("ends" in notice for notice in decision.notices), "never dropped in silence"
+            pinned = not ended
+        else:
+            assert decision.reason != "pin"
+        play >> result("ok")
+    assert not pinned

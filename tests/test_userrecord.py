@@ -1,0 +1,198 @@
+"""What outlasts sessions: judged tasks certify or veto a weaker model, repeated pins become proposals, holds wait with their price."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from playbook import Play, check, pin, result, says, stay, switch, turn, unpin
+
+from pointsman import Router, Settings
+from pointsman.core.book import Book
+from pointsman.core.certificate import missing
+from pointsman.core.events import Event, Judged, Noted, Proposed, decode, encode
+from pointsman.core.types import Config
+from pointsman.errors import SettingsError
+from pointsman.shell.prices import load_book
+
+OPUS, SONNET = "claude-opus-5-5", "claude-sonnet-5-5"
+SAVER: dict[str, Any] = {"profile": "saver", "failure_usd": 0.0}
+
+
+@pytest.fixture(scope="module")
+def book() -> Book:
+    return load_book()
+
+
+def judged(events: list[Event]) -> list[Judged]:
+    return [event for event in events if isinstance(event, Judged)]
+
+
+def served(play: Play, times: int, failed: bool = False) -> list[Event]:
+    """So many tasks on the weaker model, each judged by a check."""
+    events: list[Event] = []
+    for i in range(times):
+        other = Play(play.book, play.settings, model="opus", session=f"{play.session}-{i}")
+        other.router, other.now = play.router, play.now
+        other >> turn("explain") >> check(not failed)
+        play.now = other.now + 1_000.0
+        events += play.router.events()
+    return events
+
+
+def again(events: list[Event], settings: Settings, book: Book) -> Router:
+    """A router that has only read the ledger."""
+    return Router(settings, book, [decode(type(e).__name__, json.loads(json.dumps(encode(e)))) for e in events])
+
+
+# -- judgements --------------------------------------------------------------------------------------------------------
+
+
+def test_a_check_judges_the_weaker_model_that_really_served_and_nothing_else(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") << switch("sonnet") >> check(True)
+    (one,) = judged(play.router.events())
+    assert (one.asked.model, one.served.model, one.failed, one.by, one.task) == (OPUS, SONNET, False, "check_passed", 1)
+    assert 0.0 < one.predicted < 1.0
+    stays = Play(book, Settings(), model="opus")
+    stays >> turn("go") << stay("opus") >> check(False)
+    pinned = Play(book, Settings(), model="opus")
+    pinned >> turn("go") >> pin("haiku") >> turn("more") << switch("haiku") >> check(True)
+    assert not judged(stays.router.events()) and not judged(pinned.router.events()), "people pin what they believe to be easy"
+
+
+def test_what_a_check_refused_stays_refused_until_a_person_says_otherwise(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") >> check(False) >> check(True)
+    play.router.signal(session=play.session, kind="commit", now=play.now + 9)
+    assert [e.failed for e in judged(play.router.events())] == [True]
+    play.router.mark(session=play.session, turn=1, mark="good", now=play.now + 10)
+    assert [e.failed for e in judged(play.router.events())] == [False]
+    play.router.mark(session=play.session, turn=1, mark="good", now=play.now + 11, undo=True)
+    assert [e.void for e in judged(play.router.events())] == [True]
+
+
+def test_a_revert_takes_a_commit_back(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go")
+    for kind in ("commit", "commit", "revert"):
+        play.router.signal(session=play.session, kind=kind, now=play.now + 9)
+    assert [(e.failed, e.by) for e in judged(play.router.events())] == [(False, "commit"), (True, "revert")]
+
+
+def test_clean_tasks_certify_and_then_balanced_may_use_it_without_a_check(book: Book) -> None:
+    need = missing([], 0.10)
+    saver = Play(book, Settings(**SAVER), model="opus")
+    events = served(saver, need)
+    assert len(judged(events)) == need
+    balanced = Settings(profile="balanced", failure_usd=0.0)
+    fresh, known = Play(book, balanced, model="opus", session="a"), Play(book, balanced, model="opus", session="b")
+    known.router = again(events, balanced, book)
+    fresh >> turn("explain") << stay("opus")
+    known.now = saver.now
+    known >> turn("explain") << switch("sonnet")
+    quality = Play(book, Settings(failure_usd=0.0), model="opus", session="c")
+    quality.router, quality.now = again(events, Settings(failure_usd=0.0), book), saver.now
+    quality >> turn("explain") << stay("opus"), "quality is the asked model, certified or not"
+    assert any("profile quality keeps that" in gate.said for gate in quality.decision.gates)
+
+
+def test_a_veto_is_heard_over_any_saving_and_says_so(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    events = served(play, 14, failed=True)
+    other = Play(book, play.settings, model="opus", session="z")
+    other.router, other.now = again(events, play.settings, book), play.now
+    other >> turn("explain") << stay("opus")
+    assert any("vetoed" in gate.said for gate in other.decision.gates)
+
+
+# -- proposals ---------------------------------------------------------------------------------------------------------
+
+
+def pinned_three_times(book: Book, model: str = "haiku") -> Play:
+    play = Play(book, Settings(), model="opus")
+    play >> turn("what is this?")
+    for _ in range(3):
+        play >> pin(model) >> turn("and this?") >> unpin()
+    return play
+
+
+def test_a_pin_repeated_for_a_kind_is_proposed_once_and_never_applied_by_itself(book: Book) -> None:
+    play = pinned_three_times(book)
+    events = play.router.events()
+    (proposed,) = [e for e in events if isinstance(e, Proposed)]
+    assert (proposed.about, proposed.config.model, proposed.times, proposed.answer) == ("chat", "claude-haiku-5-5", 3, "")
+    (note,) = [e for e in events if isinstance(e, Noted)]
+    assert '[kinds] chat = "claude-haiku-5-5"' in note.text and "pointsman config accept chat" in note.text
+    play >> turn("and that?") << switch("opus", because="asked")
+    play >> pin("haiku") >> unpin()
+    assert not [e for e in play.router.events() if isinstance(e, Proposed)], "it is proposed once"
+
+
+def test_an_accepted_rule_holds_at_once_and_undo_takes_it_back(book: Book) -> None:
+    play = pinned_three_times(book)
+    with pytest.raises(SettingsError, match="no rule is proposed for 'plan': proposed are rules for chat"):
+        play.router.answer("plan", "accepted", play.now)
+    with pytest.raises(SettingsError, match="nothing to undo"):
+        play.router.answer("chat", "undone", play.now)
+    play.router.answer("chat", "accepted", play.now)
+    play >> turn("and now?") << stay("haiku", because="rule")
+    assert [(r.name, r.origin) for r in play.decision.rules] == [("kinds: chat = claude-haiku-5-5", "pointsman config accept")]
+    play.router.answer("chat", "undone", play.now)
+    play >> turn("and then?", pause=9_000) << switch("opus")
+
+
+def test_a_declined_rule_is_not_asked_again(book: Book) -> None:
+    play = pinned_three_times(book)
+    play.router.answer("chat", "declined", play.now)
+    later = again(play.router.events(), play.settings, book)
+    play.router = later
+    play >> pin("haiku") >> unpin()
+    assert not [e for e in later.events() if isinstance(e, Proposed)]
+
+
+# -- hold, live configs, loops -----------------------------------------------------------------------------------------
+
+
+def test_a_move_that_pays_is_held_while_the_cache_is_warm_and_says_its_price(book: Book) -> None:
+    plain = Settings(profile="saver", failure_usd=20.0)
+    play = Play(book, plain, model="opus")
+    play >> turn("go", context=150_000) << stay("opus")
+    play.router = again(play.router.events(), Settings(**SAVER), book)
+    play >> turn("more", pause=30)
+    assert play.decision.action == "hold" and play.decision.chosen == Config(OPUS) and not play.routes[-1].changed
+    play << says("until a free point: claude-sonnet-5-5 would then save ≈$") << says("leaving now costs ≈$")
+    play >> turn("much later", pause=3_000) << switch("sonnet")
+
+
+def test_inside_a_tool_loop_nothing_moves_that_would_lose_reasoning(book: Book) -> None:
+    play = Play(book, Settings(profile="saver", failure_usd=20.0), model="opus")
+    play >> turn("go") << stay("opus")
+    play.router = again(play.router.events(), Settings(**SAVER), book)
+    play.now += 3_000  # the cache has lapsed while a tool ran: a free point, but inside the loop
+    talk = play.talk
+    talk[-1] = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, *talk[-1]["content"]]}
+    own = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {}}
+    talk[-1]["content"].append(own)
+    talk.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]})
+    play.send()
+    assert play.decision.free_point == "idle" and play.decision.chosen.model == OPUS
+    calm = Play(book, Settings(profile="saver", failure_usd=20.0), model="opus", session="s-2")
+    calm >> turn("go")
+    calm.router = again(calm.router.events(), Settings(**SAVER), book)
+    calm.now += 3_000
+    calm >> result("ok") << switch("sonnet")
+
+
+def test_at_most_three_models_of_a_lane_are_alive(book: Book) -> None:
+    """A fourth model of the lane is not begun while three are warm; later it may be."""
+    wanted = Settings(kinds={"chat": "haiku"})
+    play = Play(book, Settings(), model="fable")
+    play >> turn("what is this?")
+    for name in ("opus", "sonnet"):
+        play >> pin(name) >> turn("and this?") >> unpin()
+    play.router = again(play.router.events(), wanted, book)
+    play >> turn("and that?") << switch("fable", because="asked")
+    assert any("3 models of this lane are alive already" in gate.said for gate in play.decision.gates)
+    play >> turn("and that?", pause=4_000) << switch("haiku", because="rule")
