@@ -114,14 +114,17 @@ def _text(role: str, text: str) -> dict[str, Any]:
 # -- what the agent does -----------------------------------------------------------------------------------------------
 
 
-def turn(prompt: str = "Go on.", *, context: int | None = None, pause: float = 60.0) -> Step:
-    """The user types ``prompt`` after ``pause`` seconds; the model answers. ``context``: tokens of system text from here on."""
+def turn(prompt: str = "Go on.", *, context: int | None = None, pause: float = 60.0, **more: Any) -> Step:
+    """The user types ``prompt`` after ``pause`` seconds; the model answers. ``context``: tokens of system text from here on.
+
+    ``more``: fields of the request.
+    """
 
     def step(play: Play) -> None:
         play.context = context or play.context
         play.now += pause
         play.talk.append(_text("user", prompt))
-        play.send()
+        play.send(**more)
         play.talk.append(_text("assistant", "Done."))
 
     return step

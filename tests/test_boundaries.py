@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 
+from playbook import Play, check, pin, result, turn
 from pointsman import Settings, load_book
 from pointsman.core.book import Book
 from pointsman.core.events import Checked
-from playbook import Play, check, pin, result, turn
 
 WORK = "Make the parser faster for large files, please."
 SAME = "And the tokens of the parser too."
@@ -55,7 +55,7 @@ def test_boundaries_are_seen_where_the_table_says(book: Book, shift: str) -> Non
 
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_an_escalation_holds_until_a_task_is_seen_and_never_past_it(book: Book, shift: str) -> None:
-    """Sticky from the failed check on; released at the boundary that is seen, wherever that lies; never weaker than asked before."""
+    """Sticky from the failed check on; released at the boundary that is seen, wherever that lies."""
     play = Play(book, settings(), model="sonnet")
     play >> turn(SHIFTS[shift][0]) >> result("ok") >> check(False)
     strong: str | None = None

@@ -74,7 +74,9 @@ def test_a_project_that_allows_none_of_your_models_is_refused(written: Write) ->
         written('allow = ["a"]', 'allow = ["b"]')
 
 
-@pytest.mark.parametrize("line", ['asked = "haiku"', 'kinds = { plan = "haiku" }', "up_cap_usd = 99", "risk = 0.5", "consent_up = true"])
+@pytest.mark.parametrize("line", [
+    'asked = "haiku"', 'kinds = { plan = "haiku" }', "up_cap_usd = 99", "risk = 0.5", "consent_up = true",
+])  # fmt: skip
 def test_a_project_may_not_spend_or_weaken(written: Write, line: str) -> None:
     with pytest.raises(SettingsError, match="may not be set by a project"):
         written("", line)
@@ -88,11 +90,13 @@ def test_kinds_are_known_words_or_shown_by_globs(written: Write) -> None:
         written('[kinds]\nfrontend = "glm-5"')
     with pytest.raises(SettingsError, match="cannot name a kind"):
         written('[kinds.path]\nmodel = "x"\ntools = ["y"]')
-    with pytest.raises(SettingsError, match=r"unknown setting 'kinds.a.Kind.path'.*did you mean 'paths'|unknown setting 'kinds.a"):
+    with pytest.raises(SettingsError, match=r"unknown setting 'kinds.a[\w.]*path'.*did you mean 'paths'"):
         written('[kinds.a]\nmodel = "x"\npath = ["y"]')
 
 
-@pytest.mark.parametrize(("line", "key"), [('floor = "sonet"', "floor"), ('ceiling = "opsu"', "ceiling"), ('kinds = { plan = "opsu:high" }', "kinds")])
+@pytest.mark.parametrize(("line", "key"), [
+    ('floor = "sonet"', "floor"), ('ceiling = "opsu"', "ceiling"), ('kinds = { plan = "opsu:high" }', "kinds"),
+])  # fmt: skip
 def test_a_model_that_nobody_knows_is_said_before_serving(own: Path, line: str, key: str) -> None:
     own.write_text(line)
     with pytest.raises(SettingsError, match=rf"config.toml:1: {key}[\w.]* names '(sonet|opsu)', which has no price"):

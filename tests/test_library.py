@@ -13,6 +13,7 @@ from playbook import (
     TOOLS,
     Play,
     again,
+    check,
     client_asks,
     pin,
     says,
@@ -248,7 +249,7 @@ def test_requests_that_are_never_finished_do_not_pile_up(book: Book) -> None:
 
 
 def test_a_moved_session_follows_the_effort_its_client_asks_for_now(book: Book) -> None:
-    router = Router(Settings(profile="saver", failure_usd=0), book)
+    router = Router(Settings(profile="saver", failure_usd=0, efforts=False), book)
     headers = {"x-claude-code-session-id": "s", "user-agent": "claude-cli/2.1.330"}
     tools = {"tools": [{"name": "Bash", "input_schema": {"type": "object"}}], "output_config": {"effort": "high"}}
     first = router.route(**{**chat("do it", **tools), "headers": headers})
@@ -317,6 +318,32 @@ def test_a_failed_check_may_send_the_agent_on_only_so_often_in_one_task(book: Bo
     assert not checked("check_unsure") and checked() and not checked()
     play >> turn("Now for something else: write the notes for the release of next week.", pause=9_000) << turns(2)
     assert checked(), "a new task starts the count again"
+
+
+@pytest.mark.parametrize(("usd", "back"), [(0.0, False), (0.02, False), (50.0, True)])
+def test_a_next_try_that_is_not_worth_its_price_is_not_made_and_says_why(book: Book, usd: float, back: bool) -> None:
+    play = Play(book, Settings(profile="balanced", check=True, failure_usd=usd), model="opus")
+    play >> turn("fix it", context=60_000)
+    event = Checked(play.now + 9, play.session, "tests", "check_failed", "1 failed", 2.0, sent_back=True)
+    said = play.router.checked(event, retries=1)
+    assert said.sent_back is back
+    assert ("is worth ≈$" in said.stopped) is not back, said.stopped
+    assert play.router.sessions[play.session].sent_back == back
+    plain = Play(book, Settings(check=True, failure_usd=usd), model="opus") >> turn("fix it", context=60_000)
+    event = Checked(plain.now + 9, plain.session, "tests", "check_failed", "1 failed", 2.0, sent_back=True)
+    assert plain.router.checked(event, retries=1).sent_back, "profile quality makes the tries that are set"
+
+
+def test_what_checks_say_is_learned_and_read_again_from_the_ledger(book: Book) -> None:
+    play = Play(book, Settings(check=True, check_recall=0.9, check_false_alarm=0.05), model="opus")
+    for n in range(6):
+        play >> turn(f"fix number {n}, which is something else altogether") >> check(False)
+    known = play.router.learned.abilities
+    assert known.seen == 6 and known.models[OPUS].mean < 0.0 < known.tasks.mean
+    events = play.router.events()
+    told = [dict(e.detail) for e in events if isinstance(e, Signalled)]
+    assert told and all((d["recall"], d["false_alarm"]) == ("0.9", "0.05") for d in told)
+    assert Router(Settings(check=True), book, events).learned == play.router.learned
 
 
 def test_a_pin_that_always_holds_in_a_folder_holds_in_no_other(book: Book) -> None:
@@ -404,7 +431,8 @@ def test_a_pinned_effort_is_written_into_the_body(book: Book) -> None:
     router.pin("sonnet:low", session="s", now=T0 + 2)
     second = router.route(**{**chat("do it", "ok", "next", **more), "headers": headers, "now": T0 + 9})
     sent = json.loads(second.body)
-    assert (sent["model"], sent["output_config"], second.effort) == (SONNET, {"effort": "low"}, "low")
+    assert (sent["model"], sent["output_config"], second.effort) == (SONNET, {"effort": "high"}, "low")
+    assert sent["messages"][-1] == {"role": "system", "content": [], "output_config": {"effort": "low"}}, "inside the history"
 
 
 def test_a_check_that_never_blames_wrongly_is_taken_at_its_word_and_an_unannounced_one_at_the_usual_rates() -> None:

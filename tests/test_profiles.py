@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playbook import Play, turn
 
+from playbook import Play, turn
 from pointsman import Settings
 from pointsman.cli.profiles import figures
 from pointsman.shell.ledger import Ledger

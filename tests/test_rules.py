@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from playbook import Play, Step, check, result, says, stay, switch, turn
+from playbook import Play, Step, check, pin, result, says, stay, switch, turn, unpin
 from pointsman import Settings
 from pointsman.core.book import Book
 from pointsman.core.types import Config
@@ -138,6 +138,22 @@ def test_a_preference_follows_the_kinds_that_anybody_can_see(book: Book) -> None
 def test_protected_work_beats_a_preference(book: Book) -> None:
     play = Play(book, Settings(kinds={"frontend": {"model": "haiku", "paths": ["web/**"]}}), model="opus")
     play >> turn("go") >> touch("web/auth/login.tsx") >> turn("on") << stay("opus")
+
+
+def test_a_preference_is_consent_for_a_stronger_model_too_and_its_price_is_no_up_move(book: Book) -> None:
+    play = Play(book, Settings(kinds={"chat": "fable"}, up_cap_usd=0.0), model="opus")
+    play >> turn("what is this?") << switch("fable", because="rule") >> turn("and this?") << stay("fable")
+
+
+@pytest.mark.parametrize("profile", ["quality", "balanced", "fast"])
+def test_less_effort_is_weaker_too(book: Book, profile: str) -> None:
+    asks: dict[str, Any] = {"output_config": {"effort": "high"}}
+    play = Play(book, Settings(profile=profile, failure_usd=0.0), model="opus")
+    play >> turn("go", **asks) << stay("opus")
+    play >> pin("opus:low") >> turn("more", **asks)
+    assert play.decision.chosen == Config(OPUS, "low")
+    play >> unpin() >> turn("and more", **asks)
+    assert play.decision.chosen == Config(OPUS, "high")
 
 
 # -- money -------------------------------------------------------------------------------------------------------------

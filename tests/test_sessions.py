@@ -81,6 +81,7 @@ def test_what_nothing_moved_is_byte_identical_and_else_only_decided_fields_diffe
         ("codex-gpt-5-5-subagent", 1, {"main", "subagent"}, 0),
         ("claude_sdk-sonnet-4-5-resume", 3, {"main"}, 0),
         ("qwen-gpt-4-1-resume", 3, {"main"}, 0),
+        ("qwen-gpt-4-1-compaction", 2, {"main"}, 1),
         ("gemini-2-5-pro-resume", 2, {"main"}, 0),  # its first resume rewrites every message: that is another conversation
         ("gemini-4-argon-plain", 1, {"main"}, 0),
         ("cline-gpt-4-1-plain", 1, {"main"}, 0),

@@ -1,4 +1,4 @@
-"""What outlasts sessions: judged tasks certify or veto a weaker model, repeated pins become proposals, holds wait with their price."""
+"""What outlasts sessions: judged tasks certify or veto a weaker model, repeated pins become proposals; and what waits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from playbook import Play, check, pin, result, says, stay, switch, turn, unpin
 
+from playbook import Play, check, pin, result, says, stay, switch, turn, unpin
 from pointsman import Router, Settings
 from pointsman.core.book import Book
 from pointsman.core.certificate import missing
@@ -82,7 +82,7 @@ def test_a_revert_takes_a_commit_back(book: Book) -> None:
 
 
 def test_clean_tasks_certify_and_then_balanced_may_use_it_without_a_check(book: Book) -> None:
-    need = missing([], 0.10)
+    need = missing([], 0.10, recall=0.8)  # what a check nobody knows is taken to see
     saver = Play(book, Settings(**SAVER), model="opus")
     events = served(saver, need)
     assert len(judged(events)) == need

@@ -296,7 +296,11 @@ class Router:
             self._pin_after(decision, how, ended)
 
     def signal(self, *, session: str, kind: str, now: float, detail: Mapping[str, str] | None = None) -> None:
-        """Downstream evidence about ``session``: ``check_failed``, ``check_passed``, ``commit``, ... ``now`` in epoch seconds.
+        """Downstream evidence about ``session``; ``now`` in epoch seconds.
+
+        ``check_failed``, ``check_passed``: the check's verdict. ``commit``, ``revert``, ``tests_failed``, ``tests_passed``,
+        ``type_error``, ``lint_error``, ``tool_error``, ``interrupt``: what a hook saw; it counts for more than the same seen in
+        texts (``core.features``). ``post_tool_use`` with the detail ``outcome`` counts as that outcome. Others are recorded.
 
         A session that never spoke is not judged by it: the event is recorded, and for a check a note says so.
         """

@@ -1,8 +1,9 @@
 """How the layers of settings become one: later ones win, but a project's file only tightens.
 
-Order: what you have answered (``answers.toml``), your own file, the project's ``.pointsman.toml``, the command line. A project's
-file comes with somebody's repository, so of what it says the stricter of its word and yours holds: protected work, denied models, floors and ceilings add up, allowed models
-are those that both allow, the lower budget and the higher price of a failure count, the stricter profile of two that are written.
+Order: what you have answered (``answers.toml``), your own file, the project's ``.pointsman.toml``, the command line. A
+project's file comes with somebody's repository, so of what it says the stricter of its word and yours holds: protected work,
+denied models, floors and ceilings add up, allowed models are those that both allow, the lower budget and the higher price of a
+failure count, the stricter profile of two that are written.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from pointsman.core.policy import STAKES, Then
 
@@ -40,19 +41,36 @@ Globs = Annotated[tuple[str, ...], AfterValidator(_globs)]
 
 
 class Price(BaseModel):
-    """What a model costs, in USD per million tokens, where the installed price map is wrong or silent.
+    """What a model costs you, in USD per million tokens, where the installed price map is wrong, silent, or not your price.
 
-    ``cache_read`` and ``cache_write`` left out: the input price (no cache discount, no write premium).
+    What is left out stays as the map has it; where the map has no row, ``input`` and ``output`` are needed, and cache prices left
+    out are the input price. ``discount_factor`` multiplies every price (0.85: 15 % off); ``quota_weight``: what a list dollar
+    counts of a subscription's quota; ``window`` and ``max_output`` in tokens.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
+    input: Annotated[float, Field(ge=0)] | None = None
+    output: Annotated[float, Field(ge=0)] | None = None
     cache_read: Annotated[float, Field(ge=0)] | None = None
     cache_write: Annotated[float, Field(ge=0)] | None = None
     cache_write_1h: Annotated[float, Field(ge=0)] | None = None
+    reasoning: Annotated[float, Field(ge=0)] | None = None
+    discount_factor: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    quota_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    window: Annotated[int, Field(ge=1)] | None = None
+    max_output: Annotated[int, Field(ge=1)] | None = None
     provider: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both(cls, given: Any) -> Any:
+        """An input price without an output price (or the other way round) is half a price: say which half is missing."""
+        if isinstance(given, dict) and ("input" in given) != ("output" in given):
+            name = "output" if "input" in given else "input"
+            half = InitErrorDetails(type="missing", loc=(name,), input=given)
+            raise ValidationError.from_exception_data(cls.__name__, [half])
+        return given
 
 
 class Check(BaseModel):

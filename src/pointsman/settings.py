@@ -65,7 +65,8 @@ class Settings(BaseModel):
     ``check``: a command (or a table with one) that ``run`` runs when the agent says it is done; true: something outside
     guards "done" and reports ``check_passed`` or ``check_failed``. ``upstream``: one base
     URL for every protocol; ``upstreams``: vendor to base URL; ``keys``: vendor to the environment variable with its
-    key. ``side``: housekeeping requests may go to the cheapest model that can do them. ``deployments`` and
+    key. ``side``: housekeeping requests may go to the cheapest model that can do them. ``cache_diagnostics``: the providers are
+    asked why a cache was missed. ``deployments`` and
     ``fallbacks``: who takes over when a provider fails; ``deadline_s``: seconds of one turn after which nothing new is started by
     itself.
     ``titles``: keep the first words of a session in the ledger. ``schedule``: configs forced from given
@@ -75,7 +76,7 @@ class Settings(BaseModel):
     that may cost one task. ``protect``: globs of work that holds the asked model or better. ``floor``, ``ceiling``: the weakest
     and the strongest model that we may go to; what you ask for is always sent. ``kinds``: a model for a kind of task. ``budget``:
     USD per session and day. ``risk``: share of failed tasks under which a weaker model counts as certified. ``advisor``: a model
-    that is asked for advice (or a table with one).
+    that is asked for advice (or a table with one). ``efforts``: the effort you ask for may be changed like a model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -112,6 +113,7 @@ class Settings(BaseModel):
     deadline_s: Annotated[float, Field(gt=0)] = DEADLINE_S
     prices: dict[str, Price] = {}
     advisor: str | Advisor | None = None
+    efforts: bool = True
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -173,7 +175,7 @@ class Settings(BaseModel):
             kind_rules=self._kind_rules(), floor=self.floor, ceiling=self.ceiling, budget_session=self.budget.session,
             budget_day=self.budget.day, budget_then=self.budget.then,
             day_offset_s=_clock_offset_s() if self.budget.day is not None else 0, up_cap_usd=self.up_cap_usd, risk=self.risk,
-            advisor=self._advisor(), diagnose=self.cache_diagnostics,
+            advisor=self._advisor(), efforts=self.efforts, diagnose=self.cache_diagnostics,
             origins=tuple(sorted({**{key: self.origin(key) for key in self.model_fields_set}, **self._origins}.items())),
         )
 

@@ -1,4 +1,4 @@
-"""``bench difficulty``: links are fitted on other sessions, scores are what they say, labels are checked against real recordings."""
+"""``bench difficulty``: links are fitted on other sessions, scores are what they say, our own recordings are labelled."""
 
 from __future__ import annotations
 

@@ -233,6 +233,11 @@ async def hand_over(stage: Stage) -> None:
     await stage.run(scenarios.LOOK)
 
 
+async def qwen_compaction(stage: Stage) -> None:
+    """A repair, /compress, and the next task from the summary."""
+    await stage.run(scenarios.REPAIR, "/compress", scenarios.GROW)
+
+
 async def codex_subagent(stage: Stage) -> None:
     """An agent that Codex starts, and waits for."""
     await stage.run(scenarios.LOOK, flags=("--enable", "multi_agent_v2"))
@@ -298,6 +303,7 @@ SESSIONS: dict[str, tuple[str, str, Play, Callable[[], Script]]] = {
     "claude_sdk-sonnet-4-5-resume": ("claude-sdk", SONNET, three, scenarios.script),
     "qwen-gpt-4-1-resume": ("qwen", CHAT, three, scenarios.script),
     "qwen-gpt-4-1-subagent": ("qwen", CHAT, hand_over, scenarios.script),
+    "qwen-gpt-4-1-compaction": ("qwen", CHAT, qwen_compaction, scenarios.script),
     "gemini-2-5-pro-resume": ("gemini", GEMINI, three, scenarios.script),
     "gemini-4-argon-plain": ("gemini", ARGON, one, scenarios.script),
     "gemini-4-argon-subagent": ("gemini", ARGON, hand_over, scenarios.script),

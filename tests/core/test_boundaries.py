@@ -23,8 +23,8 @@ LONG = (
 OTHER_LANGUAGES = {
     "de": "Der Hochladen-Dialog im Webclient verliert seinen Zustand, sobald das Fenster verkleinert wird. Bitte Ordner und "
     "Fortschritt im Speicher behalten, unter dem Knopf erklären, dass auf das Netz gewartet wird, und eine Geschichte schreiben.",
-    "zh": "网页客户端的上传对话框在调整窗口大小时会丢失状态。请把所选文件夹和进度条保存在状态存储里，在等待网络时于按钮下方显示说明，"
-    "并为它写一个示例故事。另外请检查移动端布局，确保按钮在小屏幕上也能完整显示，并补充相应的截图说明文档。",
+    "zh": "网页客户端的上传对话框在调整窗口大小时会丢失状态。请把所选文件夹和进度条保存在状态存储里，"
+    "在等待网络时于按钮下方显示说明，并为它写一个示例故事。另外请检查移动端布局，确保按钮在小屏幕上也能完整显示，并补充相应的截图说明文档。",
     "ru": "Диалог загрузки в веб-клиенте теряет состояние при изменении размера окна. Сохраняй выбранную папку и полосу хода "
     "работы в хранилище, показывай пояснение под кнопкой, пока загрузка ждёт сеть, и напиши для этого пример.",
 }  # fmt: skip
@@ -83,7 +83,8 @@ def test_a_passed_check_ends_the_task_unless_the_person_says_otherwise() -> None
 
 def test_what_a_failed_check_sends_to_the_agent_begins_nothing() -> None:
     sent = replace(SESSION, signals=((150.0, "check_failed"),), sent_at=150.0, sent_back=1)
-    assert not new_task(LONG, session=sent, gap=9_000)
+    assert not new_task(LONG, session=sent, gap=55)
+    assert new_task(LONG, session=sent, gap=9_000), "whoever speaks two hours later is a person"
     assert new_task(LONG, session=replace(sent, sent_at=50.0)), "that was a request ago"
 
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.core.certificate import ALARM, GRID, Record, Served, alarm, bound, missing, won
+from pointsman.core.certificate import ALARM, GRID, Judgement, Record, Served, alarm, bound, missing, won
 from pointsman.core.types import Config
 
 OPUS, HAIKU = Config("opus"), Config("haiku")
-ALONE = (0.0, 0.0)
-"""No task of another kind."""
+ALONE = (0.0, 0.0, 1.0)
+"""No task of another kind, and a label that sees everything."""
 
 
-def clean(n: int) -> list[tuple[bool, float, float]]:
+def clean(n: int) -> list[Judgement]:
     return [(False, *ALONE)] * n
 
 
@@ -27,7 +27,7 @@ def test_so_many_clean_tasks_at_the_very_least(promise: float, least: int) -> No
     need = missing([], promise)
     assert least <= need <= 1.35 * least
     assert not won(clean(least - 1), promise) and not won(clean(need - 1), promise) and won(clean(need), promise)
-    known = [(False, 0.0, 200.0)] * least
+    known = [(False, 0.0, 200.0, 1.0)] * least
     assert won(known, promise) or missing(known, promise) <= 2, "clean elsewhere: hardly more than the least"
 
 
@@ -45,9 +45,20 @@ def test_what_other_kinds_show_leaves_the_promise_as_it_is() -> None:
     """The other kinds are all clean, this one is not: borrowed confidence makes the bet bolder, and no more often wrong."""
     random, wrong, truth = Random(11), 0, 0.10
     for _ in range(1_000):
-        tasks = [(random.random() < truth, 0.0, 3.0 * i) for i in range(300)]
+        tasks = [(random.random() < truth, 0.0, 3.0 * i, 1.0) for i in range(300)]
         wrong += won(tasks, truth)
     assert wrong <= 68
+
+
+@pytest.mark.parametrize("recall", [0.6, 0.8])
+def test_what_a_check_does_not_see_is_not_certified_away(recall: float) -> None:
+    """The model fails as often as the promise excludes; the check passes some of that, and blames good work now and then."""
+    random, wrong, truth = Random(13), 0, 0.10
+    for _ in range(1_000):
+        fails = [random.random() < truth for _ in range(400)]
+        wrong += won([(random.random() < (recall if f else 0.01), 0.0, 0.0, recall) for f in fails], truth)
+    assert wrong <= 68
+    assert missing([], 0.10, recall=0.8) > missing([], 0.10), "a label that sees less takes more tasks"
 
 
 def test_a_good_model_is_certified_and_a_fixed_look_would_not_have_been_enough() -> None:
@@ -85,14 +96,14 @@ def test_an_alarm_without_cause_is_rare_however_long_one_listens() -> None:
     random, false = Random(5), 0
     for _ in range(1_000):
         predicted = [0.15 + 0.3 * random.random() for _ in range(150)]
-        false += alarm([(random.random() < p, p) for p in predicted], 0.1) >= ALARM
+        false += alarm([(random.random() < p, p) for p in predicted]) >= ALARM
     assert false <= 68
 
 
 def test_a_model_that_fails_twice_as_often_as_predicted_is_heard() -> None:
     random, heard = Random(9), 0
     for _ in range(200):
-        heard += alarm([(random.random() < 0.6, 0.3) for _ in range(60)], 0.1) >= ALARM
+        heard += alarm([(random.random() < 0.6, 0.3) for _ in range(60)]) >= ALARM
     assert heard >= 190
 
 
@@ -121,3 +132,13 @@ def test_the_slices_say_how_far_away_they_are() -> None:
     assert key == (OPUS, HAIKU, "edit")
     assert (slice_.tasks, slice_.failed, slice_.certified, slice_.vetoed) == (10, 0, False, False)
     assert slice_.missing == missing(clean(10), 0.10) and slice_.bound == 0.3
+
+
+def test_a_check_that_blames_wrongly_does_not_veto() -> None:
+    """One task in ten is blamed though nothing fails: what a check is known to do wrong is expected of it."""
+    random, false = Random(21), 0
+    for _ in range(300):
+        blamed = [random.random() < 0.1 + 0.9 * 0.1 for _ in range(80)]
+        told = {("s", i, HAIKU): Served(OPUS, HAIKU, "edit", x, 0.1, "/p", 1.0, 0.1) for i, x in enumerate(blamed)}
+        false += bool(Record.of(told, 0.05).vetoed)
+    assert false <= 2 * 27, "two slices look, each wrong in 5 % at most"

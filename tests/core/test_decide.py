@@ -182,12 +182,12 @@ def test_a_retry_replays_its_decision_and_a_refused_change_is_taken_back(book: B
 
 
 def test_only_the_saver_moves_uncertified_work_and_only_at_a_free_point(book: Book) -> None:
-    saver = Play(book, Policy(profile="saver", failure_usd=0.0))
+    saver = Play(book, Policy(profile="saver", efforts=False, failure_usd=0.0))
     first = saver.prompt()
     assert (first.reason, first.chosen.model, first.free_point) == ("free_point", SONNET, "session_start")
     warm = Play(book, Policy(failure_usd=0.0))
     warm.prompt()
-    warm.policy = Policy(profile="saver", failure_usd=0.0)
+    warm.policy = Policy(profile="saver", efforts=False, failure_usd=0.0)
     assert warm.prompt().chosen.model == OPUS
     warm.now += 3_000.0
     idle = warm.prompt()
@@ -196,8 +196,8 @@ def test_only_the_saver_moves_uncertified_work_and_only_at_a_free_point(book: Bo
 
 def test_a_guarded_task_admits_weaker_configs_in_balanced_and_never_in_quality(book: Book) -> None:
     cheap = {"failure_usd": 0.0, "check": True, "check_recall": 0.8}
-    assert Play(book, Policy(profile="balanced", **cheap)).prompt().chosen.model == SONNET  # type: ignore[arg-type]
-    assert Play(book, Policy(profile="balanced", failure_usd=0.0)).prompt().chosen.model == OPUS
+    assert Play(book, Policy(profile="balanced", efforts=False, **cheap)).prompt().chosen.model == SONNET  # type: ignore[arg-type]
+    assert Play(book, Policy(profile="balanced", efforts=False, failure_usd=0.0)).prompt().chosen.model == OPUS
     assert Play(book, Policy(profile="quality", **cheap)).prompt().chosen.model == OPUS  # type: ignore[arg-type]
 
 
@@ -242,7 +242,7 @@ def failed_check(play: Play) -> None:
     play.tell(Signalled(play.now, "s1", "check_failed"))
 
 
-GUARDED = Policy(profile="balanced", check=True, check_recall=0.8, check_false_alarm=0.1, failure_usd=2.0)
+GUARDED = Policy(profile="balanced", efforts=False, check=True, check_recall=0.8, check_false_alarm=0.1, failure_usd=2.0)
 
 
 def test_a_failed_check_escalates_to_the_asked_model_for_the_rest_of_the_task(book: Book) -> None:

@@ -18,7 +18,9 @@ from pointsman.wire.prompts import sketch_of
 NEXT = count(1)
 
 
-def call(kind: CallKind, same: int = 0, old: int = 0, new: int = 0, lines: int = 1, files: tuple[int, ...] = (), **more: bool) -> Call:
+def call(
+    kind: CallKind, same: int = 0, old: int = 0, new: int = 0, lines: int = 1, files: tuple[int, ...] = (), **more: bool
+) -> Call:  # fmt: skip
     return Call(kind, same or next(NEXT) + 1_000_000, files, old, new, lines, **more)
 
 
@@ -46,7 +48,9 @@ class Work:
     places: list[Place] = field(default_factory=list)
     kinds: list[TaskKind | None] = field(default_factory=list)
 
-    def send(self, *new: Message, relation: str = "continue", task: bool = False, kept: int | None = None, **more: object) -> Work:
+    def send(
+        self, *new: Message, relation: str = "continue", task: bool = False, kept: int | None = None, **more: object
+    ) -> Work:  # fmt: skip
         opens = new[-1].kind == "prompt"
         self.turn += opens
         place = Place("s", "main", "main", relation, len(self.messages) if kept is None else kept, self.turn, 1,  # type: ignore[arg-type]
@@ -208,7 +212,8 @@ def test_what_a_client_rewrites_at_its_tail_is_not_counted_twice() -> None:
         ([call("read")], (), "explore"), ([call("run")], (), "explore"), ([call("todo")], (), "plan"),
         ([call("edit", new=1)], (), "edit"), ([call("edit", new=1, tests=True)], (), "test"), ([call("test")], (), "test"),
         ([call("edit", new=1), call("test")], ("tests_failed",), "debug"), ([call("diff"), call("read")], (), "review"),
-        ([call("edit", new=1), call("commit")], (), "commit"), ([call("commit"), call("edit", new=1)], (), "edit"), ([], (), "chat"),
+        ([call("edit", new=1), call("commit")], (), "commit"), ([call("commit"), call("edit", new=1)], (), "edit"),
+        ([], (), "chat"),
     ],
 )  # fmt: skip
 def test_kinds(calls: list[Call], facts: tuple[Fact, ...], kind: TaskKind) -> None:

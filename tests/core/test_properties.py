@@ -56,6 +56,7 @@ POLICIES = st.sampled_from(
         Settings(pool=[HAIKU, OPUS], profile="saver", failure_usd=0.2),
         Settings(mode="observe"),
         Settings(asked=OPUS),
+        Settings(profile="saver", failure_usd=0, kinds={"chat": "haiku"}, budget={"session": 0.05, "then": "cheapest"}),
     ]
 )
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

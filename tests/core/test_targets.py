@@ -106,12 +106,17 @@ def test_effort_messages_start_with_gpt_6_and_opus_5(book: Book) -> None:
         ("claude-sonnet-5-5", "forced_tool", "it refuses a forced tool choice"),
         ("claude-opus-5-5", "prefill", "it refuses an answer that the client has begun"),
         ("glm-5.3", "json_schema", "it does not promise answers in a JSON schema"),
-        ("gpt-6.1-sol", "server_tools", "the request uses tools that anthropic runs itself"),
     ],
 )
 def test_what_cannot_be_converted_is_refused_with_a_reason(book: Book, model: str, need: Need, reason: str) -> None:
     assert book.target(model).accepts(request(need, "tools"), 10_000) == reason
     assert book.target(model).accepts(request("tools"), 10_000) is None
+
+
+def test_tools_that_the_vendor_runs_are_left_out_elsewhere_unless_they_are_the_whole_request(book: Book) -> None:
+    sol = book.target("gpt-6.1-sol")
+    assert sol.accepts(request("server_tools", "tools"), 10_000) is None
+    assert sol.accepts(request("server_tools"), 10_000) == "the request uses tools that anthropic runs itself"
 
 
 def test_what_can_be_converted_is_not_refused(book: Book) -> None:

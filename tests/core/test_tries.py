@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -11,12 +12,11 @@ from hypothesis import strategies as st
 from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, TASKS, Outlook, p_success, spread_of
 from pointsman.core.outcomes import worth
 from pointsman.core.policy import Odds
-from pointsman.core.tries import NODES, Plan, Try, after_failure, plans, resolved_usd, totals, weights
+from pointsman.core.tries import NODES, Plan, Try, after_failure, by_difficulty, plans, resolved_usd, weights
 from pointsman.core.types import Belief, Config
 
 ORDINARY = Belief()
 WEIGHTS = weights(NOBODY)
-ASKED_STRONG = {"cheap": -1, "strong": 0}
 
 
 def a_try(
@@ -26,6 +26,10 @@ def a_try(
     return Try(
         Config(name), usd, usd * 1.3, usd * 0.9, allowed, rank, edge, edge - HANDOVER, 1.0 / spread_of(0.0, sd), 0.0, True
     ).under(belief)  # fmt: skip
+
+
+def totals(tries: list[Try], odds: Odds, resolved: float) -> list[float]:
+    return [plan.total(odds.failure_usd, resolved) for plan in plans(tries, odds)]
 
 
 def fails(t: Try) -> float:
@@ -100,8 +104,12 @@ def test_after_a_failure_the_strong_one_gains_and_a_repeat_hardly() -> None:
     assert [n.config and n.config.model for n in alone] == [None, "cheap"]
 
 
-@pytest.mark.parametrize(("usd", "owed", "goes_on"), [(0.0, None, False), (0.1, None, False), (30.0, None, True), (2.0, "strong", True)])
-def test_a_try_that_does_not_pay_is_refused_unless_the_asked_model_is_owed_one(usd: float, owed: str | None, goes_on: bool) -> None:
+@pytest.mark.parametrize(
+    ("usd", "owed", "goes_on"), [(0.0, None, False), (0.1, None, False), (30.0, None, True), (2.0, "strong", True)]
+)
+def test_a_try_that_does_not_pay_is_refused_unless_the_asked_model_is_owed_one(
+    usd: float, owed: str | None, goes_on: bool
+) -> None:
     tries = [a_try("cheap", 3.2, 0.3), a_try("strong", 5.5, 0.9)]
     odds = Odds(27.0, usd, 0.8, 0.1)
     found = after_failure(tries, Config("cheap"), (Config("cheap"),), odds, resolved_usd(plans(tries, odds), usd))
@@ -117,11 +125,12 @@ def test_a_config_that_is_not_allowed_is_no_next_try() -> None:
 
 
 def test_a_weaker_config_owes_the_next_try_to_the_asked_one_where_that_costs_no_more_than_a_failure() -> None:
-    tries = [a_try(name, theta, usd, rank=ASKED_STRONG[name]) for name, theta, usd in (("cheap", 3.2, 0.03), ("strong", 5.5, 0.9))]
+    tries = [a_try("cheap", 3.2, 0.03, rank=-1), a_try("strong", 5.5, 0.9, rank=0)]
     cheap, strong = plans(tries, Odds(27.0, 2.0, 0.8, 0.1))
     assert cheap.owed_usd == pytest.approx(tries[1].later) and strong.owed_usd == float("inf")
     assert [way for way in cheap.ways if way[1] <= cheap.owed[0][1]] == list(cheap.owed) and len(cheap.ways) == 3
-    assert cheap.total(2.0, 1.0) >= Plan(cheap.config, True, cheap.usd, cheap.missed, cheap.ways, (), float("inf")).total(2.0, 1.0)
+    bare = Plan(cheap.config, True, cheap.usd, cheap.missed, cheap.ways, (), float("inf"))
+    assert cheap.total(2.0, 1.0) >= bare.total(2.0, 1.0)
     free, _ = plans(tries, Odds(27.0, 2.0, 0.8, 0.1, owed=False))
     assert free.owed_usd == float("inf"), "who consents to anything is owed nothing"
 
@@ -141,3 +150,18 @@ def test_harder_tasks_never_cost_less(mu: float, step: float) -> None:
     odds = Odds(27.0, 5.0, 0.8, 0.1)
     here, there = ([a_try("m", 3.0, 0.1, belief=Belief(x)), a_try("n", 5.0, 1.0, belief=Belief(x))] for x in (mu, mu + step))
     assert all(b >= a - 1e-9 for a, b in zip(totals(here, odds, 1.0), totals(there, odds, 1.0), strict=True))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 6), st.floats(0.01, 2), st.booleans()), min_size=1, max_size=3), st.floats(-6, 6),
+    st.floats(0.3, 3), st.sampled_from([(0.8, 0.1), (0.0, 0.0)]),
+)  # fmt: skip
+def test_the_cost_by_difficulty_is_the_cost_under_each_belief(
+    rungs: list[tuple[float, float, bool]], mu: float, sd: float, check: tuple[float, float]
+) -> None:
+    odds = Odds(27.0, 3.0, *check)
+    tries = [
+        replace(a_try(f"m{i}", theta, usd, sd=0.5, rank=i - 1), own=own, common=0.6) for i, (theta, usd, own) in enumerate(rungs)
+    ]
+    there = [t.under(Belief(mu, sd)) for t in tries]
+    assert by_difficulty(tries, odds, sd, 1.5)(mu) == pytest.approx(totals(there, odds, 1.5))

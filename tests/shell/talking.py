@@ -49,7 +49,11 @@ class Client:
     def headers(self) -> dict[str, str]:
         """Those of a client of this protocol that names its session."""
         if self.protocol == "messages":
-            return {**headers("messages"), "x-claude-code-session-id": self.session, "user-agent": "claude-cli/2.1.330 (external, cli)"}
+            return {
+                **headers("messages"),
+                "x-claude-code-session-id": self.session,
+                "user-agent": "claude-cli/2.1.330 (external, cli)",
+            }
         if self.protocol == "responses":
             return {**headers("responses"), "session-id": self.session, "user-agent": "codex_exec/0.169.0"}
         return {**headers("chat"), "x-session-id": self.session, "user-agent": "opencode/1.18.33"}
@@ -121,7 +125,11 @@ class Client:
             heard.text = "".join(b["text"] for b in blocks if b["type"] == "text")
         elif self.protocol == "responses":
             values = heard.events
-            items = [v["item"] for v in values if v.get("type") == "response.output_item.done"] if self.stream else values[0]["output"]
+            items = (
+                [v["item"] for v in values if v.get("type") == "response.output_item.done"]
+                if self.stream
+                else values[0]["output"]
+            )
             self.history += items
             heard.calls = [(i["name"], i["call_id"]) for i in items if i["type"] == "function_call"]
             heard.text = "".join(p["text"] for i in items if i["type"] == "message" for p in i["content"])
@@ -136,7 +144,9 @@ class Client:
                 words += delta.get("content") or ""
                 thoughts += delta.get("reasoning_content") or ""
                 for k, call in enumerate(delta.get("tool_calls") or ()):
-                    held = calls.setdefault(call.get("index", k), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+                    held = calls.setdefault(
+                        call.get("index", k), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+                    )
                     held["id"] = call.get("id") or held["id"]
                     for key in ("name", "arguments"):
                         held["function"][key] += (call.get("function") or {}).get(key) or ""

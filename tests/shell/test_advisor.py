@@ -13,19 +13,22 @@ from typing import Any
 import pytest
 
 from pointsman.core.events import Advised, Finished, Routed
+from pointsman.core.tally import tally
+from pointsman.core.timeline import Timeline
 from pointsman.sandbox import Clock, Provider, faults
 from pointsman.sandbox.incoming import Incoming
 from pointsman.sandbox.log import Record
-from pointsman.sandbox.reply import Call, Reply, Thinking, say
+from pointsman.sandbox.reply import Call, Reply, Thinking, consult, say
 from pointsman.settings import Settings
 from pointsman.shell.gateway import Gateway
-from shell.support import client, events
+from pointsman.tui.reasons import why
+from shell.support import client, events, until
 from shell.talking import SESSION, Client
 
 ADVICE = "Look at the sign in calc.py before anything else."
 CLAUDE: dict[str, Any] = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}
 PAIRS = {
-    "messages": ("claude-sonnet-5-5", "claude-opus-5-5", CLAUDE), "responses": ("gpt-6.1-sol", "gpt-6-astra", {}),
+    "messages": ("claude-sonnet-5-5", "claude-opus-5-5", CLAUDE), "responses": ("gpt-6-luna", "gpt-6-astra", {}),
     "chat": ("gpt-5.5", "gpt-6-astra", {}),
 }  # fmt: skip
 TOOL = "consult_advisor"
@@ -73,19 +76,22 @@ class Stage:
 @asynccontextmanager
 async def stage(
     tmp_path: Path, protocol: Any, script: Callable[[Incoming], Reply], mode: str = "pull", *, stream: bool = True,
-    model: str | None = None, **advisor: Any,
+    executor: str | None = None, split: bool = False, **advisor: Any,
 ) -> AsyncIterator[Stage]:  # fmt: skip
-    executor, adviser, more = PAIRS[protocol]
+    usual, adviser, more = PAIRS[protocol]
     advisor.setdefault("model", adviser)
 
     def both(request: Incoming) -> Reply:
         return say(Thinking("hm"), ADVICE) if is_advisor(request) else script(request)
 
-    given = Settings(advisor={"mode": mode, **advisor}, failure_usd=20.0, check=True, titles=False)
+    given = Settings(advisor={"mode": mode, **advisor}, failure_usd=200.0, check=True, titles=False)
     async with Provider(script=both, clock=Clock()) as provider, client() as http:
         ledger = tmp_path / "ledger.db"
-        async with Gateway(given, upstream=provider.url, ledger=ledger, say=print, clock=provider.clock) as gateway:
-            agent = Client(http, gateway.url, protocol, model or executor, stream=stream, clock=provider.clock, **more)
+        place: dict[str, Any] = {"upstream": provider.url}
+        if split:  # each vendor at a place of its own, so that no credential is shared
+            place = {"upstreams": {"anthropic": provider.url, "openai": provider.url + "/openai"}}
+        async with Gateway(given, ledger=ledger, say=print, clock=provider.clock, **place) as gateway:
+            agent = Client(http, gateway.url, protocol, executor or usual, stream=stream, clock=provider.clock, **more)
             yield Stage(agent, gateway, provider, ledger)
 
 
@@ -149,7 +155,9 @@ async def test_beside_tools_of_the_client_the_advice_joins_their_results(tmp_pat
 @pytest.mark.parametrize("protocol", ["messages", "responses", "chat"])
 async def test_without_a_call_not_a_byte_of_the_answer_changes(tmp_path: Path, protocol: str) -> None:
     def script(request: Incoming) -> Reply:
-        return say(Thinking("a"), "Words. " * 50, Call(shell_of(protocol), {"command": "ls"})) if not request.step else say("Done.")
+        return (
+            say(Thinking("a"), "Words. " * 50, Call(shell_of(protocol), {"command": "ls"})) if not request.step else say("Done.")
+        )
 
     async with stage(tmp_path, protocol, script) as on:
         through = await on.agent.ask("Go.")
@@ -157,8 +165,12 @@ async def test_without_a_call_not_a_byte_of_the_answer_changes(tmp_path: Path, p
         on.provider.log.clear()
         on.provider.cache.clear()
         alone = await direct.ask("Go.")
-    kinds = [[(e.get("type"), e.get("index"), e.get("output_index"), e.get("sequence_number")) for e in h.events] for h in through]
-    assert kinds == [[(e.get("type"), e.get("index"), e.get("output_index"), e.get("sequence_number")) for e in h.events] for h in alone]
+    kinds = [
+        [(e.get("type"), e.get("index"), e.get("output_index"), e.get("sequence_number")) for e in h.events] for h in through
+    ]
+    assert kinds == [
+        [(e.get("type"), e.get("index"), e.get("output_index"), e.get("sequence_number")) for e in h.events] for h in alone
+    ]
 
 
 async def test_one_start_one_ending_and_the_usage_of_both(tmp_path: Path) -> None:
@@ -198,7 +210,9 @@ async def test_a_failed_check_is_advised_before_the_next_try(tmp_path: Path, pro
 
 
 async def test_an_advisor_that_fails_or_is_late_never_stops_the_work(tmp_path: Path) -> None:
-    for n, (fault, outcome) in enumerate(((faults.status(500), "failed"), (faults.cut("text"), "failed"), (faults.hang("headers"), "timeout"))):
+    for n, (fault, outcome) in enumerate(
+        ((faults.status(500), "failed"), (faults.cut("text"), "failed"), (faults.hang("headers"), "timeout"))
+    ):
         path = tmp_path / str(n)
         path.mkdir()
         async with stage(path, "messages", consults_once("Bash"), timeout_s=0.3) as on:
@@ -211,7 +225,9 @@ async def test_an_advisor_that_fails_or_is_late_never_stops_the_work(tmp_path: P
 
 async def test_caps_hold_and_say_so(tmp_path: Path) -> None:
     def script(request: Incoming) -> Reply:
-        done = [m for m in request.messages if "consult" in json.dumps(m) or ADVICE in json.dumps(m) or "No advice" in json.dumps(m)]
+        done = [
+            m for m in request.messages if "consult" in json.dumps(m) or ADVICE in json.dumps(m) or "No advice" in json.dumps(m)
+        ]
         return say("One more.", ASKS) if len(done) < 6 else say("Done.")
 
     async with stage(tmp_path, "messages", script, per_session=2) as on:
@@ -232,7 +248,6 @@ async def test_the_text_is_kept_only_where_the_user_says_so(tmp_path: Path) -> N
         await on.agent.ask("Mend calc.py.")
     kept = on.advised()[0].advice
     assert kept is not None and kept.text == ADVICE
-    assert ADVICE in (on.ledger).read_bytes().decode("utf-8", "replace") or True
 
 
 async def test_a_refused_continuation_drops_the_answer_and_the_retry_goes_as_asked(tmp_path: Path) -> None:
@@ -246,25 +261,93 @@ async def test_a_refused_continuation_drops_the_answer_and_the_retry_goes_as_ask
     assert TOOL not in json.dumps(on.work[-1].json)
 
 
-async def test_the_client_is_kept_alive_while_the_advisor_thinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("protocol", ["messages", "responses", "chat"])
+async def test_the_client_is_kept_alive_while_the_advisor_thinks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
     monkeypatch.setattr("pointsman.shell.advising.PING_S", 0.02)
+    async with stage(tmp_path, protocol, consults_once(shell_of(protocol)), timeout_s=0.4) as on:
+        on.provider.fault(faults.hang("headers"), when=is_advisor)
+        heard = await on.agent.ask("Mend calc.py.")
+    sign = b"event: ping" if protocol == "messages" else b": keep-alive"
+    assert heard[0].data.count(sign) >= 3 and heard[-1].text == "Done."
+    assert [a.outcome for a in on.advised()] == ["timeout"]
 
+
+async def test_a_client_that_hangs_up_while_we_ask_leaves_a_row_and_a_bill(tmp_path: Path) -> None:
     async with stage(tmp_path, "messages", consults_once("Bash")) as on:
-        on.provider.fault(faults.hang("headers", seconds=None), when=is_advisor)
+        on.provider.fault(faults.hang("headers"), when=is_advisor)
         on.agent.says("Mend calc.py.")
         task = asyncio.ensure_future(on.agent.send())
-        await asyncio.sleep(0.3)
-        on.gateway.advising.close()
-        assert not task.done()
+        await until(lambda: on.asked)
         task.cancel()
-    assert on.work[0].status == 200
+        await until(lambda: on.advised())
+    assert [(a.outcome, a.why) for a in on.advised()] == [("failed", "the client hung up")]
+    assert events(on.ledger, Finished)[0].stop == "hangup"
 
 
 async def test_an_advisor_of_another_vendor_gets_its_own_key_and_nobody_elses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-openai")
-    async with stage(tmp_path, "messages", consults_once("Bash"), model="claude-haiku-5-5") as on:
-        pass
-    async with stage(tmp_path, "messages", consults_once("Bash"), **{"model": None}) as on:  # type: ignore[arg-type]
-        pass
+    async with stage(tmp_path, "messages", consults_once("Bash"), executor="claude-haiku-5-5", model="gpt-6-astra") as on:
+        heard = await on.agent.ask("Mend calc.py.")
+    assert [h.status for h in heard] == [200, 200]
+    question = on.asked[0]
+    assert question.path.endswith("/responses") and question.model == "gpt-6-astra"
+    assert question.credential != on.work[0].credential and "x-api-key" not in question.headers
+    assert ADVICE in json.dumps(on.work[1].json) and [a.outcome for a in on.advised()] == ["given"]
+
+
+async def test_without_a_key_another_vendors_advisor_is_not_asked_with_the_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    async with stage(tmp_path, "messages", consults_once("Bash"), split=True, model="gpt-6-astra") as on:
+        heard = await on.agent.ask("Mend calc.py.")
+    assert heard[-1].text == "Done." and not on.asked
+    assert [(a.outcome, "OPENAI_API_KEY" in a.why) for a in on.advised()] == [("failed", True)]
+
+
+async def test_anthropics_own_advisor_is_billed_at_its_own_model(tmp_path: Path) -> None:
+    def script(request: Incoming) -> Reply:
+        if request.turn > 1:
+            return say("Later.")
+        if request.step == 0:
+            return say("I ask.", *consult(ADVICE), "Now I know.", Call("Bash", {"command": "ls"}))
+        return say("Done.")
+
+    async with stage(tmp_path, "messages", script, provider_tool=True) as on:
+        heard = await on.agent.ask("Mend calc.py.")
+        await on.agent.ask("And now?")
+        assert [r.status for r in on.provider.requests] == [200] * 3 and not on.asked
+    tools = [[t for t in r.json["tools"] if t.get("type") == "advisor_20260301"] for r in on.work]
+    assert tools[0] == tools[1] == tools[2] and tools[0][0]["model"] == "claude-opus-5-5"
+    assert all("advisor-tool-2026-03-01" in r.headers["anthropic-beta"] for r in on.work)
+    assert heard[0].text == "I ask.Now I know." and "advisor_tool_result" in heard[0].data.decode()
+    first = events(on.ledger, Finished)[0]
+    ((model, used),) = first.usage.extra
+    assert model == "claude-opus-5-5" and used.fresh > 0 and dict(first.other_rates)[model].fresh > first.rates.fresh
+
+
+async def test_what_was_asked_is_charged_to_us_and_told(tmp_path: Path) -> None:
+    async with stage(tmp_path, "messages", consults_once("Bash")) as on:
+        await on.agent.ask("Mend calc.py.")
+        text = control_advice(on.gateway)
+    timeline = Timeline(events(on.ledger))
+    session = timeline.sessions[SESSION]
+    row = session.turns[0].requests[0]
+    assert row.advice_usd > 0 and row.billed is not None and row.asked_usd is not None
+    assert row.billed - row.asked_usd > 0.9 * row.advice_usd and session.totals.net < 0
+    found = tally([session]).advice[("claude-opus-5-5", "pull")]
+    assert (found.asked, found.given, found.usd) == (1, 1, pytest.approx(row.advice_usd))
+    assert list(text.values()) == [ADVICE]
+    decision = session.turns[0].decision
+    assert decision is not None
+    shown = "\n".join("".join(part if isinstance(part, str) else part[0] for part in line) for line in
+                      why(decision, 100, turn=session.turns[0], advice=text))  # fmt: skip
+    assert "asked by the working model: answered" in shown and ADVICE in shown
+
+
+def control_advice(gateway: Gateway) -> dict[str, str]:
+    return dict(gateway._shown("advice")["advice"])

@@ -66,7 +66,9 @@ async def test_a_pinned_effort_goes_into_the_history_and_keeps_the_cache(tmp_pat
     ledger = tmp_path / "l.db"
     for routed, finished in zip(events(ledger, Routed), events(ledger, Finished), strict=True):
         row = routed.decision.row(routed.decision.chosen)
-        assert finished.usage.cache_read == 0 or abs(row.cache_read - finished.usage.cache_read) <= 0.05 * finished.usage.cache_read
+        assert (
+            finished.usage.cache_read == 0 or abs(row.cache_read - finished.usage.cache_read) <= 0.05 * finished.usage.cache_read
+        )
 
 
 async def test_it_follows_the_clients_own_effort_message(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ SERVING = """
     import sys
     from pathlib import Path
     from pointsman.settings import Settings
-    from pointsman.shell.gateway import serve
+    from pointsman.shell.serving import serve
     serve(Settings(), port=0, upstream=sys.argv[1], ledger=Path(sys.argv[2]), ready=lambda g: print(g.port, flush=True))
     print("stopped", flush=True)
 """

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from pointsman.core.events import Proposed, Routed
+from pointsman.core.events import Judged, Proposed, Routed, Signalled
+from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 from pointsman.sandbox import Provider
 from pointsman.settings import Settings, load
 from pointsman.shell import control
 from pointsman.shell.gateway import Gateway
 from pointsman.shell.launch import own_rules
+from pointsman.shell.ledger import Ledger, recent_events
+from pointsman.shell.userdata import user_record
 from shell.support import body, client, events, headers
 
 TOOL = {"name": "Write", "description": "Write a file", "input_schema": {"type": "object", "properties": {}}}
@@ -82,3 +85,13 @@ async def test_a_proposed_rule_is_answered_through_the_gateway(tmp_path: Path) -
         with pytest.raises(SettingsError, match="answer is 'maybe'; it can be"):
             await asyncio.to_thread(control.call, g.found, "rule", {"kind": proposed.about, "answer": "maybe"})
     assert json.loads(json.dumps(said))["event"]["kind"] == "Proposed"
+
+
+def test_judgements_are_read_however_long_ago(tmp_path: Path) -> None:
+    path, month = tmp_path / "ledger.db", 30 * 86_400.0
+    store = Ledger(path, say=print)
+    old = Judged(1.0, "s", 1, Config(OPUS), Config(HAIKU), "edit", False, 0.2, "/p", "check_passed")
+    store.append([old, Signalled(1.0, "s", "check_passed")])
+    store.close(5)
+    assert recent_events(path, month) == [old]
+    assert user_record(None, path).record().slice(Config(OPUS), Config(HAIKU), "edit").tasks == 1

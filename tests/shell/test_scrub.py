@@ -86,9 +86,9 @@ def test_markers_with_a_value_stay() -> None:
     assert "/home/me" not in Scrubber().text("<cwd>/home/me</cwd>")
 
 
-def test_what_the_gateway_reads_of_our_four_clients_survives() -> None:
+def test_what_the_gateway_reads_of_recorded_clients_survives() -> None:
     kept = Scrubber()
-    for client in ("claude", "codex", "opencode", "aider"):
+    for client in DIALECTS:
         dialect = DIALECTS[client]
         for text in (*dialect.interrupts, *dialect.continued, *dialect.summarise, *dialect.plan, *dialect.folders):
             whole = text if text.endswith((" ", ">")) else f"{text} "

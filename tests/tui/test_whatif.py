@@ -16,7 +16,7 @@ from pointsman.shell.resources import folder
 from pointsman.tui.app import Screens
 from pointsman.tui.feed import EventSource
 from pointsman.tui.figures import plain, width_of
-from pointsman.tui.replayed import STOPS, lines_of, slider, what_if
+from pointsman.tui.replayed import POLICIES, STOPS, lines_of, slider, what_if
 from pointsman.tui.timeline import Turns
 from pointsman.tui.whatif import WhatIfPanel
 
@@ -60,6 +60,21 @@ def test_the_panel_fits_and_says_how_far_to_trust_it(recorded: list[Event], widt
     assert slider(0, width).index("●") < slider(5, width).index("●")
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_of_the_panel_replays(recorded: list[Event], name: str) -> None:
+    found = what_if(recorded, load_book({}), Policy(), 2.0, name)
+    text = plain(lines_of(found, 2, 90))
+    assert name in text and found.run.spent > 0 and found.most >= found.instead.spent
+    if name == "as asked":
+        assert not found.differs and found.instead.spent == pytest.approx(found.run.spent)
+
+
+def test_hindsight_undercuts_every_other_policy(recorded: list[Event]) -> None:
+    book = load_book({})
+    spent = {name: what_if(recorded, book, Policy(), 2.0, name).instead.spent for name in POLICIES}
+    assert all(spent["best in hindsight"] <= usd + 1e-9 for usd in spent.values())
+
+
 async def test_the_key_opens_moves_and_closes_it(recorded: list[Event]) -> None:
     app = Screens(EventSource(recorded, "recording"), clock=lambda: recorded[-1].ts)
     async with app.run_test(size=(100, 30)) as pilot:
@@ -73,6 +88,9 @@ async def test_the_key_opens_moves_and_closes_it(recorded: list[Event]) -> None:
         assert "$0.00" in plain([panel.row(0, 74)])
         turns = app.query_one("#turns", Turns)
         assert "≠" in turns.render_line(1).text
+        await pilot.press("n")
+        await settled(pilot)
+        assert POLICIES[1] in plain([panel.row(1, 74)])
         await pilot.press("escape")
         assert app.query_one("#why").display and not panel.display
         assert "≠" not in turns.render_line(1).text

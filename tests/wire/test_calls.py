@@ -20,14 +20,15 @@ COMMANDS = {
         "node --test", "python manage.py test", "timeout 60 yarn jest", "npx vitest run", "mise run test:ci", "deno test -A",
         "xcodebuild test -scheme App", "mix test", "swift test", "bazel test //...", "flutter test",
     ],
-    "check": ["mypy src", "cargo clippy --all", "npx tsc --noEmit", "ruff check .", "npm run lint", "go vet ./...", "go build ./...",
-              "make", "poetry run mypy src", "golangci-lint run", "gcc -c a.c", "mvn package -DskipTests"],
+    "check": ["mypy src", "cargo clippy --all", "npx tsc --noEmit", "ruff check .", "npm run lint", "go vet ./...",
+              "go build ./...", "make", "poetry run mypy src", "golangci-lint run", "gcc -c a.c", "mvn package -DskipTests"],
     "commit": ["git commit -m 'fix the tests'", "git add -A && git commit -m \"npm test\" && git push", "gh pr create -f"],
     "undo": ["git checkout -- a.py", "git restore src/a.py", "git reset --hard HEAD~1", "git stash", "git checkout src/app.py"],
     "diff": ["git diff HEAD~1", "git show abc123", "gh pr diff 12", "git log -p -2"],
-    "edit": ["sed -i s/a/b/ x.py", "cat > a.py <<EOF\npytest\nEOF", "perl -pi -e s/a/b/ x", "git apply x.patch"],
-    "read": ["ls -la | grep test", "sed -n 1,20p a.py", "cat tests/test_a.py", "git status", "grep -rn \"pytest\" .", "git add -A",
-             "test -f a && echo 1", "rg 'npm test' docs", "cd /repo"],
+    "edit": ["sed -i s/a/b/ x.py", "cat > a.py <<EOF\npytest\nEOF", "perl -pi -e s/a/b/ x", "git apply x.patch",
+             "printf %s 'def add(a, b):\n    return a + b\n' > calc.py", "echo x >> notes.md", "cat a b >c"],
+    "read": ["ls -la | grep test", "sed -n 1,20p a.py", "cat tests/test_a.py", "git status", "grep -rn \"pytest\" .",
+             "git add -A", "ls 2>&1", "cat x > /dev/null", "test -f a && echo 1", "rg 'npm test' docs", "cd /repo"],
     "run": ["docker compose up -d", "python manage.py migrate", "npm install", "git checkout main", "./bin/server", "curl -s x"],
 }  # fmt: skip
 
@@ -43,6 +44,12 @@ def test_a_command_that_does_several_things_is_each_of_them_and_one_call() -> No
     assert calls_of("Bash", {"command": "pytest -q && git commit -am done", "description": "again", "timeout": 9}) == calls
     assert calls_of("shell", {"command": ["bash", "-lc", "pytest -q && git commit -am done"]}) == calls
     assert calls_of("exec_command", {"cmd": "bash -lc 'pytest -q && git commit -am done'"}) == calls
+    assert calls_of("run_commands", {"commands": ["pytest -q && git commit -am done"]}) == calls
+    script = 'const done = await tools.exec_command({"cmd": "pytest -q && git commit -am done"});\ntext(done);'
+    assert calls_of("exec", script) == calls
+    assert calls_of("exec", script.replace("-q", "-x"))[0].same != calls[0].same
+    patch = 'await tools.apply_patch("*** Begin Patch\\n*** Update File: a.py\\n-x = 1\\n+x = 2\\n*** End Patch")'
+    assert [(call.kind, call.old) for call in calls_of("exec", patch)] == [("edit", calls_of(*EDITS[0])[0].old)]
 
 
 EDITS: list[tuple[str, Any]] = [
@@ -143,7 +150,8 @@ def _digests(protocol: Protocol, path: str, body: dict[str, Any]) -> tuple[Messa
 def test_no_text_is_kept() -> None:
     body = {"model": "m", "messages": [
         {"role": "user", "content": "the password is swordfish"},
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "Bash", "input": {"command": "echo swordfish"}}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "Bash",
+                                           "input": {"command": "echo swordfish"}}]},
     ]}  # fmt: skip
     assert "swordfish" not in repr(_digests("messages", "/v1/messages", body))
     assert isinstance(_digests("messages", "/v1/messages", body)[1].calls[0], Call)

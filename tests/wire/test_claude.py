@@ -170,7 +170,7 @@ def test_what_only_some_models_take_is_noted(claude: Any) -> None:
     claude.body.update(speed="fast", temperature=0.2, tool_choice={"type": "any"})
     request = claude.read()
     assert request.needs == {
-        "vision", "effort_messages", "system_messages", "server_tools", "tool_reference", "fast", "sampling", "forced_tool",
+        "vision", "effort_messages", "system_messages", "tool_reference", "fast", "sampling", "forced_tool",
         "thinking_adaptive", "effort", "tools",
     }  # fmt: skip
     assert request.messages[0].chars < 10_000, "an image counts by what it costs, not by its encoding"

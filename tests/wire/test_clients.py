@@ -107,7 +107,7 @@ def test_responses_items_of_the_provider_are_no_results(codex: Any) -> None:
     search, compaction, effort, result = codex.read().messages[2:]
     assert codex.read().effort == "high"
     assert (search.kind, search.facts) == ("assistant", ("server_tool",))
-    assert (compaction.kind, compaction.facts) == ("reminder", ("continued",))
+    assert (compaction.kind, compaction.facts) == ("reminder", ("continued", "unknown_block"))
     assert (effort.kind, effort.facts) == ("system", ("effort",))
     assert result.kind == "tool_result"
 

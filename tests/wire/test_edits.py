@@ -48,7 +48,9 @@ def items(route: Route) -> list[Any]:
 def _unmarked(value: Any) -> Any:
     if isinstance(value, dict):
         bare = {k: _unmarked(v) for k, v in value.items() if k != "cache_control"}
-        if ("role" in bare or "tool_use_id" in bare) and isinstance(bare.get("content"), str):  # clients write one text block as a text once it has no mark
+        if ("role" in bare or "tool_use_id" in bare) and isinstance(
+            bare.get("content"), str
+        ):  # clients write one text block as a text once it has no mark
             bare["content"] = [{"type": "text", "text": bare["content"]}]
         return bare
     return [_unmarked(v) for v in value] if isinstance(value, list) else value
@@ -177,7 +179,9 @@ def test_a_consult_beside_tools_of_the_client_goes_back_among_them() -> None:
     ]  # fmt: skip
     rest = [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]}]
     body = json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": blocks}, *rest]}).encode()
-    sent = json.loads(apply("messages", body, {}, [Edit("consult", 1, 0, "x", into=7)], {"x": call(joined=True)}, {})[0])["messages"]
+    sent = json.loads(apply("messages", body, {}, [Edit("consult", 1, 0, "x", into=7)], {"x": call(joined=True)}, {})[0])[
+        "messages"
+    ]
     assert [b.get("id") for b in sent[1]["content"]] == [None, None, "call_1", "t1"]
     assert [b["tool_use_id"] for b in sent[2]["content"]] == ["call_1", "t1"]
 
@@ -191,7 +195,9 @@ def test_a_consult_in_chat_divides_the_words() -> None:
     assert [m["role"] for m in sent] == ["system", "user", "assistant", "tool", "assistant", "tool"]
     assert (sent[2]["content"], sent[2]["reasoning_content"]) == ("I'll ask.", "hm")
     assert (sent[4]["content"], sent[4]["reasoning_content"], sent[4]["tool_calls"]) == ("Now", "ok", [tool])
-    joined = json.loads(apply("chat", body, {}, [Edit("consult", 1, 0, "x", into=7)], {"x": call(joined=True)}, {})[0])["messages"]
+    joined = json.loads(apply("chat", body, {}, [Edit("consult", 1, 0, "x", into=7)], {"x": call(joined=True)}, {})[0])[
+        "messages"
+    ]
     assert [m["role"] for m in joined] == ["system", "user", "assistant", "tool", "tool"]
     assert [c["id"] for c in joined[2]["tool_calls"]] == ["call_1", "t1"] and joined[3]["tool_call_id"] == "call_1"
 

@@ -337,3 +337,23 @@ def test_a_chat_stream_says_usage_only_where_it_was_asked_for() -> None:
         "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7,
         "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0},
     }  # fmt: skip
+
+
+def test_tools_in_namespaces_are_offered_by_name_and_their_calls_name_the_namespace_again() -> None:
+    body = {"model": "m", "tools": [{"type": "function", "name": "f"}], "input": [
+        {"type": "additional_tools", "tools": [{"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}]},
+        {"type": "message", "role": "user", "content": "go"},
+        {"type": "custom_tool_call", "call_id": "a", "name": "exec", "namespace": "functions", "input": "ls"},
+        {"type": "custom_tool_call_output", "call_id": "a", "output": "x"},
+        {"type": "agent_message", "author": "/a", "recipient": "/b", "content": [{"type": "input_text", "text": "done"}]},
+    ]}  # fmt: skip
+    out = abroad("responses", body)
+    assert [tool["name"] for tool in out["tools"]] == ["f", "exec"]
+    assert [item["type"] for item in out["input"]] == ["message", "custom_tool_call", "custom_tool_call_output", "message"]
+    assert "namespace" not in out["input"][1] and out["input"][3]["role"] == "user"
+    spoken = speaker("responses", "m", 0, spaces={"exec": "functions"})
+    item = {"type": "custom_tool_call", "call_id": "b", "name": "exec", "input": "ls"}
+    made = lines(spoken.event({"type": "response.output_item.done", "output_index": 0, "item": item}))
+    assert made[0]["item"]["namespace"] == "functions"
+    secret = {"type": "agent_message", "content": [{"type": "encrypted_content", "encrypted_content": "x"}]}
+    assert not tellable("responses", secret)

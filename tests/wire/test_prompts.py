@@ -97,15 +97,24 @@ REPORTS = {
     "black": ("would reformat src/a.py", "lint_error"),
     "exunit": ("3 doctests, 12 tests, 1 failure", "tests_failed"), "exunit ok": ("12 tests, 0 failures", "tests_passed"),
     "swift": ("\t Executed 3 tests, with 1 failure (0 unexpected) in 0.1 seconds", "tests_failed"),
-    "xcodebuild ok": ("** TEST SUCCEEDED **", "tests_passed"), "dart": ("00:02 +3 -1: Some tests failed.", "tests_failed"),
-    "dart ok": ("00:02 +3: All tests passed!", "tests_passed"), "sbt": ("[info] Tests: succeeded 3, failed 1, canceled 0", "tests_failed"),
-    "deno": ("FAILED | 3 passed | 1 failed (12ms)", "tests_failed"), "deno ok": ("ok | 3 passed | 0 failed (12ms)", "tests_passed"),
-    "gtest": ("[  FAILED  ] Add.Works", "tests_failed"), "gtest ok": ("[  PASSED  ] 3 tests.", "tests_passed"),
-    "catch2": ("test cases: 3 | 2 passed | 1 failed", "tests_failed"), "minitest": ("3 runs, 5 assertions, 1 failures, 0 errors", "tests_failed"),
-    "minitest ok": ("3 runs, 5 assertions, 0 failures, 0 errors, 0 skips", "tests_passed"), "tap": ("not ok 2 - adds", "tests_failed"),
-    "gradle ok": ("> Task :app:test\n\nBUILD SUCCESSFUL in 3s", "tests_passed"), "playwright": ("  1 failed\n  2 passed (3.2s)", "tests_failed"),
-    "dotnet 9": ("Test summary: total: 3, failed: 1, succeeded: 2", "tests_failed"), "prove": ("Result: FAIL", "tests_failed"),
-    "bazel": ("//app:test      FAILED in 1.2s", "tests_failed"), "pest": ("  Tests:    1 failed, 2 passed (5 assertions)", "tests_failed"),
+    "xcodebuild ok": ("** TEST SUCCEEDED **", "tests_passed"),
+    "dart": ("00:02 +3 -1: Some tests failed.", "tests_failed"),
+    "dart ok": ("00:02 +3: All tests passed!", "tests_passed"),
+    "sbt": ("[info] Tests: succeeded 3, failed 1, canceled 0", "tests_failed"),
+    "deno": ("FAILED | 3 passed | 1 failed (12ms)", "tests_failed"),
+    "deno ok": ("ok | 3 passed | 0 failed (12ms)", "tests_passed"),
+    "gtest": ("[  FAILED  ] Add.Works", "tests_failed"),
+    "gtest ok": ("[  PASSED  ] 3 tests.", "tests_passed"),
+    "catch2": ("test cases: 3 | 2 passed | 1 failed", "tests_failed"),
+    "minitest": ("3 runs, 5 assertions, 1 failures, 0 errors", "tests_failed"),
+    "minitest ok": ("3 runs, 5 assertions, 0 failures, 0 errors, 0 skips", "tests_passed"),
+    "tap": ("not ok 2 - adds", "tests_failed"),
+    "gradle ok": ("> Task :app:test\n\nBUILD SUCCESSFUL in 3s", "tests_passed"),
+    "playwright": ("  1 failed\n  2 passed (3.2s)", "tests_failed"),
+    "dotnet 9": ("Test summary: total: 3, failed: 1, succeeded: 2", "tests_failed"),
+    "prove": ("Result: FAIL", "tests_failed"),
+    "bazel": ("//app:test      FAILED in 1.2s", "tests_failed"),
+    "pest": ("  Tests:    1 failed, 2 passed (5 assertions)", "tests_failed"),
 }  # fmt: skip
 
 
@@ -117,8 +126,10 @@ def test_reports_of_tools(tool: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "def error(a: int) -> None: ...", "12: error handling", "see src/a.py:3 for the error", "Found nothing", "| a | b | failed |",
-    "error: something happened", "const x = { failed: 1 }", "0 errors, 0 warnings, 0 informations", "Success: no issues found in 3 files",
-    "All checks passed!", "http://host:80/a: error", "const fail = 1 failing test", "test result: unknown",
+    "error: something happened", "const x = { failed: 1 }", "0 errors, 0 warnings, 0 informations",
+    "Success: no issues found in 3 files",
+    "All checks passed!",
+    "http://host:80/a: error", "const fail = 1 failing test", "test result: unknown",
 ])  # fmt: skip
 def test_texts_that_report_nothing(text: str) -> None:
     assert reports.found(text) == frozenset()

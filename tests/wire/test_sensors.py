@@ -81,6 +81,15 @@ def test_only_the_ends_of_a_long_output_are_read() -> None:
     assert len(ends(long)) < 11_000
 
 
+@pytest.mark.parametrize("text", [
+    '{"returncode": 1, "output": "collected 3\\nFAILED tests/a.py::b - x"}', '{"output":"1 failed in 0.1s"}',
+    '[{"query":"pytest","result":"==== 1 failed in 0.1s ====\\n","success":false}]',
+    "Command: pytest\nOutput: FAILED (failures=1)\nExit Code: 1", "Output: 1 failed in 0.1s",
+])  # fmt: skip
+def test_reports_inside_other_forms_are_read(text: str) -> None:
+    assert sensors.test_report(ends(text)) == "tests_failed"
+
+
 def test_colours_do_not_hide_a_summary() -> None:
     assert sensors.test_report(ends("\x1b[31m\x1b[1m1 failed\x1b[0m, 2 passed\x1b[31m in 0.1s\x1b[0m")) == "tests_failed"
 
@@ -92,6 +101,7 @@ def test_colours_do_not_hide_a_summary() -> None:
         ("Exit code: 127\nnot found", 127),
         ("<returncode>1</returncode>", 1),
         ('{"output":"x","metadata":{"exit_code":3}}', 3),
+        ('[{"result":"","success":false}]', 1),
         ("Process exited with code 0", 0),
         ("the exit code: 5 was odd", None),
         ("", None),

@@ -145,7 +145,7 @@ def test_an_event_of_more_than_a_megabyte_arrives_whole() -> None:
     pieces = [big[i : i + 65_536] for i in range(0, len(big), 65_536)]
     tap = Tap("responses")
     assert [e for piece in pieces for e in tap.feed(piece)] == [big]
-    assert tap.usage == Usage(fresh=5, output=2) and tap.stop == "final" and tap.terminal(big)
+    assert tap.usage == Usage(fresh=5, output=2, cache_reported=False) and tap.stop == "final" and tap.terminal(big)
 
 
 def test_a_cut_stream_is_incomplete_and_its_usage_a_lower_bound() -> None:
@@ -197,7 +197,8 @@ def test_chat_streams() -> None:
         tap.feed(each)
         started.append(tap.content_started)
     assert started == [False, True, True, True, True]
-    assert (tap.usage, tap.stop, tap.model, tap.complete) == (Usage(fresh=90, output=4), "tool", "gpt-5.5", True)
+    bill = Usage(fresh=90, output=4, cache_reported=False)
+    assert (tap.usage, tap.stop, tap.model, tap.complete) == (bill, "tool", "gpt-5.5", True)
     assert [tap.terminal(each) for each in events] == [False] * 4 + [True]
 
 
@@ -215,8 +216,9 @@ def test_responses_endings(status: str, extra: dict[str, Any], stop: str) -> Non
     body = {"model": "gpt-5.5", "status": status, "usage": {"input_tokens": 8, "output_tokens": 2}, **extra}
     last = event(f"response.{status}", response=body)
     tap = heard("responses", event("response.created", response={"model": "gpt-5.5"}), last)
-    assert (tap.stop, tap.complete, tap.usage, tap.terminal(last)) == (stop, True, Usage(fresh=8, output=2), True)
-    assert read_json_response("responses", json.dumps(body).encode()) == (Usage(fresh=8, output=2), "gpt-5.5", stop)
+    bill = Usage(fresh=8, output=2, cache_reported=False)
+    assert (tap.stop, tap.complete, tap.usage, tap.terminal(last)) == (stop, True, bill, True)
+    assert read_json_response("responses", json.dumps(body).encode()) == (bill, "gpt-5.5", stop)
 
 
 def test_tool_calls_seen_only_in_the_stream_count() -> None:
@@ -244,7 +246,7 @@ def test_answers_that_are_no_stream() -> None:
     error = b'{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long"}}'
     assert read_json_response("messages", error) == (None, None, "error")
     chat = {"model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}}
-    assert read_json_response("chat", json.dumps(chat).encode()) == (Usage(fresh=3), "m", "final")
+    assert read_json_response("chat", json.dumps(chat).encode()) == (Usage(fresh=3, cache_reported=False), "m", "final")
 
 
 @pytest.mark.parametrize(

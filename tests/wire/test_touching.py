@@ -40,7 +40,8 @@ def responses(item: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def gemini(name: str, given: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"role": "user", "parts": [{"text": "go"}]}, {"role": "model", "parts": [{"functionCall": {"name": name, "args": given}}]}]
+    call = {"functionCall": {"name": name, "args": given}}
+    return [{"role": "user", "parts": [{"text": "go"}]}, {"role": "model", "parts": [call]}]
 
 
 PATCH = "*** Begin Patch\n*** Update File: db/migrations/2.sql\n@@\n-a\n+b\n*** End Patch"
@@ -48,14 +49,14 @@ PATCH = "*** Begin Patch\n*** Update File: db/migrations/2.sql\n@@\n-a\n+b\n*** 
 
 @pytest.mark.parametrize(("protocol", "path", "history", "expected"), [
     ("messages", "/v1/messages", claude("Edit", {"file_path": "/home/me/p/migrations/1.sql"}), ["path migrations"]),
-    ("messages", "/v1/messages", claude("Bash", {"command": "cd x && git push origin main", "description": "push"}), ["command git push"]),
+    ("messages", "/v1/messages", claude("Bash", {"command": "cd x && git push origin main"}), ["command git push"]),
     ("messages", "/v1/messages", claude("mcp__prod__restart", {}), ["tool mcp__prod__*"]),
     ("messages", "/v1/messages", claude("MultiEdit", {"edits": [{"file_path": "web/a.tsx"}]}), ["path web/**", "frontend"]),
     ("messages", "/v1/messages", claude("Grep", {"pattern": "migrations"}), []),
     ("chat", "/v1/chat/completions", chat("bash", {"command": "git push"}), ["command git push"]),
     ("chat", "/v1/chat/completions", chat("write_file", {"path": "web/x/y.css"}), ["path web/**"]),
-    ("responses", "/v1/responses", responses({"type": "function_call", "name": "shell", "call_id": "c",
-                                              "arguments": json.dumps({"command": ["bash", "-lc", "git push -f"]})}), ["command git push"]),
+    ("responses", "/v1/responses", responses({"type": "function_call", "name": "shell", "call_id": "c", "arguments":
+                                              json.dumps({"command": ["bash", "-lc", "git push -f"]})}), ["command git push"]),
     ("responses", "/v1/responses", responses({"type": "custom_tool_call", "name": "apply_patch", "call_id": "c", "input": PATCH}),
      ["path migrations"]),
     ("responses", "/v1/responses", responses({"type": "local_shell_call", "call_id": "c", "action": {"type": "exec", "command":
@@ -63,7 +64,9 @@ PATCH = "*** Begin Patch\n*** Update File: db/migrations/2.sql\n@@\n-a\n+b\n*** 
     ("gemini", "/v1beta/models/m:generateContent", gemini("run_shell_command", {"command": "git push"}), ["command git push"]),
     ("gemini", "/v1beta/models/m:generateContent", gemini("replace", {"file_path": "/p/web/b.ts"}), ["path web/**"]),
 ])  # fmt: skip
-def test_the_calls_of_every_protocol_are_seen(protocol: Protocol, path: str, history: list[dict[str, Any]], expected: list[str]) -> None:
+def test_the_calls_of_every_protocol_are_seen(
+    protocol: Protocol, path: str, history: list[dict[str, Any]], expected: list[str]
+) -> None:  # fmt: skip
     assert rules(sent(protocol, path, history)) == expected
     assert rules(sent(protocol, path, history, None)) == []
 
@@ -72,11 +75,13 @@ def test_a_prompt_counts_with_the_paths_it_names_and_an_output_does_not() -> Non
     told = [{"role": "user", "content": "see db/migrations/7.sql and https://example.com/web/x"}]
     assert rules(sent("messages", "/v1/messages", told)) == ["path migrations"]
     output = {"type": "tool_result", "tool_use_id": "t", "content": "db/migrations/7.sql: ok"}
-    assert rules(sent("messages", "/v1/messages", [*claude("Bash", {"command": "ls"}), {"role": "user", "content": [output]}])) == []
+    history = [*claude("Bash", {"command": "ls"}), {"role": "user", "content": [output]}]
+    assert rules(sent("messages", "/v1/messages", history)) == []
 
 
 def test_an_agent_without_tools_names_the_file_before_the_block() -> None:
-    answer = {"role": "assistant", "content": "Here:\n\ndb/migrations/3.sql\n```sql\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```\n"}
+    edit = "Here:\n\ndb/migrations/3.sql\n```sql\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```\n"
+    answer = {"role": "assistant", "content": edit}
     assert rules(sent("chat", "/v1/chat/completions", [{"role": "user", "content": "go"}, answer])) == ["path migrations"]
 
 

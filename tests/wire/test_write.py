@@ -9,7 +9,7 @@ import pytest
 
 from pointsman.core.targets import Target
 from pointsman.core.types import Config
-from pointsman.wire import write
+from pointsman.wire import read, write
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 OPUS = Target(
@@ -47,9 +47,10 @@ def test_newest_to_older_converts_what_the_older_refuses(claude: Any) -> None:
     claude.body.update(max_tokens=128_000, temperature=0.4, speed="fast")
     claude.body["tools"].append({"name": "DeferredToolPlaceholder", "input_schema": {}, "defer_loading": True})
     after = sent(claude.says("fix it").notes("Today is Sunday.", effort="high").says("go"), "claude-sonnet-4-5", SONNET45)
-    assert changed(claude.body, after) == {"model", "thinking", "output_config", "max_tokens", "speed", "messages", "tools"}
+    gone = {"output_config", "speed", "temperature"}  # a budget of thinking and sampling exclude each other
+    assert changed(claude.body, after) == {"model", "thinking", "max_tokens", "messages", "tools"} | gone
     assert after["thinking"] == {"type": "enabled", "budget_tokens": 31_999} and after["max_tokens"] == 64_000
-    assert "output_config" not in after and "speed" not in after and after["temperature"] == 0.4
+    assert not gone & set(after)
     assert after["messages"][1] == {
         "role": "user",
         "content": [{"type": "text", "text": "<system-reminder>\nToday is Sunday.\n</system-reminder>"}],
@@ -208,3 +209,19 @@ def test_gemini_has_its_model_in_the_path(chat: Any) -> None:
     chat.protocol, chat.path, chat.body = "gemini", path, json.loads(body)
     out, moved = write("gemini", path, body, chat.read(), Config("gemini-2.5-flash"), Target("gemini-2.5-flash"))
     assert out is body and moved == "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+
+
+@pytest.mark.parametrize(("body", "limit"), [
+    (b'{"model":"gpt-4.1","max_tokens":16384,"messages":[{"role":"user","content":"x"}]}', 16_384),
+    (b'{"model":"gpt-4.1","messages":[{"role":"user","content":"x"}],"temperature":0.5,"max_tokens":999999}', 128_000),
+    (b'{"max_tokens":5,"model":"gpt-4.1","messages":[{"role":"user","content":"x"}]}', 5),
+])
+def test_the_limit_of_a_chat_gets_the_name_that_a_reasoning_model_knows(body: bytes, limit: int) -> None:
+    """Qwen Code sends ``max_tokens``, and gpt-6-luna refuses it."""
+    request = read("chat", "/v1/chat/completions", {}, body)
+    luna = Target("gpt-6-luna", "openai", known=True, sampling=False, max_output=128_000)
+    sent = json.loads(write("chat", "/v1/chat/completions", body, request, Config("gpt-6-luna"), luna)[0])
+    assert sent["max_completion_tokens"] == limit and "max_tokens" not in sent and "temperature" not in sent
+    other = Target("gpt-4.1-mini", "openai", known=True, sampling=True)
+    sent = json.loads(write("chat", "/v1/chat/completions", body, request, Config("gpt-4.1-mini"), other)[0])
+    assert "max_tokens" in sent and "max_completion_tokens" not in sent

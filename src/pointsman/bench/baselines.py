@@ -94,6 +94,23 @@ class Classifier(Fixed):
 
 
 @dataclass(slots=True)
+class FirstTurn(Classifier):
+    """Reads the difficulty of a session's first task and keeps to that choice for the whole session."""
+
+    kept: dict[int, int] = field(default_factory=dict)
+
+    def choose(self, view: View) -> int | None:
+        """What the session's first task looked like."""
+        if view.session not in self.kept:
+            self.kept[view.session] = self.top if reading(view.job, 0) > self.cuts[repository(view.job.task)] else 0
+        return self.kept[view.session]
+
+    def points(self, calls: int) -> tuple[int, ...]:
+        """Never asked inside a run."""
+        return ()
+
+
+@dataclass(slots=True)
 class Probe(Classifier):
     """Begins cheap; after a few calls reads the difficulty once and decides for the rest."""
 
@@ -166,6 +183,7 @@ def fixed(world: World) -> list[Fixed]:
         Fixed("asked", top, top), Fixed("asked, one retry", top, top, 1), Fixed("cheap", 0, 0),
         Fixed("cheap, failed check: strong", 0, top),
         Coin("coin", 0, sides=(0, top)), Hindsight("hindsight", 0), Classifier("classifier per request", 0, cuts=cuts, top=top),
+        FirstTurn("sticky first turn", 0, cuts=cuts, top=top),
         Stall("stall rule", 0, limits=limits, top=top), Probe("probe of 5 calls", 0, cuts=cuts, top=top),
     ]  # fmt: skip
     if top > 1:

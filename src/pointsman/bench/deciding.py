@@ -29,7 +29,7 @@ def measure(book: Book, contexts: tuple[int, ...] = CONTEXTS, runs: int = RUNS) 
 
 
 def _timed(book: Book, tokens: int, runs: int) -> dict[str, float]:
-    policy = Policy(profile="balanced", check=True, check_recall=0.8, check_false_alarm=0.1, consent_up=True)
+    policy = Policy(profile="balanced", check=True, check_recall=0.8, check_false_alarm=0.1, consent_up=True, efforts=False)
     session, said, now = _warm(book, policy, tokens)
     spent: list[float] = []
     gc.collect()

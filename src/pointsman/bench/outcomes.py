@@ -24,6 +24,7 @@ VALUES = (0.0, 0.6, 2.0, 5.0, 10.0, 20.0)
 SEEDS = 3
 RESAMPLES = 400
 ROUTER, ASKED, CHECKED, ONCE = "pointsman", "asked, no check", "asked", "asked, one retry"
+FAST = "pointsman, fast"
 TWICE, MIX = "strong twice", "random mix, equal cost"
 BEST_OF = ("cheap, no check", "cheap, failed check: strong", "mid, failed check: strong", ASKED, CHECKED, ONCE)
 """The fixed policies whose best the router is held against at every v (issue 5)."""
@@ -121,8 +122,11 @@ def _blocks(worlds: Sequence[World], rules: Rules, plan: Plan, step: Callable[[s
         played: list[dict[str, list[Result]]] = []
         for world, same in zip(worlds, always, strict=True):
             step(f"{first.pool.name}, {first.mode}, {'check' if rules.check else 'no check'}, v = {v:g}")
-            settings = settings_for([rung.model for rung in world.pool.rungs], v, rules, **plan.settings)
+            models = [rung.model for rung in world.pool.rungs]
+            settings = settings_for(models, v, rules, **plan.settings)
             found = {ROUTER: play(world, RouterChooser(settings, world.book, retries=rules.retries)), **same}
+            quick = settings_for(models, v, rules, **{**plan.settings, "profile": "fast"})
+            found[FAST] = play(world, RouterChooser(quick, world.book, FAST, rules.retries))
             found |= {chooser.name: play(world, chooser) for chooser in valued(world, v)}
             played.append(found)
         yield _block(first, rules.check, v, played, plan.per_session)

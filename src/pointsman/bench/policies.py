@@ -31,11 +31,12 @@ CROSSING = ("glm-5.2", "claude-sonnet-5-5")
 
 
 ROUTED = (
-    (ROUTER, Policy(profile="saver", failure_usd=0.0), True),
-    (f"{ROUTER}, saver as installed", Policy(profile="saver"), False),
+    (ROUTER, Policy(profile="saver", failure_usd=0.0, efforts=False), True),
+    (f"{ROUTER}, saver as installed", Policy(profile="saver", efforts=False), False),
     (f"{ROUTER}, as installed", Policy(), False),
 )
-"""The router at equal quality, everything weaker admitted; and as it is installed, with its own beliefs about quality."""
+"""The router at equal quality, everything weaker admitted; and as it is installed, with its own beliefs about quality. One
+effort throughout: others are other requests, whose answers nobody recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from pointsman.bench.calibration import Calibration
-from pointsman.bench.outcomes import ASKED, CHECKED, ONCE, ROUTER, Block, Ratio, Row
+from pointsman.bench.outcomes import ASKED, CHECKED, FAST, ONCE, ROUTER, Block, Ratio, Row
 
 SHOWN_V = 2.0
 """The value of a failure at which every policy is listed; the chart has them all."""
@@ -28,8 +28,8 @@ class Promise:
 
     @property
     def met(self) -> bool:
-        """Whether the figure keeps its limit."""
-        return self.value >= self.limit if self.least else self.value <= self.limit
+        """Whether the figure keeps its limit; sums of floats are equal to nine places at best."""
+        return self.value >= self.limit - 1e-9 if self.least else self.value <= self.limit + 1e-9
 
 
 def ratio(block: Block, name: str) -> Ratio:
@@ -78,6 +78,11 @@ def _guarded(block: Block, where: str) -> list[Promise]:
             Promise(f"{where}: dollars over always asked without check", plain.usd, DOLLARS[block.pool]),
             Promise(f"{where}: resolved, points above always asked without check", 100 * plain.resolved, -1.0, least=True),
         ]
+    asked, quick = row(block, CHECKED), row(block, FAST)
+    found += [
+        Promise(f"{where}: profile fast, minutes per resolved over always asked", quick.minutes / asked.minutes, 1.0),
+        Promise(f"{where}: profile fast, resolved, points above asked", 100 * (quick.resolved - asked.resolved), 0.0, True),
+    ]
     if block.pool == "ladder":
         found.append(Promise(f"{where}: minutes per resolved over always asked with check", against.minutes, 0.9))
     return found

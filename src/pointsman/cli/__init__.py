@@ -90,8 +90,14 @@ def near(word: str, known: Sequence[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+alone = False
+"""Whether this process was started for one command, and may become another program for it (``serve``)."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error of ours is one sentence on stderr."""
+    global alone
+    alone = alone or argv is None
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         return main([words[1], "--help"]) if len(words) > 1 and words[1] in COMMANDS else _overview()

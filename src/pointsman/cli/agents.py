@@ -73,20 +73,17 @@ def _serve_arguments(parser: ArgumentParser) -> None:
 
 
 def _serve(args: Namespace) -> int:
+    from pointsman import cli
     from pointsman.settings import verify
-    from pointsman.shell.gateway import Gateway, serve
     from pointsman.shell.prices import load_book
+    from pointsman.shell.served import announce, become
+    from pointsman.shell.serving import serve
 
     settings = settings_of(args)
     verify(settings, load_book(settings.prices))
-
-    def ready(gateway: Gateway) -> None:
-        where = settings.upstream or "the vendors' public APIs"
-        print(f"pointsman listens on {gateway.url} and forwards to {where}; profile {settings.profile}, mode {settings.mode}",
-              flush=True)
-        print(f"  ANTHROPIC_BASE_URL={gateway.url}  OPENAI_BASE_URL={gateway.url}/v1    (stop with ctrl-c)", flush=True)
-
-    serve(settings, host=args.host, ready=ready)
+    if cli.alone:
+        become(settings, args.host)
+    serve(settings, host=args.host, ready=lambda gateway: announce(settings, gateway))
     return OK
 
 

@@ -34,6 +34,10 @@ def _arguments(parser: ArgumentParser) -> None:
     price.add_argument("--json", action="store_true", help="the figures as JSON")
     price.add_argument("--speed", action="store_true", help="instead: microseconds that pricing one request takes")
     price.set_defaults(measure=_price)
+    tokens = kinds.add_parser("tokens", help="a first request's estimate beside a tokenizer's count", allow_abbrev=False)
+    tokens.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recordings (sessions/*.jsonl)")
+    tokens.add_argument("--json", action="store_true", help="the figures as JSON")
+    tokens.set_defaults(measure=_tokens)
     bench_outcomes.add(kinds)
     bench_policies.add(kinds)
     bench_difficulty.add(kinds)
@@ -78,6 +82,26 @@ def _progress() -> Callable[[int, int], None] | None:
         print(f"\rbench price: {done:,} of {of:,} requests ", end="\r" if done < of else "\n", file=sys.stderr, flush=True)
 
     return say
+
+
+def _tokens(args: Namespace) -> int:
+    from dataclasses import asdict
+
+    from pointsman.bench.tokens import firsts
+    from pointsman.settings import load
+    from pointsman.shell.prices import load_book
+
+    found = list(firsts(args.files, load_book(load().prices)))
+    if not found:
+        raise SettingsError(f"no model request in {', '.join(map(str, args.files))}")
+    if args.json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+        return OK
+    print(f"{'recording':<48}{'model':<20}{'ours':>9}{'counted':>9}{'off by':>9}{'ms':>7}")
+    for one in found:
+        off = one.ours / max(1, one.counted) - 1.0
+        print(f"{one.file[:47]:<48}{one.model[:19]:<20}{one.ours:>9,}{one.counted:>9,}{off:>+9.1%}{one.millis:>7.1f}")
+    return OK
 
 
 def _speed(args: Namespace) -> int:
@@ -127,6 +151,7 @@ COMMANDS = {
         "  pointsman bench price                                  the real traces in $POINTSMAN_DATA\n"
         "  pointsman bench price ~/.claude/projects/*/*.jsonl     your own past sessions, sizes estimated\n"
         "  pointsman bench price --json\n  pointsman bench price --speed\n"
+        "  pointsman bench tokens sessions/*.jsonl                what a tokenizer would mend in a first request\n"
         "  pointsman bench outcomes --v 2,5 --seeds 1             what routing is worth, on real outcomes\n"
         "  pointsman bench policies --pool neighbour              every policy's bill on real traces, and our bounds\n"
         "  pointsman bench decide                                 microseconds of one decision\n"

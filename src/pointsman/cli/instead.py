@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointsman.cli.past import HELP
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Routed
+from pointsman.core.events import Event
 from pointsman.core.policies import named as read_names
 from pointsman.core.policy import Policy
 from pointsman.core.schedule import Step, parse
@@ -36,21 +36,15 @@ class Named:
 
     def of(self, events: Sequence[Event], book: Book) -> Replayed:
         """One session under it."""
-        from pointsman.core.whatif import replay, replay_best
+        from pointsman.core.whatif import end_of_ladder, replay, replay_best
 
         if self.policy is None:
             return replay_best(events, book)
         policy = self.policy
-        if policy.schedule and policy.schedule[0].name in ("cheapest", "strongest"):
-            policy = replace(policy, schedule=(Step(1, _rung(policy.schedule[0].name, events, book)),))
+        end = policy.schedule[0].name if policy.schedule else ""
+        if end in ("cheapest", "strongest"):
+            policy = replace(policy, schedule=(Step(1, end_of_ladder(events, book, strongest=end == "strongest")),))
         return replay(events, book, policy)
-
-
-def _rung(end: str, events: Sequence[Event], book: Book) -> str:
-    """The model at the weak or the strong end of the ladder of what the session asked for."""
-    asked = next((e.decision.asked.model for e in events if isinstance(e, Routed) and e.decision.place.kind == "main"), None)
-    ladder = book.ladder(asked) if asked else ()
-    return (ladder[0] if end == "cheapest" else ladder[-1]) if ladder else "asked"
 
 
 def named(text: str, book: Book) -> Named:
@@ -212,6 +206,9 @@ def total_lines(name: str, sums: Sequence[Replayed]) -> Iterator[str]:
     """All sessions under one policy."""
     known = _together(sums)
     yield f"{name}: {_n(len(sums), 'session')}, {_n(known.tasks, 'task')}{_left_out(sum(found.unknown for found in sums))}"
+    if not known.tasks:
+        yield "  unknown: no request of theirs has a bill and a price"
+        return
     yield f"  {_money(known)}"
     if known.per_task is not None:
         low, high = (signed(usd, modelled=True) for usd in known.per_task)

@@ -21,7 +21,7 @@ from pointsman.core.timeline import Timeline
 from pointsman.errors import SettingsError
 from pointsman.shell.reading import ledger_path, read_events
 from pointsman.shell.userdata import user_record
-from pointsman.tui.certified import about
+from pointsman.tui.certified import more
 from pointsman.tui.figures import ansi, plain
 
 
@@ -44,7 +44,7 @@ def _why(args: Namespace) -> int:
         return OK
     decided = next((row for row in turn.requests if row.decision is turn.decision), None)
     lines = why(turn.decision, _width(), turn=turn, request=decided, history=session.turns, now=time.time(),
-                certificates=about(user_record().record(), turn.decision) if args.source is None else (),
+                more=more(user_record(), turn.decision) if args.source is None else (),
                 advice=_in_memory(turn) if args.source is None else None)
     print(f"{session.id} · turn {turn.n} of {session.turns[-1].n}")
     _show([*lines, *regret_lines(_events_of(args.source, session.id), turn.n)])

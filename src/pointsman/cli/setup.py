@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pointsman.cli import FAILED, OK, Command
 from pointsman.core.certificate import missing
+from pointsman.core.policy import CHECK_RECALL
 from pointsman.errors import PointsmanError, SettingsError
 
 TEMPLATE = """\
@@ -26,6 +27,7 @@ TEMPLATE = """\
 # check = false             # "pytest -q": run it when the agent says it is done; true: something outside reports check_passed
 #                           # or a table [check]: command, cwd, timeout_s, paths, env, retries
 # side = true               # housekeeping (titles, commit messages) may go to the cheapest model that can do it
+# cache_diagnostics = false # ask Anthropic and OpenAI why a cache was missed, and show it beside our own number
 # titles = true             # keep the first words of a session in the ledger, to recognise it
 # pool = ["claude-haiku-4-5", "claude-sonnet-4-5"]   # choose among these, cheap to strong, instead of the vendor's ladder
 # allow = []                # only these models
@@ -245,7 +247,7 @@ def _certificates() -> Iterator[Finding]:
         yield Finding("note" if "vetoed" in line else "ok", "certificate", line)
     if not lines:
         yield Finding("ok", "certificate", f"none: no weaker model has served a task that was judged; {found.risk:.0%} takes "
-                      f"{missing([], found.risk)} clean tasks of one kind")
+                      f"{missing([], found.risk, recall=CHECK_RECALL)} clean tasks of one kind, judged by a check like most")
     for sentence in rules.proposals(found):
         yield Finding("note", "proposal", sentence)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pointsman.core import cache, edits
 from pointsman.core.book import Book
+from pointsman.core.pricing import rates_for
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import Config, Decision, Rates, Request, Usage
 
@@ -74,7 +75,7 @@ def _same_path(lane: Lane, served: Config, asked: Config) -> bool:
 def _rates(model: str, usage: Usage | None, book: Book, request: Request, now: float) -> Rates | None:
     if not book.has(model):
         return None
-    return book.card(model).at(usage.prompt if usage else 0, now, speed=request.speed, tier=request.tier)
+    return rates_for(book.card(model), request, usage.prompt if usage else 0, now)
 
 
 def _ttl(request: Request, billed: Usage | None, model: str, book: Book) -> int:

@@ -1,9 +1,10 @@
 """When a stronger model's advice is worth its price, and what a decision adds to the history. Pure; USD and tokens.
 
 Theory of operation. A consult costs the digest at the advisor's fresh price, its answer, and carrying the advice in every later
-request. What it gains is a part of the gap between the two models' chances (``GAIN``). It is weighed at two moments: after a
-check has refused the work, against the best next try there is, and inside a tool loop that keeps failing its tests, against
-going on as before. A model that is no stronger than the one at work is never asked.
+request. What it gains is a part of the gap between the two models' chances (``GAIN``), and because that is known so roughly it
+must be worth twice its price. It is weighed at two moments: after a check has refused the work, against the best next try there
+is, and inside a tool loop that keeps failing its tests, against going on as before. A model that is no stronger than the one at
+work is never asked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from pointsman.core import edits
 from pointsman.core.book import Book
 from pointsman.core.candidates import Setting, check_odds, price, price_of, tries_of
-from pointsman.core.policy import MARGIN, REQUESTS_AHEAD, Odds, Policy
+from pointsman.core.policy import REQUESTS_AHEAD, Odds, Policy
 from pointsman.core.pricing import advice as advice_usd
 from pointsman.core.session import Lane
 from pointsman.core.tries import Next, after_failure
@@ -111,16 +112,16 @@ def advised_try(at: Setting, here: Candidate, found: list[Next]) -> tuple[Next |
         return None, "the advisor has no price" if usd is None else f"a consult would cost ≈${usd[0]:.3f}, above its budget"
     strong, odds = _row(at, at.policy.advisor), check_odds(at.policy, at.outlook)
     tries = [replace(t, allowed=True) for t in tries_of((here, strong), at, odds, at.lane.belief)]
-    resolved = price_of(tries, odds, at.lane.belief)
-    worth = {n.config: n for n in after_failure(tries, here.config, at.session.failed, odds, resolved)}
-    mine, best, nobody = worth.get(here.config), worth.get(strong.config), worth[None]
-    if mine is None or best is None:
+    best = next((n for n in after_failure(tries, here.config, at.session.failed, odds, 0.0) if n.config == strong.config), None)
+    mine = next((n for n in found if n.config == here.config), None)
+    nobody = next((n for n in found if n.config is None), None)
+    if mine is None or best is None or nobody is None:
         return None, "the advisor cannot be compared"
     p = mine.p + GAIN * max(0.0, best.p - mine.p)
     mended = Next(here.config, mine.own + usd[1] + nobody.usd * (1.0 - p), mine.own + usd[1], p)
-    rival = min(found, key=lambda n: n.usd, default=mine)
+    rival = min(found, key=lambda n: n.usd)
     sums = f"≈${mended.usd:.3f} to the end with advice for ≈${usd[1]:.3f}, ≈${rival.usd:.3f} without"
-    if mended.usd >= rival.usd * (1.0 - MARGIN):
+    if rival.usd - mended.usd < usd[1]:
         return None, f"advice does not pay: {sums}"
     return mended, f"advice first: {p - mine.p:+.0%} likelier, {sums}"
 
@@ -145,7 +146,7 @@ def failing_hard(at: Setting, here: Candidate, odds: Odds) -> tuple[bool, str]:
     tries = [replace(t, allowed=True) for t in tries_of((here, strong), at, odds, at.belief)]
     worth = gain * (odds.failure_usd + price_of(tries, odds, at.belief))
     said = f"{runs} failing test runs in a row; advice makes success {gain:+.0%} likelier, worth ≈${worth:.3f} for ≈${usd[1]:.3f}"
-    return worth > usd[1] * (1.0 + MARGIN), said
+    return worth > 2.0 * usd[1], said
 
 
 def failures(messages: tuple[Message, ...]) -> tuple[int, int]:

@@ -33,14 +33,17 @@ signs; ``NEEDED``: the sum from which a task begins, at a probability of about 3
 EXPECTED, ENOUGH = 0.6, 10
 """The share of new words in a prompt that goes on, and the number of words from which the share counts in full."""
 
+AT_ONCE_S = 60.0
+"""Seconds within which a client goes on by itself after its Stop hook told it to; a person who comes later speaks anew."""
+
 SKETCH_BITS = 1_024
 """Bits of a sketch (``wire.prompts``)."""
 
 
 def begins(session: Session, lane: Lane, new: tuple[Message, ...], gap_s: float) -> bool:
     """Whether the newest prompt among the ``new`` messages, ``gap_s`` seconds after the last request, begins a task."""
-    if session.sent_at > lane.last_start:
-        return False  # a failed check sent the agent on: these are its words, no person's
+    if sent_on(session, lane, gap_s):
+        return False
     prompt = next((message for message in reversed(new) if message.kind == "prompt"), None)
     complains = prompt is not None and _complains(prompt, lane)
     if _passed(session, lane) and not complains:
@@ -57,6 +60,11 @@ def begins(session: Session, lane: Lane, new: tuple[Message, ...], gap_s: float)
         + COMMITTED * bool(committed) + COMPLAINS * complains + TALKED * talked
     )  # fmt: skip
     return sum_ > NEEDED
+
+
+def sent_on(session: Session, lane: Lane, gap_s: float) -> bool:
+    """Whether a failed check has just sent the agent on by itself: the words that come next are the check's, no person's."""
+    return session.sent_at > lane.last_start and lane.last_start + gap_s - session.sent_at < AT_ONCE_S
 
 
 def _complains(prompt: Message, lane: Lane) -> bool:

@@ -105,7 +105,7 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
         return found
     if not goes_on:
         return replace(found, branch=_kept_branch(replace(old, branch=None), started))
-    has_moved = machines.moved(old, new, usage)
+    has_moved = usage.cache_reported and machines.moved(old, new, usage)
     carried, settled = machines.reasoned(old, new, usage)
     return replace(
         found, carried=carried, settled=settled, aside=machines.aside(old, new, has_moved),
@@ -249,7 +249,7 @@ def was_warm(warm: Warm, before: int, usage: Usage) -> bool | None:
     ``before``: prompt tokens of the request before it. Only a prefix that should have been read whole teaches.
     """
     least = WARM_SHARE * (warm.tokens if warm.settled else min(before, usage.prompt))
-    if warm.cell is None or not usage.prompt or warm.tokens < least:
+    if warm.cell is None or not usage.prompt or not usage.cache_reported or warm.tokens < least:
         return None
     return usage.cache_read >= least
 

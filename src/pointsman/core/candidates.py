@@ -24,7 +24,7 @@ from pointsman.core.policy import (
 from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
-from pointsman.core.tries import Try, plans, resolved_usd, totals
+from pointsman.core.tries import Plan, Try, plans, resolved_usd
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Edit, Message, Place, Rates, Request, TaskKind
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
@@ -178,7 +178,7 @@ def price(config: Config, at: Setting, prompt: int | None = None, home: Home | N
         return Candidate(model, config.effort, veto="no price is known")
     request, rule = at.request, facts.rule
     prompt = _prompt(facts, at) if prompt is None else prompt
-    rates = facts.card.at(prompt, at.now, request.speed, request.tier)
+    rates = pricing.rates_for(facts.card, request, prompt, at.now)
     ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
     write = rates.write(ttl_s)
     caches = prompt >= rule.min_tokens and (request.ttl_s is not None or not rule.explicit)
@@ -264,12 +264,32 @@ def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
     return costed(rows_of(configs, at), at)
 
 
-def costed(rows: tuple[Candidate, ...], at: Setting) -> tuple[Candidate, ...]:
-    """The rows with their cost to go from here, and what each request bears of failures and waiting in it."""
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The rows that can serve as tries at the task, with their plans now and on an ordinary task; USD of a resolved one."""
+
+    odds: Odds
+    tries: list[Try]
+    plans: list[Plan]
+    ordinary: list[Plan]
+    resolved: float
+
+
+def weigh(rows: tuple[Candidate, ...], at: Setting) -> Weighed:
+    """What ``costed`` and the break-even points need of ``rows``."""
     odds = odds_of(at.policy, at.outlook)
     tries = tries_of(rows, at, odds, at.belief)
-    usd_of = totals(tries, odds, price_of(tries, odds, at.belief))
-    tried = iter([(usd, (usd - t.usd) / odds.requests) for t, usd in zip(tries, usd_of, strict=True)])
+    here = plans(tries, odds)
+    ordinary = here if at.belief == PRIOR else plans([t.under(PRIOR) for t in tries], odds)
+    return Weighed(odds, tries, here, ordinary, resolved_usd(ordinary, odds.failure_usd))
+
+
+def costed(rows: tuple[Candidate, ...], at: Setting, found: Weighed | None = None) -> tuple[Candidate, ...]:
+    """The rows with their cost to go from here, and what each request bears of failures and waiting in it."""
+    found = found or weigh(rows, at)
+    odds = found.odds
+    usd_of = [plan.total(odds.failure_usd, found.resolved) for plan in found.plans]
+    tried = iter([(usd, (usd - t.usd) / odds.requests) for t, usd in zip(found.tries, usd_of, strict=True)])
     out = []
     for row in rows:
         usd, risk = next(tried) if _can_serve(row) else (None, None)

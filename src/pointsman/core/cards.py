@@ -17,7 +17,7 @@ from math import isfinite
 from typing import Any
 from zlib import crc32
 
-from pointsman.core.pricing import Hours, PriceCard, Schedule
+from pointsman.core.pricing import Hours, PriceCard, Schedule, times
 from pointsman.core.types import FIVE_MINUTES, HOUR, Rates
 
 Prices = dict[tuple[str, int], dict[str, float]]
@@ -35,9 +35,10 @@ SERVICES = ("priority", "flex", "ultrafast", "balanced", "fast")
 
 MULTIPLIERS = {"regional_processing_uplift_multiplier_eu": "eu", "regional_processing_uplift_multiplier_us": "us"}
 PER_MILLION = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
-OVERRIDE_KEYS = (*PER_MILLION, "window", "max_output", "discount_factor", "provider")
+OVERRIDE_KEYS = (*PER_MILLION, "window", "max_output", "discount_factor", "quota_weight", "provider")
 """What ``[prices."model"]`` may say: USD per million tokens; lengths in tokens; ``discount_factor`` multiplies every
-price (0.85 is 15 % off); ``provider`` names whose model it is."""
+price (0.85 is 15 % off); ``quota_weight`` what a list dollar counts of a subscription's quota; ``provider`` names whose model
+it is."""
 
 ZONES = {"Asia/Shanghai": 8 * HOUR}
 """Seconds east of UTC of the calendars that the map names; none of them has summer time."""
@@ -115,6 +116,7 @@ def read_card(
         source=f"{map_name}, row {model!r}" + (f", with {origin}" if mine else "") if row else origin,
         sources=_sources(standard, writes, mine, f"{map_name}, row {model!r}" if row else origin, origin),
         deprecated=day(row.get("deprecation_date")),
+        quota_weight=number(mine.get("quota_weight", 1.0)) or 0.0,
     )
 
 
@@ -232,19 +234,14 @@ def _multiplied(row: Mapping[str, Any], base: Schedule) -> dict[str, Schedule]:
     found: dict[str, float] = {}
     entry = row.get("provider_specific_entry")
     for name, value in entry.items() if isinstance(entry, Mapping) else ():
-        times = number(value)
-        if times and name in ("fast", "us", "eu"):
-            found[name] = times
+        multiple = number(value)
+        if multiple and name in ("fast", "us", "eu"):
+            found[name] = multiple
     for name, service in MULTIPLIERS.items():
-        times = number(row.get(name))
-        if times:
-            found[service] = times
-    return {name: Schedule(_times(base.base, x), tuple((a, _times(r, x)) for a, r in base.steps)) for name, x in found.items()}
-
-
-def _times(rates: Rates, x: float) -> Rates:
-    pairs = tuple((ttl, price * x) for ttl, price in rates.cache_write)
-    return Rates(rates.fresh * x, rates.cache_read * x, rates.output * x, rates.reasoning * x, pairs)
+        multiple = number(row.get(name))
+        if multiple:
+            found[service] = multiple
+    return {name: Schedule(times(base.base, x), tuple((a, times(r, x)) for a, r in base.steps)) for name, x in found.items()}
 
 
 def _off_peak_schedule(off_peak: Mapping[str, float], prices: Prices, writes: Sequence[tuple[int, float]]) -> Schedule:

@@ -4,13 +4,16 @@ Theory of operation. A *failed route* is a task that a weaker config than asked 
 model would have failed too is not known, so it counts at its upper bound. Tasks on which we stayed count for nothing, and so do
 pinned ones: people pin what they believe to be easy.
 
-*Certificate*, per (asked, served, kind of task): a bet against "it fails at least the share m of its tasks". Before each task the
-bettor names the share q < m that it expects, from the tasks so far; its capital is multiplied by (1-q)/(1-m) where the task
+*Certificate*, per (asked, served, kind of task): a bet against "it fails at least the share m of its tasks". Before each task
+the bettor names the share q < m that it expects, from the tasks so far; its capital is multiplied by (1-q)/(1-m) where the task
 succeeds and by q/m where it fails. Where the claim is true, capital is a supermartingale whatever q was, and by Ville's
 inequality it ever reaches 20 with probability 5 % at most, so that the bound may be read after every task (Waudby-Smith and
-Ramdas 2024, "Estimating means of bounded random variables by betting"). With q = 0 throughout, n clean tasks certify m where (1-m)^-n >= 20:
-59 for 5 %, 29 for 10 %, and no bettor can do with fewer. *Shrinkage* is in q: tasks of the pair's other kinds count half, which
-makes the bet bolder where the pair is known to be good, and leaves the guarantee as it is.
+Ramdas 2024, "Estimating means of bounded random variables by betting"). With q = 0 throughout, n clean tasks certify m where
+(1-m)^-n >= 20: 59 for 5 %, 29 for 10 %, and no bettor can do with fewer. *Shrinkage* is in q: tasks of the pair's other kinds
+count half, which makes the bet bolder where the pair is known to be good, and leaves the guarantee as it is.
+
+*Labels see less than all*: a check of recall r passes a share 1 - r of the failures, so the bet is against "at least m r is seen
+to fail"; what a check blames wrongly counts against the config all the same. 59 and 29 hold for labels that see everything.
 
 *Veto*, per (asked, served, kind), and per pair and project: the bet the other way, that it fails more often than was predicted
 of each task (or than the certificate promises, whichever is more). Capital of 20 sends the slice to the asked model.
@@ -22,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log
 
-from pointsman.core.policy import RISK
+from pointsman.core.policy import CHECK_RECALL, RISK
 from pointsman.core.types import Config, Decision
 
 ALPHA = 0.05
@@ -49,7 +52,10 @@ ANY = ""
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One task that a weaker config than asked really served, and what became of it. ``predicted``: P(failure) when chosen."""
+    """One task that a weaker config than asked really served, and what became of it. ``predicted``: P(failure) when chosen.
+
+    ``recall``, ``false_alarm``: of what judged it.
+    """
 
     asked: Config
     served: Config
@@ -57,6 +63,12 @@ class Served:
     failed: bool
     predicted: float = 0.5
     project: str = ""
+    recall: float = 1.0
+    false_alarm: float = 0.0
+
+
+Judgement = tuple[bool, float, float, float]
+"""One task of a slice, in order: failed; failures of the pair's other kinds so far; tasks of them so far; recall of its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,49 +137,57 @@ def disowned(known: tuple[Weaker, ...], decision: Decision) -> tuple[Weaker, ...
     return tuple(w for w in known if (w.turn, w.served) != (decision.place.turn, decision.chosen))
 
 
-def won(tasks: Sequence[tuple[bool, float, float]], m: float) -> bool:
+def won(tasks: Sequence[Judgement], m: float) -> bool:
     """Whether ``m`` is certified: now, or at an earlier look, which holds."""
     return missing(tasks, m, 1) == 0
 
 
-def missing(tasks: Sequence[tuple[bool, float, float]], m: float, at_most: int = 2_000) -> int:
+def missing(tasks: Sequence[Judgement], m: float, at_most: int = 2_000, recall: float = 1.0) -> int:
     """How many clean tasks more certify ``m``, up to ``at_most``; 0: it is certified, or was at an earlier look.
 
-    ``tasks`` in order: (failed, failures of the pair's other kinds so far, tasks of them so far).
+    ``recall``: of the labels to come.
     """
     total, failures, seen, best = 0.0, 0, 0, 0.0
     others_failed = others = 0.0
-    for failed, others_failed, others in tasks:
-        q = expected(failures, seen, others_failed, others, m)
-        total += log(q / m) if failed else log((1.0 - q) / (1.0 - m))
+    for failed, others_failed, others, label in tasks:
+        total += _step(failed, expected(failures, seen, others_failed, others, m * label), m * label)
         failures, seen, best = failures + failed, seen + 1, max(best, total)
     if best >= log(ALARM):
         return 0
     for more in range(1, at_most + 1):
-        q = expected(failures, seen, others_failed, others, m)
-        total += log((1.0 - q) / (1.0 - m))
+        total += _step(False, expected(failures, seen, others_failed, others, m * recall), m * recall)
         seen += 1
         if total >= log(ALARM):
             return more
     return at_most
 
 
-def bound(tasks: Sequence[tuple[bool, float, float]]) -> float | None:
+def _step(failed: bool, q: float, m: float) -> float:
+    """What one task adds to the log of the capital of a bet on ``q`` against ``m``."""
+    return log(q / m) if failed else log((1.0 - q) / (1.0 - m))
+
+
+def bound(tasks: Sequence[Judgement]) -> float | None:
     """The smallest share of ``GRID`` below which the failures are, with 95 %, at all looks; None: above half is not excluded."""
     return next((m for m in GRID if won(tasks, m)), None)
 
 
-def alarm(tasks: Iterable[tuple[bool, float]], risk: float) -> float:
-    """The most that the bet "it fails more often than predicted" ever held. ``tasks``: (failed, predicted)."""
+def alarm(tasks: Iterable[tuple[bool, float]]) -> float:
+    """The most that the bet "it fails more often than predicted" ever held. ``tasks``: (seen to fail, chance of that)."""
     bets, worst = [0.0] * len(WORSE), 0.0
-    for failed, predicted in tasks:
-        p = min(0.95, max(risk, predicted))
+    for failed, chance in tasks:
+        p = min(0.95, chance)
         odds = p / (1.0 - p)
         for i, factor in enumerate(WORSE):
-            q = odds * factor / (1.0 + odds * factor)
-            bets[i] += log(q / p) if failed else log((1.0 - q) / (1.0 - p))
+            bets[i] += _step(failed, odds * factor / (1.0 + odds * factor), p)
         worst = max(worst, sum(exp(bet) for bet in bets) / len(WORSE))
     return worst
+
+
+def _seen(task: Served, risk: float) -> tuple[bool, float]:
+    """Whether a task was seen to fail, and how likely that was: as predicted, or as promised where that is more."""
+    p = max(risk, task.predicted)
+    return task.failed, task.recall * p + task.false_alarm * (1.0 - p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,24 +223,24 @@ class Record:
         """How far one slice is; where it has no task yet, what its pair's other kinds already do for it."""
         tasks = tuple(self.told.values())
         own = _with_others(tasks, asked, served, kind)
-        mine = [(t.failed, t.predicted) for t in tasks if (t.asked, t.served, t.kind) == (asked, served, kind)]
-        failed = sum(failed for failed, _, _ in own)
-        return Standing(len(own), failed, bound(own), missing(own, self.risk), alarm(mine, self.risk), self.risk)
+        mine = [_seen(t, self.risk) for t in tasks if (t.asked, t.served, t.kind) == (asked, served, kind)]
+        failed, recall = sum(task[0] for task in own), own[-1][3] if own else CHECK_RECALL
+        return Standing(len(own), failed, bound(own), missing(own, self.risk, recall=recall), alarm(mine), self.risk)
 
 
 _NONE: frozenset[Config] = frozenset()
 EMPTY = Record()
 
 
-def _with_others(tasks: Sequence[Served], asked: Config, served: Config, kind: str) -> list[tuple[bool, float, float]]:
+def _with_others(tasks: Sequence[Served], asked: Config, served: Config, kind: str) -> list[Judgement]:
     """The tasks of one slice, each with what was known of the pair's other kinds before it."""
-    found: list[tuple[bool, float, float]] = []
+    found: list[Judgement] = []
     failed = seen = 0
     for task in tasks:
         if (task.asked, task.served) != (asked, served):
             continue
         if task.kind == kind:
-            found.append((task.failed, float(failed), float(seen)))
+            found.append((task.failed, float(failed), float(seen), task.recall))
         else:
             failed, seen = failed + task.failed, seen + 1
     return found
@@ -243,7 +263,7 @@ def _standings(tasks: Sequence[Served], risk: float) -> tuple[_Certified, _Vetoe
         if task.project:
             slices.setdefault((task.asked, task.served, "", task.project), []).append(task)
     for (asked, served, kind, project), own in slices.items():
-        if alarm([(t.failed, t.predicted) for t in own], risk) >= ALARM:
+        if alarm(_seen(task, risk) for task in own) >= ALARM:
             failed = sum(t.failed for t in own)
             where = "in this folder" if project else f"on {kind} tasks" if kind else "on tasks of no kind"
             said = f"vetoed: {failed} of the {len(own)} tasks it served {where} failed, more than predicted"

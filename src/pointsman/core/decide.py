@@ -19,6 +19,7 @@ from pointsman.core.candidates import (
     rungs,
     setting,
     tries_of,
+    weigh,
     with_effort,
 )
 from pointsman.core.explain import breakevens
@@ -88,14 +89,16 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     last = _standing(at)
     rows = rows_of([row.config for row in last] if last else _configs(at), at)
     free = _free_point(at, rows)
-    rows = carried(rows, last) if last and free is None else costed(rows, at)
+    weighed_now = None if last and free is None else weigh(rows, at)
+    rows = costed(rows, at, weighed_now) if weighed_now else carried(rows, last)
     answer, gates = _answer(at, rows, free)
     notices = (*answer.notices, *[said for said in rules.notices(at, gates) if said not in answer.notices])
     decision = Decision(
         id="", place=place, asked=asked, chosen=answer.chosen, action=answer.action, reason=answer.reason,
         sentence=sentence(at, rows, answer.action, answer.reason, answer.chosen, free, notices, gates),
-        candidates=rows, gates=gates, rules=(*answer.rules, *rules.shown(at)), breakevens=breakevens(at, rows, answer.chosen), belief=belief,
-        free_point=free, would=answer.would, propensity=1.0, policy_version=policy.version, card_version=book.version,
+        candidates=rows, gates=gates, rules=(*answer.rules, *rules.shown(at)),
+        breakevens=breakevens(at, rows, answer.chosen, weighed_now), belief=belief, free_point=free, would=answer.would,
+        propensity=1.0, policy_version=policy.version, card_version=book.version,
         notices=notices, envelope=weighed(at, rows, free), consult=answer.consult, kind=kind,
     )  # fmt: skip
     ours = advisor.additions(decision, request, lane, book, policy)
@@ -420,8 +423,11 @@ def _next_tries(
 def retry(session: Session, book: Book, policy: Policy, now: float) -> tuple[bool, str]:
     """Whether another try at the task is worth its price now that a check has refused the work, and why in words.
 
-    Priced as the lane's last request would be now; where nothing was priced yet, it is.
+    Priced as the lane's last request would be now; where nothing was priced yet, it is. Profiles ``quality`` and ``fast`` promise
+    no less than the asked model's work: there the number of retries that the user has set stands.
     """
+    if policy.profile in ("quality", "fast"):
+        return True, f"profile {policy.profile} makes the tries you have set"
     lane = session.lanes.get("main")
     if lane is None or lane.last_decision is None or lane.last_request is None:
         return True, "nothing here has a price"

@@ -14,10 +14,10 @@ from pointsman.core.types import Candidate, Config, FreePoint
 def neighbours(at: Setting) -> list[Config]:
     """The asked model's next weaker and next stronger effort, each only where it could be chosen for this request."""
     target, policy = at.book.target(at.asked.model), at.policy
-    effort = at.asked.effort or target.default_effort
+    effort = at.asked.effort  # where the client names none, what it gets by default is not ours to lower or raise
     if effort not in target.efforts or at.place.kind != "main" or at.request.purpose != "turn" or policy.mode != "auto":
         return []
-    if at.session.pin is not None or policy.schedule:
+    if at.session.pin is not None or policy.schedule or not policy.efforts:
         return []
     place, found = target.efforts.index(effort), []
     weaker = policy.profile == "saver" or (policy.profile == "balanced" and policy.check)

@@ -290,6 +290,7 @@ class Judged:
 
     ``about``: the kind of task ("": not known). ``predicted``: P(failure) when it was chosen. ``project``: its folder.
     ``void``: an earlier judgement of it is taken back. ``risk``: what certificates promised then.
+    ``recall``, ``false_alarm``: of what judged it.
     """
 
     ts: float
@@ -304,6 +305,8 @@ class Judged:
     by: str
     void: bool = False
     risk: float = RISK
+    recall: float = 1.0
+    false_alarm: float = 0.0
 
 
 Answer = Literal["", "accepted", "declined", "undone"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pointsman.core.candidates import Setting, odds_of, price_of, tries_of
-from pointsman.core.difficulty import PRIOR
+from pointsman.core.candidates import Setting, Weighed, odds_of, weigh
 from pointsman.core.policy import Odds
-from pointsman.core.tries import plans, resolved_usd, totals
+from pointsman.core.tries import by_difficulty, resolved_usd
 from pointsman.core.types import Belief, BreakEven, Candidate, Config
 
 
-def breakevens(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> tuple[BreakEven, ...]:
+def breakevens(
+    at: Setting, rows: tuple[Candidate, ...], chosen: Config, weighed: Weighed | None = None
+) -> tuple[BreakEven, ...]:  # fmt: skip
     """Where the answer flips to each alternative: in requests still to come, in difficulty, in the user's minutes per failure.
 
-    Inside a tool loop, where nothing moves, the last two are those of the request before.
+    Inside a tool loop, where nothing moves, the last two are those of the request before. ``weighed``: what ``rows`` were
+    costed from, where the caller has it.
     """
     mine = next((row for row in rows if row.config == chosen), None)
     if mine is None or mine.run_usd is None or mine.fail is None or mine.veto is not None:
@@ -23,7 +25,7 @@ def breakevens(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> tupl
     others = [row for row in rows if row is not mine and row.veto is None and row.run_usd is not None and row.fail is not None]
     known = _known(at, chosen)
     if known is None:
-        known = _flips(at, rows, chosen, odds)
+        known = _flips(at, weighed or weigh(rows, at), chosen)
     found: list[BreakEven] = []
     for row in others:
         found.append(_requests(mine, row, odds))
@@ -62,32 +64,29 @@ LOOKS, NEAR = 3, 0.02
 GRID = (-6.0, -3.0, 0.0, 3.0, 6.0)
 """Difficulties between which the flip is looked for, in logits beside an ordinary task."""
 
-Curve = list[tuple[float, dict[Config, float]]]
-"""Points of an axis, and each config's cost to go there."""
+Curve = list[tuple[float, list[float]]]
+"""Points of an axis, and the cost to go of each try there."""
 
 
-def _flips(at: Setting, rows: tuple[Candidate, ...], chosen: Config, odds: Odds) -> list[BreakEven]:
+def _flips(at: Setting, weighed: Weighed, chosen: Config) -> list[BreakEven]:
     """The flips in minutes and in difficulty; both models' failure moves with the difficulty."""
-    tries = tries_of(rows, at, odds, at.belief)
-    names, price = [t.config for t in tries], price_of(tries, odds, at.belief)
-    here, ordinary = plans(tries, odds), plans([t.under(PRIOR) for t in tries], odds)
+    odds, names = weighed.odds, [t.config for t in weighed.tries]
+    if chosen not in names:
+        return []
+    harder, mine = by_difficulty(weighed.tries, odds, at.belief.sd, weighed.resolved), names.index(chosen)
 
-    def by_failure(usd: float) -> dict[Config, float]:
-        resolved = resolved_usd(ordinary, usd)
-        return {plan.config: plan.total(usd, resolved) for plan in here}
+    def dearer(usd: float) -> list[float]:
+        resolved = resolved_usd(weighed.ordinary, usd)
+        return [plan.total(usd, resolved) for plan in weighed.plans]
 
-    def by_difficulty(mu: float) -> dict[Config, float]:
-        there = Belief(mu, at.belief.sd, at.belief.n)
-        return dict(zip(names, totals([t.under(there) for t in tries], odds, price), strict=True))
-
-    edges = {plan.owed_usd for plan in here if 0.0 < plan.owed_usd < FAILURE_GRID[-1]}  # there the cost to go jumps
-    usd: Curve = [(x, by_failure(x)) for x in sorted((*FAILURE_GRID, *edges, *[JUST_BELOW * edge for edge in edges]))]
-    hard: Curve = [(x, by_difficulty(x)) for x in GRID]
+    edges = {plan.owed_usd for plan in weighed.plans if 0.0 < plan.owed_usd < FAILURE_GRID[-1]}  # there the cost to go jumps
+    usd: Curve = [(x, dearer(x)) for x in sorted((*FAILURE_GRID, *edges, *[JUST_BELOW * edge for edge in edges]))]
+    hard: Curve = [(x, harder(x)) for x in GRID]
     found = []
-    for other in names:
-        if other != chosen:
-            dollars = _flip(usd, by_failure, chosen, other, odds.failure_usd)
-            mu = _flip(hard, by_difficulty, chosen, other, at.belief.mu)
+    for i, other in enumerate(names):
+        if i != mine:
+            dollars = _flip(usd, dearer, mine, i, odds.failure_usd)
+            mu = _flip(hard, harder, mine, i, at.belief.mu)
             minutes = None if dollars is None else dollars / USD_PER_MINUTE
             difficulty = None if mu is None else Belief(mu).hard
             found.append(BreakEven(other.model, other.effort, "minutes", minutes, odds.failure_usd / USD_PER_MINUTE))
@@ -96,7 +95,7 @@ def _flips(at: Setting, rows: tuple[Candidate, ...], chosen: Config, odds: Odds)
 
 
 def _flip(
-    curve: Curve, usd_at: Callable[[float], dict[Config, float]], mine: Config, other: Config, now: float
+    curve: Curve, usd_at: Callable[[float], list[float]], mine: int, other: int, now: float
 ) -> float | None:  # fmt: skip
     """The point nearest to ``now`` at which the cheaper of two changes; a few looks between the curve's points sharpen it."""
     gaps = [(x, usd[mine] - usd[other]) for x, usd in curve]

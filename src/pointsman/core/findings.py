@@ -65,6 +65,8 @@ class Step:
     @property
     def lost(self) -> int:
         """Tokens of the old prompt that were not read, 0 where the prefix was warm."""
+        if not self.now.cache_reported:
+            return 0
         shared = min(self.was.prompt, self.now.prompt)
         return shared - self.now.cache_read if self.now.cache_read < WARM_SHARE * shared else 0
 

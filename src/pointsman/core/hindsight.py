@@ -18,14 +18,16 @@ from pointsman.core.book import Book
 from pointsman.core.cache import WARM_SHARE, CacheRule
 from pointsman.core.events import Event, Finished, Marked, Pinned, Routed, paired
 from pointsman.core.plan import Step, Way, best, bill, by_turn
+from pointsman.core.pricing import rates_for
 from pointsman.core.timeline import billed_usd
-from pointsman.core.types import FIVE_MINUTES, Config, LaneKind, Rates
+from pointsman.core.types import FIVE_MINUTES, Candidate, Config, LaneKind, Rates
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """One lane's billed requests as steps, and four paths by number of ``configs``; everything else aligns with ``steps``.
 
+    ``configs`` are models: with the same requests and answers, efforts cost the same. ``served``: what really ran.
     ``admitted``: what the user allowed at each step; ``billed``: USD as billed. ``unknown``: requests left out, without a bill
     or a price.
     """
@@ -39,6 +41,7 @@ class Recorded:
     ids: tuple[str, ...]
     turns: tuple[int, ...]
     tasks: tuple[int, ...]
+    served: tuple[Config, ...]
     ran: tuple[int, ...]
     asked: tuple[int, ...]
     advised: tuple[int, ...]
@@ -68,14 +71,14 @@ def recorded(events: Iterable[Event], book: Book | None = None, more: Sequence[C
 
 
 def _configs(routed: Sequence[Routed], finished: Mapping[str, Finished], more: Sequence[Config]) -> tuple[Config, ...]:
-    """Every config that could have served and has a price: of a row, or of a bill."""
-    found: dict[Config, None] = {}
+    """Every model that could have served and has a price: of a row, or of a bill."""
+    found: dict[str, None] = {}
     for event in routed:
         done = finished.get(event.id)
         if done is not None and done.rates is not None:
-            found.setdefault(done.served or event.decision.chosen)
-        found.update(dict.fromkeys(row.config for row in event.decision.candidates if row.veto is None and row.rates is not None))
-    return tuple(dict.fromkeys((*found, *more)))
+            found.setdefault((done.served or event.decision.chosen).model)
+        found.update(dict.fromkeys(row.model for row in event.decision.candidates if row.veto is None and row.rates is not None))
+    return tuple([Config(model) for model in dict.fromkeys((*found, *(config.model for config in more)))])
 
 
 @dataclass(slots=True)
@@ -90,36 +93,37 @@ class _Lane:
     chars: list[int] = field(default_factory=list)
     heads: tuple[int, int] = (0, 0)
     head: int = 0
-    on: Config | None = None
+    on: str | None = None
     before: Step | None = None
     advised: int = 0
-    rates: dict[Config, Rates] = field(default_factory=dict)
+    rates: dict[str, Rates] = field(default_factory=dict)
 
     def recorded(self) -> Recorded:
         """Every billed request as a step."""
         self.configs = _configs(self.routed, self.finished, self.more)
         for event in reversed(self.routed):
-            self.rates |= {row.config: row.rates for row in event.decision.candidates if row.rates is not None}
-        number = {config: j for j, config in enumerate(self.configs)}
+            self.rates |= {row.model: row.rates for row in event.decision.candidates if row.rates is not None}
+        number = {config.model: j for j, config in enumerate(self.configs)}
         kept: list[tuple[Routed, Finished, Step, int]] = []
         advised: list[int] = []
         unknown = 0
         for event in self.routed:
             share, done = self._share(event), self.finished.get(event.id)
             served = (done.served if done else None) or event.decision.chosen
-            if done is None or done.usage is None or done.rates is None or done.usage.prompt <= 0 or served not in number:
+            if done is None or done.usage is None or done.rates is None or done.usage.prompt <= 0 or served.model not in number:
                 unknown += done is None or done.status < 400
                 continue
             step = self._step(event, done, served, share)
-            kept.append((event, done, step, number[served]))
+            kept.append((event, done, step, number[served.model]))
             advised.append(self._advice(event, number, step.moves or not advised))
-            self.before, self.on = step, served
+            self.before, self.on = step, served.model
         first = self.routed[0]
         return Recorded(
             first.session, first.decision.place.lane, first.decision.place.kind, self.configs, self._ttls(kept),
             tuple(step for _, _, step, _ in kept), tuple(event.id for event, *_ in kept),
             tuple(event.decision.place.turn for event, *_ in kept), tuple(event.decision.place.task for event, *_ in kept),
-            tuple(j for *_, j in kept), tuple(number.get(event.decision.asked, j) for event, _, _, j in kept),
+            tuple(done.served or event.decision.chosen for event, done, *_ in kept), tuple(j for *_, j in kept),
+            tuple(number.get(event.decision.asked.model, j) for event, _, _, j in kept),
             tuple(advised), tuple(_admitted(event, number, j) for event, _, _, j in kept),
             tuple(_billed(event, done) for event, done, *_ in kept), unknown,
         )  # fmt: skip
@@ -145,7 +149,7 @@ class _Lane:
         before = self.before
         if before is None:
             self.head = read
-        elif self.on == served:
+        elif self.on == served.model:
             expected = min(before.prompt, kept)
             alive = read >= WARM_SHARE * expected > 0
             if alive:
@@ -154,7 +158,8 @@ class _Lane:
                 self.head = read
         place = event.decision.place
         cold, gain = self._prices(event, done, served, prompt)
-        moves = place.new_turn or event.decision.free_point is not None or before is None
+        moved = self.on is not None and self.on != served.model
+        moves = place.new_turn or event.decision.free_point is not None or before is None or moved
         turn = request.purpose == "turn"
         output = usage.output + usage.reasoning
         return Step(event.ts, prompt, kept, min(self.head, prompt), alive, moves and turn, cold, gain, output)
@@ -163,19 +168,19 @@ class _Lane:
         """Tokens of ``to`` per token of ``of`` for the same text: as the rows saw it, else as the book knows it."""
         if of.model == to.model:
             return 1.0
-        a, b = event.decision.row(of), event.decision.row(to)
+        a, b = _row(event, of.model), _row(event, to.model)
         if a is not None and b is not None and a.prompt and b.prompt:
             return b.prompt / a.prompt
         return self.book.token_factor(of.model, to.model) if self.book is not None else 1.0
 
     def _rates(self, event: Routed, config: Config, prompt: int) -> Rates | None:
         """The prices of ``config`` at this request: its row's, else the book's, else those of another request's row."""
-        row = event.decision.row(config)
+        row = _row(event, config.model)
         if row is not None and row.rates is not None:
             return row.rates
         if self.book is not None and self.book.has(config.model):
-            return self.book.card(config.model).at(prompt, event.ts, event.request.speed, event.request.tier)
-        return self.rates.get(config)
+            return rates_for(self.book.card(config.model), event.request, prompt, event.ts)
+        return self.rates.get(config.model)
 
     def _prices(
         self, event: Routed, done: Finished, served: Config, prompt: int
@@ -186,7 +191,7 @@ class _Lane:
         cold, gain = [], []
         for config in self.configs:
             factor, text = self._factor(event, self.configs[0], config), self._factor(event, served, config)
-            found = done.rates if config == served else self._rates(event, config, round(prompt * factor))
+            found = done.rates if config.model == served.model else self._rates(event, config, round(prompt * factor))
             rates, rule = found or done.rates, self.book.rule(config.model) if self.book is not None else None
             caches = request.ttl_s is not None or seen or (rule is not None and not rule.explicit)
             new = rates.write(_ttl(request.ttl_s, done.ttl_s, rule)) if caches else rates.fresh
@@ -201,7 +206,7 @@ class _Lane:
         rules = [self.book.rule(config.model) if self.book is not None else None for config in self.configs]
         return tuple(float(_ttl(None, mostly, rule)) for rule in rules)
 
-    def _advice(self, event: Routed, number: Mapping[Config, int], asks: bool) -> int:
+    def _advice(self, event: Routed, number: Mapping[str, int], asks: bool) -> int:
         """The admitted config with the least cost to go when a move was allowed; until the next such moment it holds."""
         if asks:
             decision = event.decision
@@ -209,7 +214,7 @@ class _Lane:
             rows = [r for r in decision.candidates if r.config in open_to and r.veto is None and r.total_usd is not None]
             best_row = min(rows, key=lambda r: r.total_usd or 0.0, default=None)
             config = best_row.config if best_row is not None else decision.asked
-            self.advised = number.get(config, self.advised)
+            self.advised = number.get(config.model, self.advised)
         return self.advised
 
 
@@ -218,10 +223,15 @@ def _ttl(asked: int | None, billed: int | None, rule: CacheRule | None) -> int:
     return billed or asked or (rule.ttl_s if rule else FIVE_MINUTES) if rule is None or rule.explicit else rule.ttl_s
 
 
-def _admitted(event: Routed, number: Mapping[Config, int], ran: int) -> frozenset[int]:
+def _row(event: Routed, model: str) -> Candidate | None:
+    """A priced row of ``model``, whatever its effort."""
+    return next((row for row in event.decision.candidates if row.model == model and row.rates is not None), None)
+
+
+def _admitted(event: Routed, number: Mapping[str, int], ran: int) -> frozenset[int]:
     decision = event.decision
     configs = (decision.asked, decision.chosen, *(meter.config for meter in decision.envelope))
-    return frozenset({number[c] for c in configs if c in number} | {ran})
+    return frozenset({number[c.model] for c in configs if c.model in number} | {ran})
 
 
 def _billed(event: Routed, done: Finished) -> float:

@@ -105,22 +105,36 @@ def _alike(before: tuple[Message, ...], after: tuple[Message, ...]) -> int:
 def find(request: Request, index: Index, sessions: Mapping[str, Session], now: float | None = None) -> str:
     """The id of the session a request belongs to, a new one where it begins one; ``now`` in epoch seconds.
 
-    Order: the client's own id; the sessions its messages continue; for housekeeping the newest session of the client, of
-    the same run where there is one; the run it came through; the fingerprint itself.
+    Order: the client's own id; the sessions its messages continue; for housekeeping, and for what follows a summary, the
+    newest session of the client, of the same run where there is one; the run it came through; the fingerprint itself.
     """
     if request.session:
         return request.session
     known = index.find(request, sessions, now)
     if known is not None:
         return known
-    if request.purpose != "turn":
-        same = (s for s in sessions.values() if s.client == request.client and (not request.run or s.run == request.run))
+    if request.purpose != "turn" or _after_summary(request):
+        same = (s for s in sessions.values() if s.client == request.client and _beside(request, s))
         newest = max(same, key=lambda s: s.seen, default=None)
         if newest is not None:
             return newest.id
     if request.run:
         return f"run-{request.run}"  # one run holds one session; housekeeping, sub-agents and a new start are lanes of it
     return _unused(f"{request.client}-{_opening(request):016x}", sessions)
+
+
+def _after_summary(request: Request) -> bool:
+    """Whether a request begins from a summary: the words that its session began with are gone."""
+    return any("continued" in message.facts for message in request.messages[:1])
+
+
+def _beside(request: Request, session: Session) -> bool:
+    """Whether a request can belong to ``session`` by where it comes from: the same run, else the same folder."""
+    if request.run and session.run == request.run:
+        return True
+    if _after_summary(request):
+        return request.cwd is not None and request.cwd == session.cwd
+    return not request.run
 
 
 def _opening(request: Request) -> int:

@@ -100,7 +100,7 @@ def bill(steps: Sequence[Step], ttls: Sequence[float], path: Sequence[int]) -> W
 
 
 class _Path(NamedTuple):
-    """A path so far: its USD, the caches it left, its last step and how it got there."""
+    """A path so far: its USD, the caches it left, what it is on and how it got there."""
 
     usd: float
     caches: Caches
@@ -116,16 +116,18 @@ def best(
     anywhere: bool = False,
     first: int | None = None,
 ) -> Way:
-    """The cheapest path. ``allowed(step, config)``: which nodes there are (None: all; a step without any takes all).
-
-    ``anywhere``: changes inside turns as well; ``first``: the config that serves the first step, where it was not free.
+    """The cheapest path. ``allowed(step, config)``: where it may go at a step at which it may move (None: anywhere; where nothing
+    is allowed, everything is). ``anywhere``: it may move at each step; ``first``: the config that serves the first one.
     """
-    cheapest: _Path | None = None
-    for front in _fronts(steps, ttls, allowed, anywhere, first):
-        cheapest = min(front, key=_usd)
+    ends: list[tuple[int, int]] = []
+    front: list[_Path] = []
+    for begin, end, front in _fronts(steps, ttls, allowed, anywhere, first):  # noqa: B007 - the last one is the answer
+        ends.append((begin, end))
+    cheapest: _Path | None = min(front, key=_usd, default=None)
     path: list[int] = []
-    while cheapest is not None and cheapest.on >= 0:
-        path.append(cheapest.on)
+    for begin, end in reversed(ends):
+        assert cheapest is not None
+        path += [cheapest.on] * (end - begin)
         cheapest = cheapest.before
     return bill(steps, ttls, path[::-1])
 
@@ -136,31 +138,47 @@ def _fronts(
     allowed: Callable[[int, int], bool] | None,
     anywhere: bool,
     first: int | None,
-) -> Iterator[list[_Path]]:
-    """After each step, the paths worth going on with."""
+) -> Iterator[tuple[int, int, list[_Path]]]:
+    """For each stretch between two allowed moves, [begin, end): the paths worth going on with after it."""
     if not steps:
         return
-    worth = _worth(steps)
-    front, gone = [_Path(0.0, start(steps), -1, None)], _gone(steps, -1, ttls)
-    for i, step in enumerate(steps):
-        free = anywhere or step.moves or i == 0
-        targets = [j for j in range(len(step.cold)) if allowed is None or allowed(i, j)] or list(range(len(step.cold)))
-        if i == 0 and first is not None:
+    configs = range(len(ttls))
+    begins = [i for i, step in enumerate(steps) if not i or anywhere or step.moves]
+    worth, front, gone = _worth(steps), [_Path(0.0, start(steps), -1, None)], list[int]()
+    for begin, end in zip(begins, [*begins[1:], len(steps)], strict=True):
+        if begin:
+            front = _undercut(front, worth[begin - 1], gone)  # what a path is on is a cache like its others here
+        gone = _gone(steps, end - 1, ttls)
+        targets = [j for j in configs if allowed is None or allowed(begin, j)] or configs
+        if not begin and first is not None:
             targets = [first]
-        if free and i:
-            front = _undercut(front, worth[i - 1], gone)  # where all may go anywhere, what they are on is a cache like the others
-        gone = _gone(steps, i, ttls)
         found: list[_Path] = []
         for j in targets:
-            found += _undercut([_served(steps, i, j, ttls[j], p) for p in front if free or p.on == j], worth[i], gone)
-        front = found or [_served(steps, i, p.on, ttls[p.on], p) for p in front]
-        yield front
+            rest = _rest(steps, begin, end, j, ttls[j])
+            found += _undercut([_along(steps, begin, end, j, ttls[j], p, rest) for p in front], worth[end - 1], gone)
+        front = found
+        yield begin, end, front
 
 
-def _served(steps: Sequence[Step], i: int, j: int, ttl_s: float, path: _Path) -> _Path:
-    step, caches = steps[i], path.caches
-    usd = step.cold[j] - step.gain[j] * warm(step, i, caches, j, ttl_s, steps[max(0, caches[j][1])].at)
-    return _Path(path.usd + usd, after(step, i, caches, j), j, path)
+def _rest(steps: Sequence[Step], begin: int, end: int, j: int, ttl_s: float) -> float:
+    """USD of all but the first step of a stretch on config ``j``: each finds the cache of the step before it."""
+    usd = 0.0
+    for i in range(begin + 1, end):
+        step, before = steps[i], steps[i - 1]
+        alive = step.at - before.at < ttl_s if step.alive is None else step.alive
+        held, limit = before.prompt, step.kept if alive else step.head
+        usd += step.cold[j] - step.gain[j] * (held if held < limit else limit)
+    return usd
+
+
+def _along(steps: Sequence[Step], begin: int, end: int, j: int, ttl_s: float, path: _Path, rest: float) -> _Path:
+    """``path`` with a stretch on config ``j``."""
+    step, caches = steps[begin], path.caches
+    usd = step.cold[j] - step.gain[j] * warm(step, begin, caches, j, ttl_s, steps[max(0, caches[j][1])].at)
+    kept = min([s.kept for s in steps[begin:end]])
+    held = [(tokens if tokens < kept else kept, at) for tokens, at in caches]
+    held[j] = (steps[end - 1].prompt, end - 1)
+    return _Path(path.usd + usd + rest, tuple(held), j, path)
 
 
 def _worth(steps: Sequence[Step]) -> list[tuple[float, ...]]:
@@ -175,13 +193,14 @@ def _gone(steps: Sequence[Step], i: int, ttls: Sequence[float]) -> list[int]:
     """Per config: the last visit whose lifetime is over when the step after ``i`` begins; nothing of it is ever read again."""
     if i + 1 >= len(steps):
         return [i] * len(ttls)
-    now, found = steps[i + 1].at, []
-    for ttl_s in ttls:
+    now = steps[i + 1].at
+    found: dict[float, int] = {}
+    for ttl_s in set(ttls):
         last = i - 1
         while last >= 0 and now - steps[last].at < ttl_s:
             last -= 1
-        found.append(last)
-    return found
+        found[ttl_s] = last
+    return [found[ttl_s] for ttl_s in ttls]
 
 
 def _undercut(paths: list[_Path], worth: tuple[float, ...], gone: Sequence[int]) -> list[_Path]:
@@ -222,22 +241,16 @@ def graph(steps: Sequence[Step], ttls: Sequence[float]) -> Any:
     """
     import networkx  # type: ignore[import-untyped]  # it ships no types
 
-    out, begins = networkx.DiGraph(), 0
+    out = networkx.DiGraph()
     known: dict[int, object] = {}
-    fronts = list(_fronts(steps, ttls, None, False, None))
-    for i, front in enumerate(fronts):
-        if i + 1 < len(steps) and not steps[i + 1].moves:
-            continue
+    for begin, _, front in _fronts(steps, ttls, None, False, None):
         reached: dict[int, object] = {}
         for n, path in enumerate(front):
-            back: _Path | None = path
-            for _ in range(i - begins + 1):
-                back = back.before if back is not None else None
-            node = (begins, path.on, n)
-            before = known.get(id(back), "start") if begins else "start"
-            out.add_edge(before, node, weight=path.usd - (back.usd if back is not None else 0.0))
+            back, node = path.before, (begin, path.on, n)
+            assert back is not None
+            out.add_edge(known.get(id(back), "start"), node, weight=path.usd - back.usd)
             reached[id(path)] = node
-        known, begins = reached, i + 1
+        known = reached
     for last in known.values():
         out.add_edge(last, "end", weight=0.0)
     return out

@@ -74,6 +74,7 @@ class Policy:
     and of a day, and what happens then; ``day_offset_s``: seconds that the user's clock is ahead of UTC. ``up_cap_usd``: USD that
     up-moves may cost one task. ``risk``: what a certificate promises. ``stakes``: the multiplier in force for one request's task;
     it is set by the decider and is no part of the version. ``advisor``: whose advice may be asked, None: nobody's.
+    ``efforts``: other efforts of the asked model are candidates.
     ``diagnose``: the provider's own cache diagnostics are asked for.
     """
 
@@ -108,6 +109,7 @@ class Policy:
     risk: float = RISK
     stakes: float = 1.0
     advisor: Advisor | None = None
+    efforts: bool = True
     diagnose: bool = False
     origins: tuple[tuple[str, str], ...] = ()
 

@@ -13,7 +13,7 @@ from datetime import date
 from math import ceil, fsum, sqrt
 
 from pointsman.core.cache import Warm
-from pointsman.core.types import DAY, Rates, Usage
+from pointsman.core.types import DAY, Rates, Request, Usage
 
 SERVICE_ALIASES = {"fast": "priority"}
 """OpenAI sells its priority service as "fast" too; used where a card has no service of the asked name."""
@@ -66,7 +66,8 @@ class PriceCard:
     its hours. ``window`` is the longest prompt, ``max_output`` the longest answer, ``min_cache_tokens`` the shortest
     prefix its provider caches (None: the map does not say). ``deprecated``: the day from which it is no longer offered.
     ``version``: map version and digest of the row, so that a ledger row names the prices it was billed at.
-    ``sources``: (price, where it is from) pairs; ``source`` says it in one line.
+    ``sources``: (price, where it is from) pairs; ``source`` says it in one line. ``quota_weight``: what a list dollar counts of
+    a subscription's quota: plans meter by model, in weights that their vendors do not publish, so 1 until the user says.
     """
 
     model: str
@@ -82,6 +83,7 @@ class PriceCard:
     source: str = ""
     sources: tuple[tuple[str, str], ...] = ()
     deprecated: date | None = None
+    quota_weight: float = 1.0
 
     def at(self, prompt_tokens: int, now: float, speed: str | None = None, tier: str | None = None) -> Rates:
         """The rates for a prompt of this many tokens at ``now`` (epoch seconds).
@@ -110,6 +112,18 @@ class PriceCard:
     def is_deprecated(self, today: date) -> bool:
         """Whether the model is no longer offered on ``today``."""
         return self.deprecated is not None and self.deprecated <= today
+
+
+def times(rates: Rates, x: float) -> Rates:
+    """Every rate ``x`` times."""
+    pairs = tuple((ttl, price * x) for ttl, price in rates.cache_write)
+    return Rates(rates.fresh * x, rates.cache_read * x, rates.output * x, rates.reasoning * x, pairs)
+
+
+def rates_for(card: PriceCard, request: Request, prompt: int, now: float) -> Rates:
+    """The rates of one request of ``prompt`` tokens at ``now``: USD per token, or quota weights under a subscription login."""
+    rates = card.at(prompt, now, request.speed, request.tier)
+    return times(rates, card.quota_weight) if request.auth == "subscription" and card.quota_weight != 1.0 else rates
 
 
 def cost(usage: Usage, rates: Rates) -> float:

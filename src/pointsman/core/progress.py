@@ -68,7 +68,8 @@ class Progress:
     ``calls``: tool calls. ``unrun``: edits since something last ran on them. ``red``: the last test report is a failure.
     ``edited``: the task has edits. ``trail``: hashes of the latest calls; ``since``: of those since the last edit.
     ``undoable``: (old, new) of the latest edits. ``files``: those the task has edited. ``asked``: sketches of the latest
-    prompts. ``broken``: the turn began with a failure: in its prompt, or in tests before its first edit. ``test_edits``: edits of files of tests.
+    prompts. ``broken``: the turn began with a failure: in its prompt, or in tests before its first edit. ``test_edits``: edits
+    of files of tests.
     ``words``: words of this turn's and of the last turn's prompt and answer, as bits.
     """
 
@@ -108,18 +109,21 @@ def after(before: Progress, request: Request, place: Place, stop: str) -> tuple[
         return before, ()
     work = _Work(before)
     if place.relation != "compacted":
-        for message in added(request, place):
+        for message in added(request, place, before):
             work.take(message)
     if place.new_turn:
-        work.close(_prompt(request, place), place, stop)
+        work.close(_prompt(request, place), place, stop, _rewound(request, place))
     elif place.new_task:
         work.edited = False
     work.requests += 1
     return work.frozen(), tuple(work.seen)
 
 
-def added(request: Request, place: Place) -> Iterator[Message]:
-    """What the last answer and its tools added: from the last answer on. What stands before it was said before and rewritten."""
+def added(request: Request, place: Place, before: Progress = NOTHING) -> Iterator[Message]:
+    """What the last answer and its tools added: from the last answer on. What stands before it was said before and rewritten.
+
+    aider, which has no tools, puts its file messages behind the last answer: there it is what follows the last prompt.
+    """
     new = request.messages[place.kept :]
     end = len(new)
     while end and new[end - 1].kind != "assistant":
@@ -127,12 +131,22 @@ def added(request: Request, place: Place) -> Iterator[Message]:
     start = end
     while start and new[start - 1].kind == "assistant":
         start -= 1
+    if place.relation == "fork":
+        asked = [i for i in range(end) if new[i].kind == "prompt" and new[i].sketch and int(new[i].sketch, 16) in before.asked]
+        if asked and all(message.kind != "tool_result" for message in new[asked[-1] :]):
+            start = asked[-1] + 1
     return iter(new[start:])
 
 
 def _prompt(request: Request, place: Place) -> Message | None:
     """The newest words of the person among what is new."""
     return next((m for m in reversed(request.messages[place.kept :]) if m.kind == "prompt"), None)
+
+
+def _rewound(request: Request, place: Place) -> bool:
+    """Whether the person went back: history is gone, and nothing but new words stands there. Clients that write their history
+    anew put it back."""
+    return place.relation == "fork" and place.kept > 0 and all(m.kind != "assistant" for m in request.messages[place.kept :])
 
 
 class _Work:
@@ -247,12 +261,12 @@ class _Work:
             seen["interrupt"] = None
             seen.pop("tool_error", None)
 
-    def close(self, prompt: Message | None, place: Place, stop: str) -> None:
+    def close(self, prompt: Message | None, place: Place, stop: str, rewound: bool) -> None:
         """A person spoke: what that says of the turn before, and the new turn's beginning."""
         worked, seen, facts = self.calls > 0, self.seen, prompt.facts if prompt else ()
         if stop in ("hangup", "cut"):
             seen["interrupt"] = None
-        if place.relation == "fork" and place.kept and worked:
+        if rewound and worked:
             seen["rewound"] = None
         if worked and ("pasted_failure" in facts or "quotes" in facts):
             seen["corrected"] = None

@@ -68,6 +68,7 @@ class RequestRow:
     answer may have been billed beyond it, modelled, None where the bill is no bound.
     ``predicted``: (prompt, cache read, cache write) tokens we expected of the config that was chosen, None without a row.
     ``diagnosis``: what the provider itself says of the cache, where it was asked.
+    ``quota``: a subscription pays, so that its figures are quota weights and no dollars.
     ``expected_usd`` and ``input_usd``: what its prompt was predicted to cost and was billed, None where either is unknown.
     ``failovers``: what failed before somebody answered. ``advice``: advisors that were asked while it was under way; their
     ``advice_usd`` is in ``billed``, and never in ``asked_usd``.
@@ -107,6 +108,7 @@ class RequestRow:
     resent: bool = False
     error: str | None = None
     diagnosis: Diagnosis | None = None
+    quota: bool = False
     failovers: tuple[FailedOver, ...] = ()
     advice: tuple[Advised, ...] = ()
     advice_usd: float = 0.0

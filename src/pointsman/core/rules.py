@@ -116,11 +116,12 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
     for ceiling in policy.ceiling:
         if rank > 0 and _weaker(ceiling, config.model, at):
             return f"above the ceiling {ceiling} in {policy.origin('ceiling')}"
-    said = None
-    if ruled.preferred is None or config != preferred_config(at):
+    if ruled.preferred is not None and config == preferred_config(at):  # the user's own wish is consent
+        said = ruled.over[0] if rank > 0 and ruled.over and policy.budget_then != "warn" else None
+    else:
         said = admitted(row, at.asked, rank, policy, config in ruled.certified)
-    if said is None and rank > 0:
-        said = _up(row, at, base)
+        if said is None and rank > 0:
+            said = _up(row, at, base)
     if said is None and at.lane is not None and len(at.lane.warm) >= LIVE and config != at.current:
         said = _one_too_many(config, at)
     return said
@@ -208,7 +209,7 @@ def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config,
         return _WITHIN if policy.budget_session is not None or policy.budget_day is not None else _UNLIMITED
     order = [row.config for row in rows]
     above = at.current in order and at.asked in order and order.index(at.current) > order.index(at.asked)
-    left = up_left(at) if above else None
+    left = up_left(at) if above and at.current != preferred_config(at) else None
     back = next((r.toll_usd or 0.0 for r in rows if r.config == at.asked), 0.0)
     if left is not None and left <= max(0.0, back):
         said = f"up-moves have cost this task its ${policy.up_cap_usd:.2f}"

@@ -144,7 +144,7 @@ class Timeline:
         if row is None:
             row = RequestRow(
                 event.id, event.session, place.lane, place.kind, request.purpose, place.turn, event.ts, decision.asked,
-                decision.chosen, decision.action, decision.reason, started=event.ts,
+                decision.chosen, decision.action, decision.reason, started=event.ts, quota=request.auth == "subscription",
             )  # fmt: skip
             self._rows[event.id] = row
             lane = session.lanes.setdefault(place.lane, LaneRow(place.lane, place.kind))

@@ -12,10 +12,10 @@ ordinary task, and an unresolved task then costs what its failure costs the user
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt, tanh
+from math import exp, sqrt, tanh
 from operator import mul
 
 from pointsman.core.policy import Odds
@@ -115,33 +115,71 @@ NEVER = float("inf")
 DONE: tuple[Way, ...] = ((0.0, 0.0),)
 
 
+_Branch = tuple[float, float, tuple[Way, ...], tuple[Way, ...], float]
+"""What a ``Plan`` holds behind its config and whether it is allowed."""
+
+
 def plans(tries: Sequence[Try], odds: Odds) -> list[Plan]:
     """Each try as the first one, with every way to go on after a refusal: nobody, itself again, another one.
 
     A weaker config was admitted because a check guards the task: where the check has spoken, the asked model is *owed* the next
     try, unless that costs more than a failure does.
     """
+    branches = _branches(tries, [t.p for t in tries], [t.over for t in tries], odds)
+    return [Plan(t.config, t.allowed, *branch) for t, branch in zip(tries, branches, strict=True)]
+
+
+def _branches(
+    tries: Sequence[Try], right: Sequence[Sequence[float]], over: Sequence[Sequence[float]], odds: Odds
+) -> list[_Branch]:  # fmt: skip
+    """The plans of ``tries`` with these chances at each node: as the first one, and when it takes over another's work."""
     w, recall, alarm = weights(odds.nobody), odds.recall, odds.false_alarm
-    asked = next((t for t in tries if t.rank == 0 and t.allowed), None) if odds.owed else None
+    fails = [1.0 - sum(map(mul, w, p)) for p in right]
+    if not recall and not alarm:
+        return [(t.usd, fail, DONE, DONE, NEVER) for t, fail in zip(tries, fails, strict=True)]
+    weighted = [list(map(mul, w, q)) for q in over]
+    solved = [sum(column) for column in weighted]
     found = []
-    for t in tries:
-        wrong = [x - x * p for x, p in zip(w, t.p)]  # noqa: B905 - lengths are equal by construction
-        fail = sum(wrong)
-        if not recall and not alarm:
-            found.append(Plan(t.config, t.allowed, t.usd, fail, DONE, DONE, NEVER))
-            continue
+    for j, t in enumerate(tries):
+        p, fail = right[j], fails[j]
         seen = recall * fail
         refused = alarm * (1.0 - fail) + seen
         ways, owed, owed_usd, least = [(0.0, seen), (refused * t.again, seen * (1.0 - odds.repeat))], DONE, NEVER, 0.0
-        for k in tries:
-            if k.allowed and k is not t:
-                ways.append((refused * k.later, recall * (fail - sum(map(mul, wrong, k.over)))))
-                if k is asked and t.rank < 0:
-                    owed_usd, least = k.later, ways[-1][1]
+        for k, other in enumerate(tries):
+            if k != j and other.allowed:
+                ways.append((refused * other.later, recall * (fail - solved[k] + sum(map(mul, p, weighted[k])))))
+                if odds.owed and other.rank == 0 and t.rank < 0:
+                    owed_usd, least = other.later, ways[-1][1]
         if owed_usd < NEVER:
             owed = tuple([way for way in ways if way[1] <= least])
-        found.append(Plan(t.config, t.allowed, t.usd + odds.check_usd, (1.0 - recall) * fail, tuple(ways), owed, owed_usd))
+        found.append((t.usd + odds.check_usd, (1.0 - recall) * fail, tuple(ways), owed, owed_usd))
     return found
+
+
+def by_difficulty(tries: Sequence[Try], odds: Odds, sd: float, resolved: float) -> Callable[[float], list[float]]:
+    """The cost to go of each try as a function of the belief's mean, its spread ``sd`` and the price of a resolved task fixed.
+
+    The odds of failure at a node are a product of what the node and what the mean make of them, so that a mean costs no more
+    than one exponential per try.
+    """
+    lost, starts = odds.failure_usd + resolved, []
+    for t in tries:
+        spread = t.flat * sqrt(sd * sd + t.common * t.common)
+        starts.append(([exp(spread * z - t.flat * t.edge) for z in NODES], exp(t.flat * (t.edge - t.over_edge))))
+
+    def at(mu: float) -> list[float]:
+        right, over = [], []
+        for t, (against, taken) in zip(tries, starts, strict=True):
+            harder = exp(t.flat * mu)
+            over.append([*[1.0 / (1.0 + x * harder * taken) for x in against], 0.0])
+            right.append([*[1.0 / (1.0 + x * harder) for x in against], 0.0] if t.own else over[-1])
+        branches = _branches(tries, right, over, odds)
+        return [
+            usd + missed * lost + min([a + b * lost for a, b in (owed if odds.failure_usd >= owed_usd else ways)])
+            for usd, missed, ways, owed, owed_usd in branches
+        ]
+
+    return at
 
 
 def resolved_usd(found: Sequence[Plan], failure_usd: float) -> float:
@@ -161,11 +199,6 @@ def resolved_usd(found: Sequence[Plan], failure_usd: float) -> float:
 
 def _ratio(usd: float, fails: float, failure_usd: float) -> float:
     return (usd + fails * failure_usd) / max(SURE, 1.0 - fails)
-
-
-def totals(tries: Sequence[Try], odds: Odds, resolved: float) -> list[float]:
-    """Cost to go of each try as the first one, in USD, where a resolved task costs ``resolved`` USD."""
-    return [plan.total(odds.failure_usd, resolved) for plan in plans(tries, odds)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pointsman.core.events import Answer, Event, Finished, Judged, Marked, Noted
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session
 from pointsman.core.types import Config
+from pointsman.core.verdicts import MARK_FALSE_ALARM, MARK_RECALL, rates_of
 from pointsman.errors import SettingsError
 
 REPEATED = 3
@@ -46,7 +47,10 @@ class UserRecord:
             if event.void:
                 self.told.pop(key, None)
             else:
-                self.told[key] = Served(event.asked, event.served, event.about, event.failed, event.predicted, event.project)
+                self.told[key] = Served(
+                    event.asked, event.served, event.about, event.failed, event.predicted, event.project, event.recall,
+                    event.false_alarm,
+                )  # fmt: skip
             if self.risk is None:
                 self.policy = replace(self.policy, risk=event.risk)  # no policy is known here: the one that held then
             self._record = None
@@ -99,13 +103,13 @@ def _judged(
     """What a signal says of the work that runs now, and a mark of the turn that it names."""
     if isinstance(event, Marked):
         work = [w for w in session.weaker if w.turn == event.turn]
-        failed, final, by = event.mark == "bad", True, f"mark {event.mark}"
+        failed, final, by, rates = event.mark == "bad", True, f"mark {event.mark}", (MARK_RECALL, MARK_FALSE_ALARM)
     elif event.kind in FAILED or event.kind in GOOD:
         main = session.lanes.get("main")
         here = main.current if main is not None and main.requests else None
         last = event.kind == "revert" or event.kind == "commit"
         work = [w for w in session.weaker if w.task == session.task and (last or w.served == here)]
-        failed, final, by = event.kind in FAILED, event.kind == "revert", event.kind
+        failed, final, by, rates = event.kind in FAILED, event.kind == "revert", event.kind, rates_of(event)
     else:
         return
     for weaker in {(w.task, w.served): w for w in work}.values():
@@ -117,7 +121,7 @@ def _judged(
             continue  # said already; and what a check refused stays refused until a person says otherwise
         yield Judged(
             event.ts, session.id, weaker.task, weaker.asked, weaker.served, weaker.kind or ANY, failed,
-            round(weaker.predicted, 4), session.cwd or "", by, void, risk,
+            round(weaker.predicted, 4), session.cwd or "", by, void, risk, *rates,
         )  # fmt: skip
 
 

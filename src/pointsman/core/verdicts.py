@@ -65,6 +65,12 @@ def rates(policy: Policy) -> dict[str, str]:
     return dict(zip(RATES, (f"{policy.check_recall:.4g}", f"{policy.check_false_alarm:.4g}"), strict=True))
 
 
+def rates_of(event: Signalled) -> tuple[float, float]:
+    """Recall and false-alarm rate of what ``event`` comes from: as it says of itself, else those of a check nobody knows."""
+    told = dict(event.detail)
+    return _number(told.get(RATES[0]), CHECK_RECALL), _number(told.get(RATES[1]), CHECK_FALSE_ALARM)
+
+
 def _checked(session: Session, lane: Lane) -> bool:
     """Whether a check has judged the lane's latest work already."""
     return any(ts > lane.last_start and kind.startswith("check_") for ts, kind in session.signals)

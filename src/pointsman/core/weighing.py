@@ -39,9 +39,12 @@ def _standing(lane: Lane, rows: tuple[Candidate, ...], at: Setting) -> tuple[Met
 def _admitted(at: Setting, rows: tuple[Candidate, ...]) -> list[Config]:
     """The asked config and the weaker ones that the user admits, without the one that runs.
 
-    Rows go from weak to strong: consent to spend more than asked covers failures, not money saved.
+    Rows go from weak to strong: consent to spend more than asked covers failures, not money saved. Where what runs is not
+    admitted any more (a pin has ended), nothing is weighed: it goes back to what was asked.
     """
     may, found = allowed(rows, at), []
+    if at.current != at.asked and not may.get(at.current):
+        return []
     for row in rows:
         if row.config != at.current and row.veto is None and row.total_usd is not None and may.get(row.config):
             found.append(row.config)

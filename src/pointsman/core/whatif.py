@@ -110,16 +110,25 @@ def replay_best(events: Iterable[Event], book: Book) -> Replayed:
     was = {event.id: event.decision for event in known if isinstance(event, Routed)}
     now: dict[str, Decision] = {}
     for lane in on_ladder(known, book):
-        for id, j in zip(lane.ids, lane.best(everything=True).path, strict=True):
-            now[id] = replace(was[id], chosen=lane.configs[j])
+        for id, served, j in zip(lane.ids, lane.served, lane.best(everything=True).path, strict=True):
+            model = lane.configs[j].model
+            effort = book.target(model).nearest_effort(was[id].asked.effort)
+            now[id] = replace(was[id], chosen=served if served.model == model else Config(model, effort))
     return _priced(known, book, now, was)
 
 
 def on_ladder(events: Sequence[Event], book: Book) -> list[Recorded]:
     """The main lanes, priced for the whole ladder of what was asked."""
     asked = dict.fromkeys(e.decision.asked for e in events if isinstance(e, Routed) and e.decision.place.kind == "main")
-    ladder = [Config(model, book.target(model).nearest_effort(a.effort)) for a in asked for model in book.ladder(a.model)]
+    ladder = [Config(model) for config in asked for model in book.ladder(config.model)]
     return [lane for lane in recorded(events, book, ladder) if lane.kind == "main"]
+
+
+def end_of_ladder(events: Iterable[Event], book: Book, *, strongest: bool = False) -> str:
+    """The model at the weak or the strong end of the ladder of what the session asked for; ``asked`` where it has none."""
+    asked = next((e.decision.asked.model for e in events if isinstance(e, Routed) and e.decision.place.kind == "main"), None)
+    ladder = book.ladder(asked) if asked else ()
+    return (ladder[-1] if strongest else ladder[0]) if ladder else "asked"
 
 
 class _Folds:
@@ -198,12 +207,13 @@ def _priced(events: Sequence[Event], book: Book, now: dict[str, Decision], was: 
 
 
 def _lane(out: Replayed, lane: Recorded, book: Book, now: dict[str, Decision], was: dict[str, Decision]) -> None:
-    number = {config: j for j, config in enumerate(lane.configs)}
-    path = [number.get(now[id].chosen, j) if id in now else j for id, j in zip(lane.ids, lane.ran, strict=True)]
+    number = {config.model: j for j, config in enumerate(lane.configs)}
+    path = [number.get(now[id].chosen.model, j) if id in now else j for id, j in zip(lane.ids, lane.ran, strict=True)]
     ran, other = lane.way(lane.ran).usd, lane.way(path).usd
     for i, id in enumerate(lane.ids):
-        served = lane.configs[lane.ran[i]]
-        decision = replace(now.get(id, was[id]), chosen=lane.configs[path[i]])
+        served, decision = lane.served[i], now.get(id, was[id])
+        if decision.chosen.model != lane.configs[path[i]].model:
+            decision = replace(decision, chosen=served)  # it has no price: taken as it ran
         usd = lane.billed[i] if other[i] == ran[i] else other[i]
         further = max(1.0, book.steps(decision.chosen.model) / book.steps(served.model))
         out.requests.append(Instead(was[id], decision, served, lane.billed[i], usd, usd * further))

@@ -8,9 +8,11 @@ from typing import Any
 
 from pointsman.sandbox import speak_chat, speak_gemini, speak_messages, speak_responses
 from pointsman.sandbox.incoming import Incoming, Protocol
-from pointsman.sandbox.models import Model
-from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Reply, Text, Thinking
+from pointsman.sandbox.models import Model, find
+from pointsman.sandbox.reply import Answer, Bill, Call, Consult, Frame, Part, Reply, Text, Thinking
 from pointsman.sandbox.thinking import last_link, prefix_names
+
+ADVISOR_TOOL = "advisor_20260301"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ def answer_for(
         echo = {name: request.body.get(name) for name in speak_responses.ECHOED} | {"organisation": request.credential}
     return Answer(
         reply,
-        replace(prompt, output=max(output, 1 if reply.parts else 0), reasoning=reasoning),
+        replace(
+            prompt, output=max(output, 1 if reply.parts else 0), reasoning=reasoning, advisor=_advised(request, reply, prompt)
+        ),  # fmt: skip
         request.model,
         row.vendor,
         seed,
@@ -62,6 +66,16 @@ def answer_for(
         echo=echo,
         dropped=tuple(f"messages.{n}.content.{k}" for n, k in sorted(skipped)),
     )
+
+
+def _advised(request: Incoming, reply: Reply, prompt: Bill) -> tuple[str, int, int] | None:
+    """What the server's own advisor is billed: it reads the whole transcript, in its own tokens."""
+    advice = next((part.advice for part in reply.parts if isinstance(part, Consult) and not part.asked), None)
+    tool = next((tool for tool in request.body.get("tools") or [] if tool.get("type") == ADVISOR_TOOL), None)
+    row = find(str(tool.get("model"))) if tool is not None else None
+    if advice is None or tool is None or row is None:
+        return None
+    return str(tool["model"]), prompt.prompt, row.tokens(len(advice))
 
 
 def seals_of(protocol: Protocol, answer: Answer) -> Iterator[str]:

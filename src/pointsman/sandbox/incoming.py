@@ -24,8 +24,13 @@ COMPACTION = (
     "provide a detailed prompt for continuing our conversation",
     "create a new anchored summary",
     "update the anchored summary",
+    "you are the component that summarizes a conversation",
+    "produce the <state_snapshot>",
+    "generate a new <state_snapshot>",
+    "critically evaluate the <state_snapshot>",
 )
-"""Words by which real clients ask for a summary of the history (Claude Code 2.1, Codex 0.169, OpenCode 1.18), lower case."""
+"""Words by which real clients ask for a summary of the history (Claude Code 2.1, Codex 0.169, OpenCode 1.18, Qwen Code 0.24,
+Gemini CLI 0.61), lower case."""
 
 REMINDERS = (
     "<system-reminder>",
@@ -188,6 +193,11 @@ class Incoming:
             if self.schema or "commit message" in self.system.lower()[:600]:
                 return "side"
         return "subagent" if self.agent else "main"
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """Whether a summary is only taken in the element that Qwen Code and Gemini CLI ask for."""
+        return "<state_snapshot>" in self._last_words
 
     @property
     def _last_words(self) -> str:

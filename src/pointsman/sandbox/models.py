@@ -90,7 +90,7 @@ def find(name: str) -> Model | None:
     plain = bare(name)
     row = next((row for row in table() if any(fnmatchcase(plain, pattern) for pattern in row.names)), None)
     own = next((fields for names, fields in _narrower() if any(fnmatchcase(plain, pattern) for pattern in names)), {})
-    return replace(row, **own) if row is not None else None
+    return replace(row, **own) if row is not None and own else row
 
 
 @cache

@@ -48,7 +48,28 @@ class Call:
         return self.arguments if isinstance(self.arguments, str) else compact(self.arguments)
 
 
-Part = Text | Thinking | Call
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """Anthropic's own advisor tool is called, and its server runs it: ``advice`` is what the advisor says.
+
+    ``asked``: the call itself; the result is the part that follows it (``consult`` makes both).
+    """
+
+    advice: str
+    asked: bool = False
+
+    @property
+    def text(self) -> str:
+        """No words of the executor's own."""
+        return ""
+
+
+def consult(advice: str) -> tuple[Consult, Consult]:
+    """The call of the server's advisor and its result, as two parts of a reply."""
+    return Consult(advice, asked=True), Consult(advice)
+
+
+Part = Text | Thinking | Call | Consult
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +96,8 @@ def say(*parts: Part | str, stop: Stop | None = None, seconds: float | None = No
 class Bill:
     """Tokens of one request as the provider counts them: the prompt in three disjoint buckets, and the output.
 
-    ``written`` holds (TTL in seconds, tokens) pairs. ``output`` includes ``reasoning``.
+    ``written`` holds (TTL in seconds, tokens) pairs. ``output`` includes ``reasoning``. ``advisor``: model, input and output
+    tokens of what the server's advisor was asked, in none of the other figures.
     """
 
     fresh: int = 0
@@ -83,6 +105,7 @@ class Bill:
     written: tuple[tuple[int, int], ...] = ()
     output: int = 0
     reasoning: int = 0
+    advisor: tuple[str, int, int] | None = None
 
     @property
     def write(self) -> int:

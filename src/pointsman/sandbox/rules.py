@@ -11,11 +11,11 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from pointsman.sandbox import takes
-from pointsman.sandbox.answering import max_output
+from pointsman.sandbox.answering import ADVISOR_TOOL, max_output
 from pointsman.sandbox.effort import misplaced
 from pointsman.sandbox.errors import Refused
 from pointsman.sandbox.incoming import Incoming, is_result
-from pointsman.sandbox.models import Model
+from pointsman.sandbox.models import Model, find
 from pointsman.sandbox.prompt import as_blocks, mark_s
 from pointsman.sandbox.thinking import prefix_names, seal, thinking_blocks
 
@@ -24,6 +24,10 @@ MARKS = 4
 
 EFFORT_BETAS = ("mid-conversation-output-config-2026-07-01", "per-turn-control-2026-07-01")
 """Betas under which a message may carry an effort: the documented one, and the one Claude Code 2.1.330 sends."""
+
+ADVISOR_BETA = "advisor-tool-2026-03-01"
+NOT_FOR_SONNET = frozenset({"claude-opus-4-8", "claude-opus-4-7", "claude-sonnet-5", "claude-haiku-5-5"})
+"""Models that Sonnet 5.5 takes no advice of."""
 
 BOUND = "The block is bound to a different conversation."
 Check = Callable[[Incoming, Model], None]
@@ -236,7 +240,28 @@ def unreadable(request: Incoming, row: Model) -> frozenset[tuple[int, int]]:
     return frozenset((n, k) for n, k, s in found if s is not None and not row.reads_blocks_of(s.model, request.model))
 
 
+def _advisor(request: Incoming, row: Model) -> None:
+    """Anthropic's advisor tool: its beta, its smallest answer, and the pairs it refuses (advisor-tool page, August 2026)."""
+    beta = ADVISOR_BETA in request.headers.get("anthropic-beta", "")
+    for n, message in enumerate(request.messages):
+        if not beta and any(block.get("type") == "advisor_tool_result" for block in as_blocks(message.get("content"))):
+            raise Refused(400, f"messages.{n}: advisor_tool_result blocks need the beta {ADVISOR_BETA}")
+    for tool in request.body.get("tools") or []:
+        if tool.get("type") != ADVISOR_TOOL:
+            continue
+        advisor = find(str(tool.get("model")))
+        if not beta:
+            raise Refused(400, f"tools: {ADVISOR_TOOL} needs the beta {ADVISOR_BETA}")
+        if advisor is None or advisor.vendor != "anthropic" or not advisor.efforts:
+            raise Refused(400, f"tools: {tool.get('model')} cannot be an advisor")
+        if "claude-sonnet-5-5" in row.names and set(advisor.names) & NOT_FOR_SONNET:
+            raise Refused(400, f"tools: {tool.get('model')} cannot advise this model")
+        if int(tool.get("max_tokens") or 1_024) < 1_024:
+            raise Refused(400, "tools: max_tokens of an advisor must be at least 1024")
+
+
 MESSAGES: tuple[Check, ...] = (
+    _advisor,
     _shape,
     _marks,
     _effort,

@@ -92,7 +92,7 @@ class Housekeeping:
         """The proper answer for what the request is for."""
         match request.purpose:
             case "compaction":
-                return say(self._summary)
+                return say(f"<state_snapshot>\n{self._summary}\n</state_snapshot>" if request.wants_snapshot else self._summary)
             case "title" if request.schema is None:
                 return say(self._title)
             case "title" | "side" if request.schema is not None:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Text, Thinking, pieces, sse, token
+from pointsman.sandbox.reply import Answer, Bill, Call, Consult, Frame, Part, Text, Thinking, pieces, sse, token
 
 STOPS = {"end": "STOP", "tool": "STOP", "length": "MAX_TOKENS", "refusal": "SAFETY"}
 
@@ -39,6 +39,8 @@ def _part(answer: Answer, n: int, part: Part) -> dict[str, Any]:
         case Call():
             arguments = part.arguments if isinstance(part.arguments, dict) else {"input": part.arguments}
             return {"functionCall": {"name": part.name, "args": arguments}, "thoughtSignature": thought_signature(answer, n)}
+        case Consult():
+            raise ValueError("only the Messages API has an advisor of its own")
 
 
 def _chunk(answer: Answer, parts: list[dict[str, Any]], finish: str | None, used: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Text, Thinking, compact, pieces, sse, token
+from pointsman.sandbox.reply import Answer, Bill, Call, Consult, Frame, Part, Text, Thinking, compact, pieces, sse, token
 
 STOPS = {
     "end": "end_turn",
@@ -20,7 +20,7 @@ STOPS = {
 def usage(bill: Bill, output: int | None = None) -> dict[str, Any]:
     """The usage block: ``input_tokens`` is only what was neither read nor written."""
     by_ttl = {ttl: tokens for ttl, tokens in bill.written}
-    return {
+    said: dict[str, Any] = {
         "input_tokens": bill.fresh,
         "cache_creation_input_tokens": bill.write,
         "cache_read_input_tokens": bill.read,
@@ -28,6 +28,12 @@ def usage(bill: Bill, output: int | None = None) -> dict[str, Any]:
         "output_tokens": bill.output if output is None else output,
         "service_tier": "standard",
     }
+    if bill.advisor is not None and output is None:
+        model, asked, answered = bill.advisor
+        own = {name: value for name, value in said.items() if name != "service_tier"}
+        advisor = {"type": "advisor_message", "model": model, "input_tokens": asked, "output_tokens": answered}
+        said["iterations"] = [{"type": "message", **own}, advisor]
+    return said
 
 
 def blocks(answer: Answer) -> list[dict[str, Any]]:
@@ -41,6 +47,11 @@ def _block(answer: Answer, n: int, part: Part) -> dict[str, Any]:
             return {"type": "text", "text": text}
         case Thinking(text):
             return {"type": "thinking", "thinking": "" if answer.hide_thinking else text, "signature": signature(answer, n)}
+        case Consult(advice, asked):
+            name = answer.id("srvtoolu_01", n if asked else n - 1, 22)
+            if asked:
+                return {"type": "server_tool_use", "id": name, "name": "advisor", "input": {}}
+            return {"type": "advisor_tool_result", "tool_use_id": name, "content": {"type": "advisor_result", "text": advice}}
         case Call():
             given = part.arguments if isinstance(part.arguments, dict) else {"input": part.arguments}
             return {"type": "tool_use", "id": part.id or answer.id("toolu_01", n, 22), "name": part.name, "input": given}
@@ -125,6 +136,8 @@ def _block_frames(answer: Answer, n: int, part: Part) -> Iterator[Frame]:
             for piece in pieces(block["thinking"]):
                 yield _delta(n, {"type": "thinking_delta", "thinking": piece}, "thinking")
             yield _delta(n, {"type": "signature_delta", "signature": block["signature"]}, "thinking")
+        case Consult():
+            yield _start(n, block)
         case Call():
             yield _start(n, block | {"input": {}})
             yield _delta(n, {"type": "input_json_delta", "partial_json": ""}, "block")

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from pointsman.sandbox.reply import Answer, Bill, Call, Frame, Part, Text, Thinking, pieces, sse, token
+from pointsman.sandbox.reply import Answer, Bill, Call, Consult, Frame, Part, Text, Thinking, pieces, sse, token
 
 HALF_HOUR, HALF_DAY = 1_800, 43_200
 
@@ -86,6 +86,8 @@ def _item(answer: Answer, n: int, part: Part, status: str) -> dict[str, Any]:
                 "call_id": part.id or answer.id("call_", n),
                 "arguments": part.text if done else "",
             } | ({"namespace": part.namespace} if part.namespace else {})
+        case Consult():
+            raise ValueError("only the Messages API has an advisor of its own")
 
 
 def _response(answer: Answer, status: str) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def call(request: Incoming, tool: str, **values: Any) -> Call:
     schema = request.tools.get(tool, {})
     if schema.get("custom") and tool == "exec":
         command = json.dumps({"cmd": values["command"]})
-        return Call(tool, f"const done = await tools.exec_command({command});\ntext(done);", namespace=request.namespaces.get(tool))
+        code = f"const done = await tools.exec_command({command});\ntext(done);"
+        return Call(tool, code, namespace=request.namespaces.get(tool))
     properties: dict[str, Any] = schema.get("properties", {})
     required = list(schema.get("required", properties))
     known = {

@@ -42,7 +42,7 @@ def stop(session: str, *, active: bool = False) -> dict[str, Any]:
     if event.get("sent_back"):
         guarded.sent_back(session)
         return {"decision": "block", "reason": said.reason()}
-    return {"systemMessage": sentence(said)} if said.verdict != "check_passed" else {}
+    return {"systemMessage": sentence(said, str(event.get("stopped", "")))} if said.verdict != "check_passed" else {}
 
 
 def report(gateway: Any, said: checks.Said, retries: int) -> dict[str, Any]:
@@ -55,15 +55,19 @@ def report(gateway: Any, said: checks.Said, retries: int) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def sentence(said: checks.Said) -> str:
-    """One sentence for the person: verdict, reason, seconds; for a failure the tests and the end of the output."""
+def sentence(said: checks.Said, stopped: str = "") -> str:
+    """One sentence for the person: verdict, reason, seconds; for a failure the tests and the end of the output.
+
+    ``stopped``: why the agent is not sent on although it might be.
+    """
     event = said.event
     word = {"check_passed": "passed", "check_failed": "failed", "check_unsure": "is not clear"}[event.verdict]
     text = f"pointsman: the check `{event.label}` {word} after {event.seconds:.1f} s: {event.why}"
     if event.verdict != "check_failed":
         return text
     names = "".join(f"\n  {name}" for name in event.new_failures)
-    return text + names + "\n" + "\n".join(said.tail.strip().splitlines()[-8:])
+    more = f"\nThe agent is not sent on: {stopped}." if stopped else ""
+    return text + names + "\n" + "\n".join(said.tail.strip().splitlines()[-8:]) + more
 
 
 class _Interrupt(threading.Event):

@@ -116,8 +116,6 @@ class Exchange:
             await self.adviser.before(self)
         if self.route is not None and self.route.native is not None and self.route.decision.reason == "count":
             return await self._counted(self.route)
-        if self.route is not None and self.route.native is not None and self.route.decision.reason == "count":
-            return await self._counted(self.route)
         words: Failure | None = None  # what the first provider said, should nobody else answer either
         again = self.body.whole
         while True:
@@ -273,17 +271,6 @@ class Exchange:
             headers = response_headers(self.route.protocol, headers, asked, self.route.model)
         headers.append((DECISION_HEADER, header(self.route, self.resent)))
         return Relayed(status=answer.status, reason=answer.reason, headers=CIMultiDict(headers))
-
-    async def _counted(self, route: Route) -> web.StreamResponse:
-        """How many tokens another vendor's model would read: our estimate, since the client's own vendor cannot know."""
-        row = route.decision.row(route.decision.chosen)
-        counted = {"input_tokens": row.prompt if row is not None else 0}
-        self._finish("final", 200)
-        value = counted if route.protocol == "messages" else {"object": "response.input_tokens", **counted}
-        response = web.json_response(value, headers={DECISION_HEADER: header(route, self.resent)})
-        await response.prepare(self.request)
-        await response.write_eof()
-        return response
 
     async def _counted(self, route: Route) -> web.StreamResponse:
         """How many tokens another vendor's model would read: our estimate, since the client's own vendor cannot know."""

@@ -11,13 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pointsman.errors import SettingsError
-from pointsman.settings import Settings
 from pointsman.shell.breaker import Breaker
 from pointsman.shell.circles import refuse_circles
 from pointsman.shell.upstream import Headers
 from pointsman.shell.vendors import VENDORS, Upstreams, checked
+
+if TYPE_CHECKING:
+    from pointsman.settings import Settings
+    from pointsman.shell.served import Served
 
 HOP_STATUS = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 529})
 """The provider's own failures; 429 counts too, unless it asks for a wait that is shorter than ``PATIENCE_S``."""
@@ -44,7 +48,7 @@ class Fallbacks:
     """Where a failed request may go, in order. Raises SettingsError for circles, unknown names and missing keys."""
 
     def __init__(
-        self, settings: Settings, upstreams: Upstreams, clock: Callable[[], float], vendor_of: Callable[[str], str],
+        self, settings: Settings | Served, upstreams: Upstreams, clock: Callable[[], float], vendor_of: Callable[[str], str],
         environ: Mapping[str, str] = os.environ,
     ) -> None:  # fmt: skip
         self.breaker = Breaker(clock)

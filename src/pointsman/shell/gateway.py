@@ -3,20 +3,17 @@
     agent --> Gateway._handle --> Desk.decide (engine) --> Exchange (send, relay, record) --> provider
 
 Messages, Chat Completions and Responses are decided; everything else passes through untouched and is counted. In
-process: ``async with Gateway(settings, upstream=..., ledger=..., clock=...) as g: g.url``. As a program: ``serve``.
+process: ``async with Gateway(settings, upstream=..., ledger=..., clock=...) as g: g.url``. As a program: ``shell.serving``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import gc
 import os
 import random
 import re
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -30,7 +27,6 @@ from pointsman import __version__
 from pointsman.core.events import Event, Pinned, RunEnded, RunStarted
 from pointsman.core.types import Protocol
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
-from pointsman.settings import Settings, verify
 from pointsman.shell import control
 from pointsman.shell.abroad import Abroad
 from pointsman.shell.advising import Advising
@@ -41,6 +37,7 @@ from pointsman.shell.failing import Onward
 from pointsman.shell.fallbacks import Fallbacks
 from pointsman.shell.ledger import Ledger, ledger_path, read_events, recent_events, say_on_stderr
 from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
+from pointsman.shell.served import Served
 from pointsman.shell.upstream import (
     HEADER_LIMIT,
     HEADERS_AT_MOST,
@@ -53,8 +50,9 @@ from pointsman.wire import auth_of, protocol_of
 
 if TYPE_CHECKING:
     from pointsman.engine import Router
+    from pointsman.settings import Settings
 
-DECIDED: frozenset[Protocol] = frozenset({"messages", "chat", "responses"})
+DECIDED: frozenset[Protocol] = frozenset({"messages", "chat", "responses", "gemini"})
 ADVICE_SHOWN = 50
 """Texts of advice that a screen gets: the newest."""
 
@@ -72,7 +70,7 @@ class Gateway:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, upstream: str | None = None,
+        self, settings: Settings | Served | None = None, *, upstream: str | None = None,
         upstreams: Mapping[str, str] | None = None, ledger: Ledger | Path | str | None = None,
         router: Router | None = None, host: str = LOOPBACK, port: int = 0, clock: Callable[[], float] = time.time,
         dice: Callable[[], float] = random.random, announced: bool = False,
@@ -80,7 +78,7 @@ class Gateway:
     ) -> None:  # fmt: skip
         if host not in (LOOPBACK, "localhost"):
             raise SettingsError(f"the gateway listens on {LOOPBACK} only, not on {host}: its port spends your keys")
-        self.settings = settings or Settings()
+        self.settings = settings or defaults()
         own = {} if upstream else self.settings.upstreams
         self.upstreams = Upstreams(upstream or self.settings.upstream, {**own, **(upstreams or {})})
         self.port = port
@@ -207,7 +205,10 @@ class Gateway:
             elif isinstance(event, RunEnded):
                 self.runs.pop(event.run, None)
         book = load_book(self.settings.prices)
-        verify(self.settings, book)
+        if not isinstance(self.settings, Served):  # those were verified before they were made plain
+            from pointsman.settings import verify
+
+            verify(self.settings, book)
         policy = replace(self.settings.policy(), vendors=self.abroad.vendors, one_upstream=self.abroad.one_upstream)
         return Router(policy, book, past, titles=self.settings.titles, recall=self._recalled)
 
@@ -405,60 +406,14 @@ class Gateway:
         ]  # fmt: skip
 
 
+def defaults() -> Settings:
+    """The settings where nobody has said anything."""
+    from pointsman.settings import Settings
+
+    return Settings()
+
+
 def split_run(target: str) -> tuple[str | None, str]:
     """Run id and target of ``/run/ID/...``; the target itself, and None, for any other."""
     found = RUN_PATH.match(target)
     return (found.group(1), found.group(2) or "/") if found else (None, target)
-
-
-def serve(
-    settings: Settings | None = None, *, host: str = LOOPBACK, port: int | None = None, upstream: str | None = None,
-    upstreams: Mapping[str, str] | None = None, ledger: Ledger | Path | str | None = None,
-    clock: Callable[[], float] = time.time, dice: Callable[[], float] = random.random,
-    say: Callable[[str], None] = say_on_stderr, ready: Callable[[Gateway], None] | None = None,
-) -> None:  # fmt: skip
-    """Run a gateway until SIGINT, SIGTERM or SIGHUP; a second signal does not wait. ``ready`` is told once it listens.
-
-    Raises PortInUse (its ``free`` is a port to offer) and SettingsError before anything is served.
-    """
-    chosen = settings or Settings()
-    gateway = Gateway(
-        chosen, host=host, port=chosen.port if port is None else port, upstream=upstream, upstreams=upstreams,
-        ledger=ledger, clock=clock, dice=dice, say=say, announced=True,
-    )  # fmt: skip
-    with asyncio.Runner(loop_factory=_loop) as runner:
-        runner.run(_until_signalled(gateway, ready))
-
-
-async def _until_signalled(gateway: Gateway, ready: Callable[[Gateway], None] | None) -> None:
-    stop, hurry = asyncio.Event(), asyncio.Event()
-
-    def asked() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, asked)
-    await gateway.start()
-    gc.freeze()  # modules and the price book live as long as we do: a full collection over them costs a request 4 ms
-    if ready is not None:
-        ready(gateway)
-    await stop.wait()
-    closing = asyncio.ensure_future(gateway.close())
-    hurrying = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait((closing, hurrying), return_when=asyncio.FIRST_COMPLETED)
-    if not closing.done():
-        gateway.abort()
-    await closing
-    hurrying.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await hurrying
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    """uvloop where it is installed (everywhere but Windows)."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

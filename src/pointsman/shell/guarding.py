@@ -72,7 +72,7 @@ class RunGuard:
             if self._watch.standing and not self._hooked:
                 say(self._watch.standing)
             return None
-        say(check_hook.sentence(said).removeprefix("pointsman: "))
+        say(check_hook.sentence(said, str(event.get("stopped", ""))).removeprefix("pointsman: "))
         if not event.get("sent_back") or code != 0:
             return None
         from pointsman.shell.client_opencode import again

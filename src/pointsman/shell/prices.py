@@ -33,6 +33,7 @@ MEANINGS = {
     "window": "a whole number of tokens",
     "max_output": "a whole number of tokens",
     "discount_factor": "a factor on every price, such as 0.85 for 15 % off",
+    "quota_weight": "a weight of 0 or more: what a list dollar counts of a subscription's quota",
 }
 DATA = Path(__file__).resolve().parents[1] / "data"
 

@@ -46,7 +46,10 @@ MARKERS: tuple[str, ...] = (
     # Qwen Code and Gemini CLI
     "You are Qwen Code", "This is the Qwen Code. We are setting up the context", "Please continue.",
     "This is the Gemini CLI. We are setting up the context", "System: Please continue",
-    "First, reason in your scratchpad. Then, generate the <state_snapshot>", "working in the directory: ", "Plan Mode",
+    "First, reason in your scratchpad. Then, generate the", "working in the directory: ", "Plan Mode",
+    "You are the component that summarizes a conversation", "Generate a new <state_snapshot> based on",
+    "Critically evaluate the <state_snapshot>", "Recently accessed file",
+    "First, reason in your <analysis> block. Then, produce the <state_snapshot>",
     "- **Workspace Directories:**", "Output: ",
     # Cline
     "You are Cline", "[TASK RESUMPTION]", "[ERROR] You did not use a tool", "Task was interrupted",

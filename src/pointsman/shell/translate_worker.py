@@ -35,7 +35,7 @@ from pointsman.core.targets import Target  # noqa: E402
 from pointsman.core.types import Protocol  # noqa: E402
 from pointsman.errors import WireError  # noqa: E402
 from pointsman.shell.translate_frames import Frame, Job, frames, packed  # noqa: E402
-from pointsman.wire.foreign import abroad  # noqa: E402
+from pointsman.wire.foreign import abroad, offered  # noqa: E402
 from pointsman.wire.natives import fit  # noqa: E402
 from pointsman.wire.reasoning import Overheard, Thoughts, given_back  # noqa: E402
 from pointsman.wire.spoken import Speaker, speaker  # noqa: E402
@@ -134,7 +134,8 @@ class Exchange:
         job = self.job
         given = msgspec.json.decode(self._body)
         wanted = bool((given.get("stream_options") or {}).get("include_usage"))
-        out = speaker(job.client, self.target.model, job.prompt, job.read, wanted)
+        spaces = {tool["name"]: space for space, tool in offered(given) if space} if job.client == "responses" else {}
+        out = speaker(job.client, self.target.model, job.prompt, job.read, wanted, spaces)
         body = abroad(job.client, given)
         if job.native == "gemini":
             body = self.worker.renamed(body)

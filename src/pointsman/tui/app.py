@@ -246,7 +246,7 @@ class Screens(Steering):
             missing = self._wanted if self._timeline.sessions else None
             why.show(empty_lines(self._feed.source.name or "the ledger", width, missing))
         else:
-            why.explain(self._session, turns.turn, self._timeline.outcomes, self._clock(), self._timeline.user.record())
+            why.explain(self._session, turns.turn, self._timeline.outcomes, self._clock(), self._timeline.user)
 
     def _draw_trend(self, session: SessionRow | None) -> None:
         trend = self.screen_stack[0].query_one("#trend", Text)
@@ -349,7 +349,8 @@ class Screens(Steering):
             return
         try:
             events = [event for _, event in self._feed.source.read(0, session.id)]
-            found = what_if(events, load_book(self._settings.prices), self._settings.policy(), message.failure_usd)
+            book, policy = load_book(self._settings.prices), self._settings.policy()
+            found = what_if(events, book, policy, message.failure_usd, message.policy)
         except PointsmanError as error:
             self.call_from_thread(self._say_no, f"This session cannot be replayed: {error}")
             return

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from math import exp, log, pi, sqrt
 
 from pointsman.core.events import Checked, FailedOver, Verdict
-from pointsman.core.moves import DETOUR, outlook
 from pointsman.core.rows import RequestRow, Totals, TurnRow
-from pointsman.core.types import Belief, BreakEven, Candidate, Config, Decision, Diagnosis
+from pointsman.core.types import Belief, BreakEven, Candidate, Config, Decision
 from pointsman.tui.advice import advised
+from pointsman.tui.audited import audit_lines, move_lines, quota_lines
 from pointsman.tui.figures import (
     UNKNOWN,
     Line,
@@ -74,7 +74,7 @@ def _checked(check: Checked) -> str:
     """One run of the check: what it said, of whose work, and what it took."""
     names = f" ({', '.join(check.new_failures[:3])}{' ...' if len(check.new_failures) > 3 else ''})" if check.new_failures else ""
     of = f" on {config_name(check.config)}'s work" if check.config else ""
-    more = "; the agent was sent back" if check.sent_back else ""
+    more = "; the agent was sent back" if check.sent_back else f"; no further try: {check.stopped}" if check.stopped else ""
     return f"check `{check.label}` {VERDICTS[check.verdict][0]}{of} after {check.seconds:.1f} s: {check.why}{names}{more}"
 
 
@@ -193,34 +193,13 @@ def why(
     for word, text in more:
         out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, f"{word:<9}")]
     out += _flips(decision, width)
-    out += _moves(decision, width)
+    out += move_lines(decision, width)
     past = [t for t in history[-500:] if turn is None or t.n <= turn.n] if history else history
     out += _belief(decision, past, now)
     if turn is not None:
         out += _billed(turn, request, width)
     out += _origins(decision, width)
     return [crop(line, width) for line in out]
-
-
-def _moves(decision: Decision, width: int) -> list[Line]:
-    """What going to the cheapest other model would come to, for good or for a while, and what keeping this cache costs."""
-    found = outlook(decision)
-    if found is None:
-        return []
-    there, here = config_name(found.there), config_name(found.here)
-    parts = []
-    if found.come_back is None:
-        when = "is never repaid" if found.repaid is None else f"is repaid after {found.repaid} requests"
-        parts.append(f"to {there} for good {when}")
-    else:
-        parts.append(f"up to {there}: coming back beats staying there for at most {found.come_back} of {found.ahead} requests")
-    parts.append(f"{DETOUR} of {found.ahead} requests there and back {signed(found.detour_usd, modelled=True)}")
-    if found.summary_usd is not None:
-        parts.append(f"right after this summary {signed(found.summary_usd, modelled=True)}")
-    pays = "never pays" if found.keep_from is None else f"pays from a {found.keep_from:.0%} chance of coming back"
-    parts.append(f"keeping {here} warm {money(found.keep_usd, modelled=True)} per {found.ttl_s // 60} min, {pays}")
-    text = " · ".join(parts)
-    return [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "moves    ")]
 
 
 def _failed_over(event: FailedOver) -> str:
@@ -382,14 +361,6 @@ def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -
     return [line_of(("hard     ", "dim"), hard, (drawn, "accent"), (" · " if drawn else "· ") + " · ".join(parts))]
 
 
-def provider_says(diagnosis: Diagnosis) -> str:
-    """The provider's own cache diagnosis, in words."""
-    if diagnosis.reason == "no_difference":
-        return "its own diagnosis: nothing changed since the request before"
-    missed = f", ≈{tokens(diagnosis.missed)} tokens missed for it" if diagnosis.missed is not None else ""
-    return f"its own diagnosis: {diagnosis.reason.replace('_', ' ')}{missed}"
-
-
 def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]:
     """What the turn was billed, beside what was predicted for the request at hand."""
     totals = turn.totals
@@ -400,9 +371,10 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
     if known == 0 and any(row.running for row in turn.requests):
         return [line_of(("billed   ", "dim"), f"nothing yet: {_requests(turn)} under way")]
     out = [line_of(("billed   ", "dim"), (paid, "bold"), f" · as asked {as_asked(totals)} · net {gain} · {_requests(turn)}")]
+    out += quota_lines(row, width)
     if row is not None and row.usage is not None:
         usage = row.usage
-        text = f"read {tokens(usage.cache_read)}"
+        text = f"read {tokens(usage.cache_read) if usage.cache_reported else 'unknown: the provider does not say'}"
         if row.predicted is not None:
             text += f" (predicted {tokens(row.predicted[1])})"
         text += f" · written {tokens(usage.written)}"
@@ -414,13 +386,7 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
         if row.at_most is not None:
             text += f" · broken off: at most {money(row.at_most, modelled=True)}"
         out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "tokens   ")]
-    if row is not None and row.input_usd and row.expected_usd is not None:
-        off = (row.expected_usd - row.input_usd) / row.input_usd
-        text = f"input {money(row.expected_usd, modelled=True)} predicted, {money(row.input_usd)} billed: off by {off:+.1%}"
-        out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "error    ")]
-    if row is not None and row.diagnosis is not None:
-        said = provider_says(row.diagnosis)
-        out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(said, width, " " * 9, "provider ")]
+    out += audit_lines(row, width)
     if row is not None and row.error:
         out += [line_of((part, "bad")) for part in wrap(row.error, width)]
     return out

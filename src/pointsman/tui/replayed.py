@@ -1,4 +1,4 @@
-"""What if every model were admitted, and a failure cost you this much? The panel over ``core.whatif``. Pure."""
+"""What if another policy had held, and a failure cost you this much? The panel over ``core.whatif``. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from pointsman.core.book import Book
 from pointsman.core.events import Event
-from pointsman.core.policy import Policy
+from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, Policy
+from pointsman.core.schedule import Step
 from pointsman.core.types import Decision
-from pointsman.core.whatif import Comparison, compared, replay
+from pointsman.core.whatif import Comparison, Replayed, compared, end_of_ladder, replay, replay_best
 from pointsman.tui.figures import UNKNOWN, Line, Style, line_of, money, signed, wrap
 from pointsman.tui.reasons import fail_interval
 
 STOPS = (0.0, 0.6, 2.0, 5.0, 10.0, 20.0)
 """USD that a failure costs the user: the sweep of every evaluation here (DECISION.md 9)."""
+
+
+POLICIES = ("everything admitted", "balanced, checked", "as asked", "always the cheapest", "best in hindsight")
+"""What the panel can replay, in the order in which the key goes through them."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class WhatIf:
     """
 
     failure_usd: float
+    policy: str = POLICIES[0]
     run: Way = field(default_factory=Way)
     instead: Way = field(default_factory=Way)
     requests: int = 0
@@ -57,10 +63,13 @@ class WhatIf:
     known: Comparison = field(default_factory=lambda: compared(()))
 
 
-def what_if(events: Iterable[Event], book: Book, policy: Policy, failure_usd: float) -> WhatIf:
-    """Replay one session's events under ``policy`` with everything admitted and ``failure_usd`` per visible failure."""
-    free = replace(policy, profile="saver", mode="auto", consent_up=True, failure_usd=failure_usd)
-    replayed, found = replay(events, book, free), WhatIf(failure_usd)
+def what_if(
+    events: Iterable[Event], book: Book, policy: Policy, failure_usd: float, name: str = POLICIES[0]
+) -> WhatIf:
+    """Replay one session's events under the policy ``name`` of ``POLICIES``, laid over ``policy``; USD per visible failure."""
+    known = list(events)
+    found = WhatIf(failure_usd, name)
+    replayed = _replayed(known, book, replace(policy, mode="auto", failure_usd=failure_usd), name)
     for request in replayed.requests:
         turn = request.was.place.turn
         found.requests += 1
@@ -72,6 +81,19 @@ def what_if(events: Iterable[Event], book: Book, policy: Policy, failure_usd: fl
             found.differs.add(turn)
     found.known = compared(replayed.tasks)
     return found
+
+
+def _replayed(events: list[Event], book: Book, policy: Policy, name: str) -> Replayed:
+    if name == "best in hindsight":
+        return replay_best(events, book)
+    if name == "as asked":
+        return replay(events, book, replace(policy, schedule=(Step(1, "asked"),)))
+    if name == "always the cheapest":
+        return replay(events, book, replace(policy, schedule=(Step(1, end_of_ladder(events, book)),)))
+    if name == "balanced, checked":
+        checked = replace(policy, profile="balanced", check=True, check_recall=CHECK_RECALL, check_false_alarm=CHECK_FALSE_ALARM)
+        return replay(events, book, checked)
+    return replay(events, book, replace(policy, profile="saver", consent_up=True))
 
 
 def slider(stop: int, width: int) -> str:
@@ -89,6 +111,7 @@ def lines_of(found: WhatIf, stop: int, width: int) -> list[Line]:
     more = f" to {money(found.most, modelled=True)} with the further requests its models usually need"
     out = [
         line_of((slider(stop, width), "accent"), "  a failure costs you ", (f"${found.failure_usd:.2f}", "bold")),
+        line_of(("policy     ", "dim"), (found.policy, "accent"), ("   n: the next one", "dim")),
         line_of((f"{'main lane':<11}{'spent':>10}{'refills':>11}{'failures':>11}", "dim")),
         line_of(f"{'as run':<11}{money(run.spent):>10}{money(run.refills, modelled=True):>11}{_failures(run):>11}"),
         line_of(f"{'what if':<11}{money(instead.spent, modelled=True):>10}", f"{money(instead.refills, modelled=True):>11}",
@@ -102,7 +125,7 @@ def lines_of(found: WhatIf, stop: int, width: int) -> list[Line]:
         said += f" What if: {money(instead.spent, modelled=True)}{more}."
     known = found.known.resolved
     hint = (
-        f"Every model admitted, pins left out; the recorded requests and output, with the caches that way would have had. "
+        "Pins left out; the recorded requests and output, with the caches that way would have had. "
         f"Failures are modelled, not observed: effective sample {known.ess:.0f} of {found.known.tasks} tasks with a known "
         f"outcome on the same models, {'enough to go by' if known.verdict else 'too few for a verdict (30)'}; a hint."
     )

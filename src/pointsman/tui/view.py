@@ -294,7 +294,7 @@ def line(session: SessionRow, now: float) -> Line:
     parts: list[tuple[str | tuple[str, Style], ...]] = [
         ((model, "pinned" if session.pin else "ran"), f" {difficulty}"),
         (_warmth(session, now),),
-        ((money(totals.spent, at_least=bool(totals.bounded or totals.unknown)), "bold"),),
+        (("quota " if newest.quota else "", ""), (money(totals.spent, at_least=bool(totals.bounded or totals.unknown)), "bold")),
         (f"as asked {as_asked(totals)}",),
     ]
     check = turn.check if turn else None

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from pointsman.core.certificate import EMPTY, Record
 from pointsman.core.rows import SessionRow, TurnRow
-from pointsman.tui.certified import about
+from pointsman.core.userrecord import UserRecord
+from pointsman.tui.certified import more
 from pointsman.tui.figures import line_of
 from pointsman.tui.lines import Text
 from pointsman.tui.view import why
@@ -26,17 +26,17 @@ class Why(Text, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._given: tuple[SessionRow | None, TurnRow | None, int, float] = (None, None, 0, 0.0)
-        self._record = EMPTY
+        self._user = UserRecord()
         self.advice: Mapping[str, str] = {}
         """Texts of advice that the gateway has in memory, by id."""
 
     def explain(
-        self, session: SessionRow | None, turn: TurnRow | None, outcomes: int, now: float, record: Record = EMPTY
+        self, session: SessionRow | None, turn: TurnRow | None, outcomes: int, now: float, user: UserRecord
     ) -> None:  # fmt: skip
-        """Explain ``turn`` of ``session``; ``now`` tells how long caches stay warm, ``record`` what outcomes certify."""
+        """Explain ``turn`` of ``session``; ``now`` tells how long caches stay warm, ``user`` what outcomes certify."""
         if turn is not self._given[1]:
             self.scroll_home(animate=False)
-        self._given, self._record = (session, turn, outcomes, now), record
+        self._given, self._user = (session, turn, outcomes, now), user
         self._lay_out()
 
     def on_resize(self) -> None:
@@ -53,8 +53,8 @@ class Why(Text, can_focus=True):
         self.border_title = f"Why · turn {turn.n}"
         at = session.turns.index(turn) if turn in session.turns else len(session.turns) - 1
         history = session.turns[max(0, at - 13) : at + 1]
-        certificates = about(self._record, turn.decision)
-        self.show(why(turn.decision, width, turn=turn, history=history, outcomes=outcomes, now=now, certificates=certificates,
+        below = more(self._user, turn.decision)
+        self.show(why(turn.decision, width, turn=turn, history=history, outcomes=outcomes, now=now, more=below,
                       advice=self.advice))
-        more = self.rows() > self.scrollable_content_region.height
-        self.border_subtitle = "tab, then j/k: more" if more else ""
+        scrolls = self.rows() > self.scrollable_content_region.height
+        self.border_subtitle = "tab, then j/k: more" if scrolls else ""

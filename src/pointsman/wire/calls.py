@@ -21,9 +21,9 @@ _NAMES: dict[CallKind, str] = {
     " replaceinfile editfile createfile applypatch applydiff patch searchreplace writetofile insertedit insertcontent deletefile"
     " inserteditintofile editnotebook fileedit filewrite applypatchcall",
     "read": "read readfile readmanyfiles view viewimage viewfile open cat grep glob ls list listfiles listdirectory listdir"
-    " search searchfiles searchfilecontent greps grepsearch globsearch filesearch codebasesearch findfiles find lsp webfetch websearch"
-    " fetch googlewebsearch listcodedefinitionnames readlints semanticsearch toolsearch skill",
-    "run": "bash shell exec execcommand runcommand executecommand runshellcommand runterminalcmd terminal localshell"
+    " search searchfiles searchfilecontent greps grepsearch globsearch filesearch findfiles find lsp webfetch websearch"
+    " fetch googlewebsearch listcodedefinitionnames readlints semanticsearch toolsearch skill codebasesearch",
+    "run": "bash shell exec execcommand runcommand executecommand runcommands runshellcommand runterminalcmd terminal localshell"
     " localshellcall shellcall runinterminal sh powershell containerexec unifiedexec",
     "todo": "todowrite todo taskcreate taskupdate tasklist updateplan todolist todoread writetodos managetodolist",
     "plan": "exitplanmode enterplanmode planexit planenter planmoderespond",
@@ -44,6 +44,7 @@ PATCHES = ("patch", "diff", "input", "patchText")
 
 _SHELL = re.compile(r"(?:/\S+/)?(?:ba|z|da)?sh +-l?c +(['\"])(.*)\1 *$", re.DOTALL)
 _BLOCKS = re.compile(r"<{5,} ?(?:SEARCH|ORIGINAL)\n(.*?)\n?={5,}\n(.*?)\n?>{5,} ?(?:REPLACE|UPDATED)", re.DOTALL)
+_SCRIPTED = re.compile(r'"?\b(?:cmd|command)"?: *"((?:[^"\\]|\\.)*)"')
 _FENCED = re.compile(r"```(?:bash|sh|mswea_bash_command)\n(.*?)\n?```", re.DOTALL)
 _CLINE = re.compile(r"<(execute_command|write_to_file|replace_in_file|read_file|search_files|list_files)>(.*?)</\1>", re.DOTALL)
 _CLINE_ARGUMENT = re.compile(r"<(command|path|content|diff)>(.*?)</\1>", re.DOTALL)
@@ -74,7 +75,7 @@ def calls_of(name: Any, arguments: Any) -> tuple[Call, ...]:
 def written_in(text: str) -> tuple[Call, ...]:
     """Calls of agents that write them into their answers: aider's edit blocks, mini-swe-agent's commands, cline's elements."""
     found: list[Call] = []
-    if "<<<<" in text:
+    if "<<<<" in text and text.count("<<<<<") < MOST_BLOCKS:
         found += [_changed(hash_of(text[m.start() : m.end()]), (), m[1], m[2]) for m in _BLOCKS.finditer(text)]
     if "```" in text:
         blocks = _FENCED.findall(text)
@@ -84,6 +85,10 @@ def written_in(text: str) -> tuple[Call, ...]:
         for name, inner in _CLINE.findall(text):
             found += calls_of(name, dict(_CLINE_ARGUMENT.findall(inner)))
     return tuple(found)
+
+
+MOST_BLOCKS = 200
+"""More edit blocks than any answer holds: beyond it a text is no list of edits, and looking for their ends would take long."""
 
 
 def hash_of(text: str) -> int:
@@ -108,25 +113,35 @@ def _hash(tool: str, given: dict[str, Any]) -> int:
 
 def _command(given: dict[str, Any]) -> tuple[Call, ...]:
     """A command line. Its description and time limit do not make it another call."""
-    found = next((given[key] for key in COMMANDS if given.get(key)), "")
+    found = next((given[key] for key in COMMANDS if given.get(key)), "") or _scripted(given.get("input"))
     action = given.get("action")
     if not found and isinstance(action, dict):
         found = next((action[key] for key in COMMANDS if action.get(key)), "")
+    if isinstance(found, list) and found is given.get("commands"):
+        found = "\n".join(map(str, found))
     if isinstance(found, list):
         found = str(found[-1]) if len(found) > 2 and str(found[1]).startswith("-") else " ".join(map(str, found))
     text = str(found).strip()
     inner = _SHELL.match(text)
     if inner:
         text = inner[2]
-    same, out = hash_of(text or "no command"), []
+    same, out = hash_of(text) or _hash("", given), []
+    if "*** Begin Patch" in text:
+        return (_patched(same, text),)
     for kind in kinds_of(text):
-        if kind == "edit" and "*** Begin Patch" in text:
-            out.append(_patched(same, text))
-        else:
-            files = tuple(_file(path) for path in undone(text)) if kind == "undo" else ()
-            out.append(Call(kind, same, files))
+        files = tuple(_file(path) for path in undone(text)) if kind == "undo" else ()
+        out.append(Call(kind, same, files))
         same = 0  # only the first stands for the call itself
     return tuple(out)
+
+
+def _scripted(script: Any) -> str:
+    """The command lines in a script that calls tools (Codex 0.169 and later lets some models write one), one a line."""
+    if not isinstance(script, str):
+        return ""
+    if "*** Begin Patch" in script:
+        return script.replace("\\n", "\n")
+    return "\n".join(line.replace("\\n", "\n").replace('\\"', '"') for line in _SCRIPTED.findall(script))
 
 
 def _edit(tool: str, given: dict[str, Any]) -> Call:

@@ -93,9 +93,20 @@ def _kind(words: list[str]) -> CallKind | None:
         return _runner(name, rest)
     if name in CHECKERS:
         return "check"
+    if name in READERS and _writes(rest):
+        return "edit"
     if name in WRITERS or (name in ("sed", "perl") and any(_IN_PLACE.match(word) for word in rest[:2])):
         return "edit"
     return "read" if name in READERS else "run"
+
+
+def _writes(rest: list[str]) -> bool:
+    """Whether the output goes into a file: ``echo x > a.py``. Into nowhere or another stream is no file."""
+    for i, word in enumerate(rest):
+        if word.startswith(">") and not word.startswith(">&"):
+            target = word.lstrip(">") or (rest[i + 1] if i + 1 < len(rest) else "")
+            return bool(target) and not target.startswith(("/dev/", "&"))
+    return False
 
 
 def _program_first(words: list[str]) -> list[str]:

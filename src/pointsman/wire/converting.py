@@ -44,17 +44,17 @@ def peek(raw: msgspec.Raw) -> _Peek:
         raise WireError(f"an element of the body cannot be read: {error}") from error
 
 
-def thinking(change: Change, request: Request, target: Target, effort: str | None, limit: int | None) -> None:
-    """Turn the client's form of thinking into one that ``target`` takes at ``effort``.
+def thinking(change: Change, request: Request, target: Target, effort: str | None, limit: int | None) -> bool:
+    """Turn the client's form of thinking into one that ``target`` takes at ``effort``; whether it asks for thinking then.
 
     ``limit`` is the answer limit that will be sent: a budget must stay below it.
     """
     raw = change.opened.fields.get("thinking")
     field = decode(raw, "`thinking`") if raw is not None else None
     if not isinstance(field, dict):
-        return
+        return False
     wanted = {"disabled": "none", "between_tools": "adaptive"}.get(str(field.get("type")), str(field.get("type")))
-    form = target.thinking_for(wanted)
+    form = target.thinking_for(wanted, effort)
     rest = {name: value for name, value in field.items() if name not in ("type", "budget_tokens")}
     new: dict[str, Any] | None = {"type": form, **rest}
     if form == "enabled":
@@ -69,6 +69,7 @@ def thinking(change: Change, request: Request, target: Target, effort: str | Non
         _without_clearing(change)
     elif new != field:
         change.set("thinking", msgspec.json.encode(new))
+    return new is not None and new.get("type") != "disabled"
 
 
 def _budgeted(

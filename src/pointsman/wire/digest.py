@@ -72,7 +72,7 @@ class Head:
 class Memo:
     """Digests already made, by hash of the raw bytes: in the steady state only new messages are decoded.
 
-    Holds at most ``messages`` message digests (about 250 bytes each), and a tenth as many heads and notes. It holds no
+    Holds at most ``messages`` message digests (about 350 bytes each, 600 with a tool call), and a tenth as many heads and notes. It holds no
     text but a title of 60 characters per session, and that only where titles are allowed.
     """
 

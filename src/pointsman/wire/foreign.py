@@ -292,7 +292,7 @@ def _responses(body: Json) -> Json:
     text = body.get("text")
     if isinstance(text, dict) and isinstance(text.get("format"), dict):
         out["text"] = {"format": text["format"]}
-    tools = [tool for tool in body.get("tools") or () if isinstance(tool, dict) and tool.get("type") in ("function", "custom")]
+    tools = [tool for _, tool in offered(body)]
     if tools:
         out["tools"] = [kept(tool, ("type", "name", "description", "parameters", "strict", "format")) for tool in tools]
         if body.get("tool_choice") is not None:
@@ -301,6 +301,20 @@ def _responses(body: Json) -> Json:
     items = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else given
     out["input"] = list(_items(items))
     return out
+
+
+def offered(body: Json) -> Iterator[tuple[str | None, Json]]:
+    """The client's own tools, those that it offers inside the input too, each with the namespace that its calls must name."""
+    given = body.get("input")
+    items = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
+    late = (tool for item in items if item.get("type") == "additional_tools" for tool in item.get("tools") or ())
+    for tool in (*(body.get("tools") or ()), *late):
+        if not isinstance(tool, dict):
+            continue
+        inner = tool.get("tools") if tool.get("type") == "namespace" else [tool]
+        for own in inner if isinstance(inner, list) else ():
+            if isinstance(own, dict) and own.get("type") in ("function", "custom"):
+                yield (str(tool.get("name")) if own is not tool else None), own
 
 
 def _items(items: Any) -> Iterator[Json]:
@@ -316,7 +330,7 @@ def _items(items: Any) -> Iterator[Json]:
             yield {**kept(item, ("type", "name", "arguments", "input")), "call_id": id}
         elif kind in ("function_call_output", "custom_tool_call_output"):
             yield _output(item, pairs.result(item.get("call_id")))
-        elif kind == "message":
+        elif kind in ("message", "agent_message"):
             if item.get("role") != "assistant":  # words of the same answer may follow its calls
                 for id in pairs.unanswered():
                     yield {"type": f"{kinds[id]}_output", "call_id": id, "output": MISSING}
@@ -339,7 +353,7 @@ def _output(item: Json, id: str | None) -> Json:
 
 
 def _message(item: Json) -> Iterator[Json]:
-    role, content = item.get("role"), item.get("content")
+    role, content = item.get("role") or "user", item.get("content")
     side = "output_text" if role == "assistant" else "input_text"
     if isinstance(content, str):
         content = [{"type": side, "text": content}]

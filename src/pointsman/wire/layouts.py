@@ -144,8 +144,7 @@ def _responses(path: str, fields: Fields) -> Layout:
 
 
 def _take_carried_tools(out: Layout) -> None:
-    """Codex 0.169 gives its newest models their tools in an item of their own in front of the history, which no other
-    vendor's format has."""
+    """Codex 0.169 gives its newest models their tools in an item of their own in front of the history."""
     for n, raw in enumerate(out.system):
         try:
             item = _ADDITIONAL.decode(raw)
@@ -153,7 +152,6 @@ def _take_carried_tools(out: Layout) -> None:
             continue
         if item.type == "additional_tools" and item.tools:
             out.tools, out.system = item.tools, out.system[:n] + out.system[n + 1 :]
-            out.needs.add("unknown_blocks")
             return
 
 
@@ -175,6 +173,7 @@ def _gemini(path: str, fields: Fields) -> Layout:
         max_output=limit if isinstance(limit, int) else None,
     )
     _add(out, "effort", out.effort is not None)
+    _add(out, "sampling", any(config.get(name) not in (None, 1) for name in ("temperature", "topP", "topK")))
     _add(out, "json_schema", "responseSchema" in config or "responseJsonSchema" in config)
     calling = _objects(_objects(fields.value("toolConfig")).get("functionCallingConfig"))
     _add(out, "forced_tool", calling.get("mode") == "ANY")

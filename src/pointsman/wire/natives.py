@@ -21,14 +21,15 @@ ANSWER = 32_000
 LEVELS = {"minimal": "low", "none": "low", "medium": "medium", "xhigh": "high", "max": "high"}
 """Effort names that Gemini's ``thinkingLevel`` does not have, and the nearest that it has."""
 
-_DROPPED = ("user", "metadata", "safety_identifier", "store", "service_tier", "cache_control")
+_DROPPED = ("user", "metadata", "safety_identifier", "store", "service_tier", "cache_control", "stream",
+            "reasoning", "reasoning_effort", "thinking", "output_config")  # fmt: skip
+"""What is nobody's business there, and what is set anew for the target."""
 
 
 def fit(native: Protocol, body: Json, target: Target, effort: str | None, cache_key: str, stream: bool) -> Json:
     """``body`` as ``target`` takes it at ``effort``. ``cache_key``: an opaque name of the session's prefix for its cache."""
     for name in _DROPPED:
         body.pop(name, None)
-    body.pop("stream", None)
     if not target.sampling:
         for name in ("temperature", "top_p", "top_k"):
             body.pop(name, None)
@@ -47,7 +48,6 @@ def _limited(body: Json, name: str, target: Target) -> None:
 def _responses(body: Json, target: Target, effort: str | None, cache_key: str) -> None:
     _limited(body, "max_output_tokens", target)
     body.update(model=target.model, store=False, include=["reasoning.encrypted_content"], prompt_cache_key=cache_key)
-    body.pop("reasoning", None)
     if effort is not None and target.efforts:
         body["reasoning"] = {"effort": effort}
 
@@ -57,8 +57,6 @@ def _chat(body: Json, target: Target, effort: str | None, cache_key: str) -> Non
         body["max_tokens"] = body.pop("max_completion_tokens")
     _limited(body, "max_tokens", target)
     body["model"] = target.model
-    for name in ("reasoning_effort", "thinking"):
-        body.pop(name, None)
     if effort is not None and target.efforts:
         body["reasoning_effort"] = effort
     if body.get("stream_options") is None:
@@ -107,8 +105,6 @@ def _spelled(value: Any) -> Any:
 def _messages(body: Json, target: Target, effort: str | None, cache_key: str) -> None:
     body["model"] = target.model
     body["max_tokens"] = target.clamped(body["max_tokens"]) if isinstance(body.get("max_tokens"), int) else ANSWER
-    for name in ("thinking", "output_config"):
-        body.pop(name, None)
     form = target.thinking_for("adaptive", effort)
     if form == "adaptive":
         body["thinking"] = {"type": "adaptive"}

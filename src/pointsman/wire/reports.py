@@ -26,8 +26,9 @@ _FAILED = (
     r" +[1-9]\d* failing$",  # mocha
     r" +[1-9]\d* failed$",  # playwright
     r" +[1-9]\d* tests? failed$",  # ava
-    r"(?:#|ℹ) fail [1-9]\d*$|not ok [1-9]\d* ",  # node --test, TAP
-    r"(?:\[(?:ERROR|WARNING|INFO)\] +)?Tests run: \d+, +(?:Failures: [1-9]\d*|Failures: 0, +Errors: [1-9]\d*)",  # maven, junit
+    r"# fail [1-9]\d*$|ℹ fail [1-9]\d*$|not ok [1-9]\d* ",  # node --test, TAP
+    r"Tests run: \d+, +Failures: (?:[1-9]|0, +Errors: [1-9])",  # junit
+    r"\[(?:ERROR|WARNING|INFO)\] +Tests run: \d+, +Failures: (?:[1-9]|0, +Errors: [1-9])",  # maven
     r"\d+ tests? completed, [1-9]\d* failed|> Task :\S*[tT]est\S* FAILED",  # gradle
     r"\[ +[1-9]\d* tests failed +\]",  # junit console launcher
     r" *Failed! +- Failed: +[1-9]\d*, Passed: |Test Run Failed\.|Test summary: total: \d+, failed: [1-9]",  # dotnet
@@ -41,8 +42,8 @@ _FAILED = (
     r" *[1-9]\d* fail$",  # bun test
     r"FAILED \| \d+ passed",  # deno test
     r"(?:\d+ (?:doctests?|properties|property), )*\d+ tests?, [1-9]\d* failures?",  # mix test (ExUnit)
-    r"\t? *Executed \d+ tests?, with [1-9]\d* failures?|\*\* TEST FAILED \*\*",  # swift, xcodebuild
-    r".{1,3} Test run with \d+ tests? failed",  # swift testing
+    r"\t +Executed \d+ tests?, with [1-9]| *Executed \d+ tests?, with [1-9]|\*\* TEST FAILED \*\*",  # swift, xcodebuild
+    r"✘ Test run with \d+ tests? failed",  # swift testing
     r"\d\d:\d\d \+\d+(?: ~\d+)? -[1-9]\d*: Some tests failed",  # dart, flutter
     r"\[info\] Tests: succeeded \d+, failed [1-9]|\[error\] Failed: Total \d+, Failed [1-9]",  # scalatest, sbt
     r"//\S+ +FAILED in \d|Executed \d+ out of \d+ tests?: .*\bfails? ",  # bazel
@@ -59,8 +60,9 @@ _PASSED = (
     r" +Tests  +[1-9]\d* passed\b",
     r" +[1-9]\d* passing \(",
     r" +[1-9]\d* tests? passed$",
-    r"(?:#|ℹ) pass [1-9]\d*$",
-    r"(?:\[INFO\] +)?Tests run: [1-9]\d*, +Failures: 0, +Errors: 0|OK \([1-9]\d* tests?\)",
+    r"# pass [1-9]\d*$|ℹ pass [1-9]\d*$",
+    r"Tests run: [1-9]\d*, +Failures: 0, +Errors: 0|\[INFO\] +Tests run: [1-9]\d*, +Failures: 0, +Errors: 0",
+    r"OK \([1-9]\d* tests?\)",
     r"> Task :\S*[tT]est\b[^\n]*(?:\n(?!> Task :\S*[tT]est\S* FAILED)[^\n]*){0,40}?\nBUILD SUCCESSFUL in ",
     r" *Passed! +- Failed: +0, Passed: +[1-9]|Test Run Successful\.|Test summary: total: [1-9]\d*, failed: 0",
     r"100% tests passed, 0 tests failed out of [1-9]",
@@ -73,7 +75,8 @@ _PASSED = (
     r" *[1-9]\d* pass$",
     r"ok \| [1-9]\d* passed",
     r"(?:\d+ (?:doctests?|properties|property), )*[1-9]\d* tests?, 0 failures",
-    r"\t? *Executed [1-9]\d* tests?, with 0 failures|\*\* TEST SUCCEEDED \*\*|.{1,3} Test run with [1-9]\d* tests? passed",
+    r"\t +Executed [1-9]\d* tests?, with 0 | *Executed [1-9]\d* tests?, with 0 |\*\* TEST SUCCEEDED \*\*",
+    r"✔ Test run with [1-9]\d* tests? passed",
     r"\d\d:\d\d \+[1-9]\d*(?: ~\d+)?: All tests passed!",
     r"\[info\] Tests: succeeded [1-9]\d*, failed 0|\[info\] Passed: Total [1-9]",
     r"Executed \d+ out of \d+ tests?: \d+ tests? pass",
@@ -84,7 +87,7 @@ _TYPES = (
     rf"{_PLACE}: (?:fatal )?error: ",  # mypy, gcc, clang, javac, swiftc
     r"(?:vet: )?[^\s:()]+\.go:\d+:\d+: (?![^\n]*\([\w-]+\)$)",  # go build, go vet
     r"[^\s()]+\(\d+,\d+\): error [A-Z]+\d+: ",  # tsc, csc
-    rf" *{_PLACE} - error(?: TS\d+)?: ",  # pyright, tsc --pretty
+    rf"{_PLACE} - error(?: TS\d+)?: | +/[^\s:]+:\d+:\d+ - error: ",  # tsc --pretty, pyright
     r"Found [1-9]\d* errors? in \d+ files?",  # mypy
     r"[1-9]\d* errors?, \d+ warnings?, \d+ (?:informations?|notes?)",  # pyright
     r"error\[E\d{4}\]: |error: could not compile ",  # rustc, cargo
@@ -119,7 +122,7 @@ _CRASHES = (
     r"Segmentation fault|Aborted \(core dumped\)",
 )
 
-_PLACED = r"(?=[^\s()]+[:(]\d)"
+_PLACED = r"(?=(?:vet: )?[^\s()]+[:(]\d)"
 """A line that begins with a path and a position: told once for all patterns that do."""
 
 
@@ -136,6 +139,8 @@ def _one_of(names: Mapping[Report, tuple[str, ...]]) -> re.Pattern[str]:
             buckets.setdefault(gate, {}).setdefault(name, []).append(rest)
     out = []
     for n, (gate, kinds) in enumerate(buckets.items()):
+        firsts = {_first(pattern) for found in kinds.values() for pattern in found}
+        gate += f"(?=[{''.join(sorted(firsts))}])" if "" not in firsts else ""
         out.append(gate + "(?:" + "|".join(f"(?P<{name}_{n}>{'|'.join(found)})" for name, found in kinds.items()) + ")")
     return re.compile(rf"\n(?:{'|'.join(out)})", re.MULTILINE)
 
@@ -148,9 +153,20 @@ def _gate(pattern: str) -> tuple[str, str]:
         return r"(?=[=\d])", pattern
     if pattern.startswith((r"\d", "[1-9]", r"(?:\d")):
         return r"(?=\d)", pattern
-    if pattern.startswith((_PLACE, r"[^\s", r"\S+:")):
+    if pattern.startswith((_PLACE, "(?:vet: )?", r"[^\s", r"\S+:")):
         return _PLACED, pattern
-    return ("(?=[A-Z])" if pattern[0].isupper() or pattern.startswith("[A-Z]") else ""), pattern
+    if _first(pattern):
+        return "(?:)", pattern
+    return ("(?=[A-Z])" if pattern.startswith("[A-Z]") else ""), pattern
+
+
+def _first(pattern: str) -> str:
+    """What a match begins with, as a member of a character class; empty where that is not one character or digit."""
+    if pattern.startswith((r"\d", "[1-9]", r"(?:\d")):
+        return r"\d"
+    if pattern.startswith((r"\t", r"\*", r"\[")):
+        return pattern[:2]
+    return pattern[0] if pattern[0].isalnum() or pattern[0] in "=✖✘✔#/>" else r"\-" if pattern[0] == "-" else ""
 
 
 def _alternatives(pattern: str) -> list[str]:

@@ -20,6 +20,8 @@ _EXIT = re.compile(
     r"\n(?:Process exited with code|Exit code:?|Exit Code:|Command failed with exit code:?) ?(-?\d+)"
     r"|<returncode>(-?\d+)</returncode>|\"(?:exit_code|returncode)\": ?(-?\d+)"
 )
+_VALUE = re.compile(r'": ?"')
+_FAILS = re.compile(r'"success": ?false')
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -27,7 +29,10 @@ def ends(text: str) -> str:
     """The beginning and the end of a long text, colours removed; a short text whole."""
     if len(text) > HEAD_CHARS + TAIL_CHARS:
         text = text[:HEAD_CHARS] + "\n" + text[-TAIL_CHARS:]
-    return _COLOUR.sub("", text) if "\x1b" in text else text
+    text = _COLOUR.sub("", text) if "\x1b" in text else text
+    if text.startswith(("{", "[{")):  # an output inside JSON: mini-swe-agent, Cline, scripts of Codex
+        text = _VALUE.sub('":\n', text).replace("\\n", "\n")
+    return text.replace("Output: ", "Output:\n", 1) if "Output: " in text else text  # Gemini CLI and Qwen Code
 
 
 def test_report(text: str) -> Literal["tests_failed", "tests_passed"] | None:
@@ -54,6 +59,6 @@ def facts_of(text: str, failed: bool) -> tuple[Fact, ...]:
 def exit_code(text: str) -> int | None:
     """The exit code that an output's text states: Codex, OpenCode, mini-swe-agent, Gemini and Qwen write one; else None."""
     if "code" not in text and "Code" not in text:
-        return None
+        return 1 if '"success"' in text and _FAILS.search(text) else None
     found = _EXIT.search("\n" + text)
     return int(next(group for group in found.groups() if group is not None)) if found else None

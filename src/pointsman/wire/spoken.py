@@ -6,7 +6,7 @@ numbered anew, so that the history which the client keeps is always one that its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -19,15 +19,17 @@ Json = dict[str, Any]
 REASONING = ("thinking", "redacted_thinking")
 
 
-def speaker(protocol: Protocol, model: str, prompt: int, read: int = 0, usage_wanted: bool = False) -> Speaker:
+def speaker(
+    protocol: Protocol, model: str, prompt: int, read: int = 0, usage_wanted: bool = False, spaces: Mapping[str, str] | None = None
+) -> Speaker:
     """Who words the answer for a client of ``protocol``. ``prompt``: its estimated tokens, ``read`` those of them that its cache
     holds: usage is said at the start, before anything is billed.
 
-    ``usage_wanted``: a Chat client asked for usage in the stream.
+    ``usage_wanted``: a Chat client asked for usage in the stream. ``spaces``: tool to namespace (Responses).
     """
     if protocol == "messages":
         return _Messages(model, prompt, read)
-    return _Chat(model, usage_wanted) if protocol == "chat" else _Responses(model)
+    return _Chat(model, usage_wanted) if protocol == "chat" else _Responses(model, spaces or {})
 
 
 def sse(event: Json, *, named: bool) -> bytes:
@@ -164,8 +166,9 @@ def _chat_usage(usage: Any) -> Json | None:
 class _Responses(Speaker):
     """Items are told one after the other, each to its end: events of a later one wait."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, spaces: Mapping[str, str]) -> None:
         super().__init__(model)
+        self._spaces = spaces
         self._number = 0
         self._places: dict[Any, int] = {}
         self._hidden: set[Any] = set()
@@ -227,7 +230,8 @@ class _Responses(Speaker):
     def _item(self, item: Json) -> Json:
         if item.get("call_id") is None:
             return item
-        return {**item, "call_id": self.id(item["call_id"])}
+        space = self._spaces.get(str(item.get("name")))
+        return {**item, "call_id": self.id(item["call_id"]), **({"namespace": space} if space else {})}
 
 
 def _responses_usage(usage: Json) -> Json:

@@ -10,7 +10,7 @@ from pointsman.core.types import Protocol
 SERVER_BLOCKS = ("server_tool_use", "mcp_tool_use", "mcp_tool_result", "container_upload", "search_result", "compaction")
 """Messages blocks of what the vendor ran itself: they become text."""
 
-RESPONSES_GONE = ("reasoning", "configuration_update", "compaction_trigger")
+RESPONSES_GONE = ("reasoning", "configuration_update", "compaction_trigger", "additional_tools")
 """Responses items that another vendor's model is not told."""
 
 RESPONSES_TOLD = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call",
@@ -23,7 +23,7 @@ _TOLD: dict[str, frozenset[str]] = {
     "chat": frozenset(("text", "image_url", "file", "refusal")),
     "responses": frozenset(("input_text", "output_text", "text", "refusal", "summary_text", "input_image", "input_file")),
 }  # fmt: skip
-_ITEMS = frozenset(("message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output",
+_ITEMS = frozenset(("message", "agent_message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output",
                     *RESPONSES_GONE, *RESPONSES_TOLD))  # fmt: skip
 
 

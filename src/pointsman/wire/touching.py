@@ -24,7 +24,7 @@ PROMPT_CHARS, DEPTH = 4_000, 4
 """How far into a prompt paths are looked for, and how deep into the arguments of a call."""
 
 _PATCH = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$|^(?:\+\+\+|---) (?:[ab]/)?(\S+)", re.MULTILINE)
-_NAMED = re.compile(r"(?<![\w/:.])[\w.@~-]*(?:/[\w.@+-]+)+|(?<![\w/:.])[\w-]+\.[A-Za-z]\w{0,7}\b")
+_NAMED = re.compile(r"(?<![\w/:.@~+-])(?:[\w.@~-]*(?:/[\w.@+-]+)+|[\w-]+\.[A-Za-z]\w{0,7}\b)")
 _BEFORE_FENCE = re.compile(r"^(\S*[/.]\S+)\n(?:```|<<<<<<<)", re.MULTILINE)
 
 

@@ -13,6 +13,7 @@ Sources: the vendors' API references and SDK types as gathered in November 2026 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pointsman.core.types import FIVE_MINUTES, HALF_DAY, HALF_HOUR, HOUR, Protocol, Usage
@@ -77,14 +78,17 @@ def _chat(payload: Mapping[str, Any]) -> Usage:
     details = _details(payload, "prompt_tokens_details")
     hit = "cached_tokens" in details
     cached = _count(details, "cached_tokens") if hit else _count(payload, "prompt_cache_hit_tokens")
-    return _inclusive(payload, "prompt_tokens", "completion_tokens", details, cached, "completion_tokens_details")
+    found = _inclusive(payload, "prompt_tokens", "completion_tokens", details, cached, "completion_tokens_details")
+    told = hit or "prompt_cache_hit_tokens" in payload or bool(found.cache_write)
+    return found if told else replace(found, cache_reported=False)
 
 
 def _responses(payload: Mapping[str, Any]) -> Usage:
     """OpenAI Responses: ``input_tokens`` includes what was read and written."""
     details = _details(payload, "input_tokens_details")
     cached = _count(details, "cached_tokens")
-    return _inclusive(payload, "input_tokens", "output_tokens", details, cached, "output_tokens_details")
+    found = _inclusive(payload, "input_tokens", "output_tokens", details, cached, "output_tokens_details")
+    return found if "cached_tokens" in details or found.cache_write else replace(found, cache_reported=False)
 
 
 def _inclusive(

@@ -16,7 +16,7 @@ import msgspec
 from pointsman.core.targets import Target
 from pointsman.core.types import Config, Protocol, Request
 from pointsman.errors import WireError
-from pointsman.wire import converting
+from pointsman.wire import converting, gemini
 from pointsman.wire.digest import decode
 from pointsman.wire.protocols import gemini_span
 from pointsman.wire.splice import Change, Opened, drop, open_body, open_object, put, splice
@@ -35,7 +35,7 @@ def write(protocol: Protocol, path: str, body: bytes, request: Request, chosen: 
     if same_model and chosen.effort in (None, request.effort):
         return body, path
     if protocol == "gemini":
-        return body, _gemini_path(path, chosen)
+        return gemini.converted(body, request, chosen, target), path if same_model else _gemini_path(path, chosen)
     taken = target.nearest_effort(chosen.effort) if target.efforts else chosen.effort
     if same_model and taken in (None, request.effort):
         return body, path  # the nearest effort that this model takes is the one it has
@@ -64,7 +64,8 @@ def _to_messages(change: Change, request: Request, chosen: Config, target: Targe
     limit = _limit(change, request, target, ("max_tokens",))
     if "fast" in request.needs and not target.fast:
         change.gone.append("speed")
-    converting.thinking(change, request, target, effort, limit)
+    if converting.thinking(change, request, target, effort, limit):  # sampling and thinking exclude each other (Anthropic)
+        change.gone += [name for name in SAMPLING if name in change.opened.spans and "sampling" in request.needs]
     decided = chosen.effort if chosen.effort != request.effort else None
     change.inner += converting.history(change.opened, request, target, decided)
     change.inner += converting.placeholder(change.opened, target)
@@ -73,7 +74,13 @@ def _to_messages(change: Change, request: Request, chosen: Config, target: Targe
 def _to_chat(change: Change, request: Request, chosen: Config, target: Target) -> None:
     """OpenAI Chat Completions."""
     _convert_effort("chat", change, request, chosen, target)
-    _limit(change, request, target, ("max_completion_tokens", "max_tokens"))
+    spans = change.opened.spans
+    if target.vendor == "openai" and not target.sampling and "max_tokens" in spans and "max_completion_tokens" not in spans:
+        limit = _limit(change, request, target, ())  # OpenAI's reasoning models know the limit by its newer name only
+        change.gone.append("max_tokens")
+        change.set("max_completion_tokens", bytes(change.opened.fields["max_tokens"]) if limit is None else _json(limit))
+    else:
+        _limit(change, request, target, ("max_completion_tokens", "max_tokens"))
 
 
 def _to_responses(change: Change, request: Request, chosen: Config, target: Target) -> None:

@@ -1,0 +1,119 @@
+"""What a running gateway needs of the settings, as plain values: its process does without the validation that made them.
+
+Theory of operation
+    ``pointsman serve`` reads and validates the settings (pydantic alone takes 11 MB), then becomes the gateway's process by
+    ``exec``: same process id, same terminal, nothing of the validation left. The values travel through a pipe, so they are
+    seen by nobody and leave no file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from pointsman.core.policy import Policy
+
+if TYPE_CHECKING:
+    from pointsman.settings import Settings
+    from pointsman.shell.gateway import Gateway
+
+PIPE = 60_000
+"""Bytes that a pipe takes without a reader (Linux holds 65,536)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A deployment: its base URL, whose API it speaks, and the environment variable with its key."""
+
+    url: str
+    vendor: str
+    key_env: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Validated settings. ``laws``: the policy; ``origins``: key to where it was set."""
+
+    laws: Policy
+    profile: str
+    mode: str
+    port: int
+    titles: bool
+    upstream: str | None
+    deadline_s: float
+    upstreams: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    deployments: dict[str, Place] = field(default_factory=dict)
+    fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    prices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def policy(self) -> Policy:
+        """The policy that the settings make."""
+        return self.laws
+
+    def origin(self, key: str) -> str:
+        """Where ``key`` was set."""
+        return self.origins.get(key, "default")
+
+
+def served(settings: Settings) -> Served:
+    """The plain values of validated settings."""
+    places = {name: Place(str(d.url), d.vendor, d.key_env) for name, d in settings.deployments.items()}
+    prices = {name: price.model_dump(exclude_none=True) for name, price in settings.prices.items()}
+    origins = {key: settings.origin(key) for key in ("fallbacks", "deployments", "prices")}
+    return Served(
+        settings.policy(), settings.profile, settings.mode, settings.port, settings.titles, settings.upstream,
+        settings.deadline_s, dict(settings.upstreams), dict(settings.keys), places, dict(settings.fallbacks), prices, origins,
+    )  # fmt: skip
+
+
+def become(settings: Settings, host: str) -> NoReturn:
+    """Turn this process into the gateway of ``settings``; it does not return. Raises OSError when it cannot."""
+    data = msgspec.json.encode(served(settings))
+    ours, theirs = os.pipe()
+    os.set_inheritable(ours, True)
+    if len(data) > PIPE:
+        _feed(theirs, data)
+    else:
+        os.write(theirs, data)
+    os.close(theirs)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "pointsman.shell", str(ours), host])
+
+
+def _feed(pipe: int, data: bytes) -> None:
+    """Write what a pipe does not hold from a process of its own."""
+    if os.fork() == 0:
+        with os.fdopen(pipe, "wb") as out:
+            out.write(data)
+        os._exit(0)
+
+
+def announce(settings: Settings | Served, gateway: Gateway) -> None:
+    """Say where the gateway listens and how to point an agent at it."""
+    where = settings.upstream or "the vendors' public APIs"
+    print(f"pointsman listens on {gateway.url} and forwards to {where}; profile {settings.profile}, mode {settings.mode}",
+          flush=True)
+    print(f"  ANTHROPIC_BASE_URL={gateway.url}  OPENAI_BASE_URL={gateway.url}/v1    (stop with ctrl-c)", flush=True)
+
+
+def main(argv: list[str]) -> int:
+    """Run the gateway of the settings on the pipe ``argv[0]``, at host ``argv[1]``."""
+    from pointsman.errors import PointsmanError, SettingsError
+    from pointsman.shell.serving import serve
+
+    with os.fdopen(int(argv[0]), "rb") as pipe:
+        settings = msgspec.json.decode(pipe.read(), type=Served)
+
+    try:
+        serve(settings, host=argv[1], ready=lambda gateway: announce(settings, gateway))
+    except PointsmanError as error:
+        print(f"pointsman serve: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SettingsError) else 1
+    return 0
+
