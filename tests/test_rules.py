@@ -208,3 +208,12 @@ def test_a_subscription_is_never_led_into_a_stronger_model(book: Book) -> None:
     settings, login = Settings(check=True, consent_up=True, failure_usd=50.0), "authorization: Bearer sk-ant-oat01-x"
     play = Play(book, settings, model="sonnet", key=login)
     play >> turn("go") >> check(False) >> turn("again") << stay("sonnet")
+
+
+def test_where_no_model_is_likely_to_mend_it_the_advice_is_to_ask(book: Book) -> None:
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0), model="fable")
+    play >> turn("fix it") >> check(False) >> turn("again", pause=5) << stay("fable")
+    play << says("no model here is likely to solve it: re-scope or ask")
+    assert play.decision.notices, "it is said before the next request, and in the screens"
+    play >> turn("a smaller step", pause=5)
+    assert not play.decision.notices, "it is said once"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from playbook import Play, check, pin, result, says, stay, switch, turn, unpin
 from pointsman import Router, Settings
+from pointsman.cli import main
 from pointsman.core.book import Book
 from pointsman.core.certificate import missing
 from pointsman.core.events import Event, Judged, Noted, Proposed, decode, encode
 from pointsman.core.types import Config
 from pointsman.errors import SettingsError
+from pointsman.settings import load
+from pointsman.shell.ledger import Ledger
 from pointsman.shell.prices import load_book
 
 OPUS, SONNET = "claude-opus-5-5", "claude-sonnet-5-5"
@@ -196,3 +200,29 @@ def test_at_most_three_models_of_a_lane_are_alive(book: Book) -> None:
     play >> turn("and that?") << switch("fable", because="asked")
     assert any("3 models of this lane are alive already" in gate.said for gate in play.decision.gates)
     play >> turn("and that?", pause=4_000) << switch("haiku", because="rule")
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+def test_config_accept_undo_and_decline(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was proposed is accepted into a file beside one's own, taken back, and declined, without a gateway."""
+    monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
+    monkeypatch.setenv("POINTSMAN_CONFIG", str(tmp_path / "config.toml"))
+    assert main(["config", "accept"]) == 2 and "pin a model three times" in capsys.readouterr().err
+    store = Ledger(tmp_path / "ledger.db", say=print)
+    store.append(pinned_three_times(book).router.events())
+    store.close(5)
+    assert main(["config"]) == 0
+    assert 'proposed: you pinned claude-haiku-5-5 3 times for chat tasks' in capsys.readouterr().out
+    assert main(["why"]) == 0 and "pointsman config accept chat" in " ".join(capsys.readouterr().out.split())
+    assert main(["config", "accept"]) == 0
+    assert '[kinds] chat = "claude-haiku-5-5"' in capsys.readouterr().out
+    assert load().policy().kinds == (("chat", "claude-haiku-5-5"),)
+    assert load().origin("kinds.chat") == f"{tmp_path / 'answers.toml'}:4"
+    assert main(["config", "undo", "chat", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"] == "undone" and load().policy().kinds == ()
+    assert main(["config", "decline", "chat"]) == 0 and "is not proposed again" in capsys.readouterr().out
+    assert main(["config", "undo"]) == 2 and "no rule was accepted" in capsys.readouterr().err

@@ -16,8 +16,9 @@ from typing import Any
 from pointsman import wire
 from pointsman.core import accounting, advisor, edits, failover, lineage, pins, verdicts
 from pointsman.core.book import Book
+from pointsman.core.contenders import asked_of
 from pointsman.core.counting import counted_for
-from pointsman.core.decide import asked_of, decide, retry
+from pointsman.core.decide import decide
 from pointsman.core.events import (
     AdviceHow,
     AdviceOutcome,
@@ -39,14 +40,15 @@ from pointsman.core.events import (
     Stop,
     Unpinned,
 )
-from pointsman.core.learned import Learned
 from pointsman.core.foreign import is_foreign, native_of
-from pointsman.core.policies import in_run, named, watched
+from pointsman.core.learned import Learned
+from pointsman.core.policies import RunPolicies, named, watched
 from pointsman.core.policy import Policy
+from pointsman.core.retries import retry
 from pointsman.core.session import SCOPE, Lane, Pin, Session
 from pointsman.core.sessions import LOST_S, Sessions
+from pointsman.core.types import Advice, Advisor, Config, Decision, Gate, Place, Protocol, Request, Told, Usage
 from pointsman.core.userrecord import answered, follows, kind_now
-from pointsman.core.types import Advice, Advisor, Config, Decision, Edit, Gate, Place, Protocol, Request, Told, Usage
 from pointsman.errors import DecisionError, SettingsError, WireError
 
 
@@ -122,6 +124,7 @@ class Router:
         self.additions = wire.Additions()
         self._known = Sessions(book, self.additions.hearing(recall) if recall else None)
         self._known.user.under(self.policy)
+        self._policies = RunPolicies(book)
         self._open: dict[str, _Open] = {}
         self._memo = wire.Memo()
         self._new: list[Event] = []
@@ -393,8 +396,7 @@ class Router:
 
     def _policy_in(self, run: str | None) -> Policy:
         """The policy of a run: with its own rules, its check's learned rates where one guards "done" in it, and its upstream."""
-        known = self._known.runs.get(run) if run else None
-        return self.policy if known is None else in_run(self.policy, known, self.book)
+        return self._policies.of(self.policy, self._known.runs.get(run) if run else None)
 
     def _in_run(self, request: Request) -> Request:
         run = self._known.runs.get(request.run) if request.run else None
@@ -461,7 +463,11 @@ class Router:
             return None
         route, request = opened.route, opened.request
         place = route.decision.place
-        edit = self._edit(route, request, advice, config, how, after) if advice is not None else None
+        edit = None
+        if advice is not None:
+            self._count += 1
+            name = f"{id}-{self._count:x}@{config.model}"
+            edit = self.additions.edit(name, advice, request, place.kept, push=how == "push", after=after)
         allowed = self._policy_in(request.run).advisor
         kept = advice if edit is not None and allowed is not None and allowed.keep_text else None
         self._emit(
@@ -494,25 +500,6 @@ class Router:
     def no_advice(self, decision: Decision, allowed: Advisor, now: float, share: float | None = None) -> str | None:
         """Why no advisor is asked for the request of ``decision``, in words; None: it may be. ``share``: see ``advisor.shut``."""
         return advisor.shut(decision, self._lane(decision.place), allowed, self.book, now, share)
-
-    def _edit(
-        self, route: Route, request: Request, advice: Advice, config: Config, how: AdviceHow, after: tuple[int, int] | None
-    ) -> Edit | None:  # fmt: skip
-        """The edit that puts ``advice`` into the history of ``request``; None where there is no place for it."""
-        messages, place = request.messages, route.decision.place
-        at: int | None
-        if how == "push":
-            at = edits.place_of(messages, place.kept)
-        else:
-            at = after[0] if after is not None else len(messages)
-        if not at:
-            return None
-        hashed = after[1] if after is not None else messages[at - 1].hash
-        self._count += 1
-        edit = Edit("advice" if how == "push" else "consult", at, hashed, f"{route.id}-{self._count:x}@{config.model}")
-        edit = replace(edit, chars=wire.edit_size(request.protocol, edit, advice))
-        self.additions.keep(edit.value, advice)
-        return edit
 
     def _written(
         self, decision: Decision, request: Request, path: str, headers: Mapping[str, str], body: bytes, upstream: str

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pointsman.sandbox.incoming import Incoming
-from pointsman.sandbox.reply import Part, Reply, Text, say
+from pointsman.sandbox.reply import Call, Part, Reply, Text, say
 from pointsman.sandbox.script import Housekeeping, Script, Step, Steps, answer
 from pointsman.sandbox.tasks import Purpose, use, with_thinking
 
@@ -125,6 +125,9 @@ DIALOGUE: Mapping[str, Step] = {
 }
 """The user's words to what the provider does about them."""
 
+NUDGE_CHARS = 300
+"""A prompt up to this length that is not ours is the client's own word to go on (Claude Code after a cut): so it does."""
+
 GO_ON = Steps(RUN, "I went on from the summary, and the test passes.")
 """For a prompt that is not ours: the summary after a compaction in the middle of a turn."""
 
@@ -135,8 +138,47 @@ def dialogue(request: Incoming) -> Reply:
         return editing(request)
     if request.agent:
         return answer(AGENT, request)
-    step = next((step for words, step in DIALOGUE.items() if words in request.prompt), GO_ON)
+    prompts = [text for _, text in reversed(request.users)]
+    if len(request.prompt) > NUDGE_CHARS:
+        prompts = prompts[:1]
+    step = next((step for prompt in prompts for words, step in DIALOGUE.items() if words in prompt), GO_ON)
     return answer(step, request)
+
+
+TOOL, ADVICE = "consult_advisor", "Look at the sign in calc.py before anything else."
+"""The tool that a gateway offers the working model, and what the advisor says."""
+
+
+def consulting(request: Incoming) -> Reply:
+    """The dialogue of a model that asks for advice first, where there is somebody to ask."""
+    if "asked for advice" in request.system:
+        return say(ADVICE)
+    told = [row for row in request.messages if ADVICE in str(row)]
+    if TOOL in request.tools and not told:
+        return say("I ask first.", Call(TOOL, {"question": "Which sign?", "focus": "calc.py"}))
+    if told:
+        request.__dict__["step"] = request.step - 1  # the round in which the advice came is not the client's
+    return dialogue(request)
+
+
+FAILING = do("", "run", command="printf '\\n===== 1 failed, 1 passed in 0.12s =====\\n'; exit 1")
+STUBBORN = Steps(*[FAILING] * 5, write("calc.py", MENDED, "add() subtracts: I mend it."), RUN, "The test passes: 1 passed.")
+"""A model that runs its failing tests again and again before it mends them."""
+
+
+def stubborn(request: Incoming) -> Reply:
+    """Work that goes in circles; an advisor that is asked about it has an answer."""
+    return say(ADVICE) if "asked for advice" in request.system else answer(STUBBORN, request)
+
+
+def stubborn_script() -> Script:
+    """``stubborn``, with titles and summaries answered properly."""
+    return Housekeeping(stubborn, title="Mend the failing test", summary=SUMMARY)
+
+
+def consulting_script() -> Script:
+    """``consulting``, with titles and summaries answered properly."""
+    return Housekeeping(consulting, title="Mend the failing test", summary=SUMMARY)
 
 
 def script() -> Script:

@@ -75,7 +75,7 @@ class Outcome:
         for event in self.events:
             timeline.apply(event)
         row = timeline.request(id)
-        return row.usd if row is not None else None
+        return row.billed if row is not None else None
 
 
 async def guarded(client: str, kind: repairs.Kind, folder: Path, *, timeout_s: float = 60.0) -> Outcome:

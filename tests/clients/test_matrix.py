@@ -18,8 +18,10 @@ import pytest
 
 from clients import scenarios
 from clients.journeys import Play, Result, Trip, Way, journey
+from pointsman.core.events import Advised
 from pointsman.sandbox import faults
 from pointsman.sandbox.incoming import Incoming
+from pointsman.sandbox.script import Script
 
 pytestmark = pytest.mark.clients
 
@@ -42,18 +44,22 @@ Proof = Callable[[Result, Result], None]
 
 @dataclass(frozen=True)
 class Journey:
-    """``play`` is what happens; ``way`` how it comes through Pointsman; ``serve``: flags; ``settings``: TOML; ``proof``: more.
+    """One journey.
 
-    ``same_requests``: as many requests are made as without Pointsman; ``slow``: the provider takes its time.
+    ``play`` is what happens; ``way`` how it comes through Pointsman; ``serve``: flags; ``away``: to another vendor and back;
+    ``settings``: TOML; ``proof``: what else holds. ``same_requests``: as many requests are made as without Pointsman;
+    ``slow``: the provider takes its time; ``script``: what it answers.
     """
 
     play: Play
     way: Way = "serve"
     serve: tuple[str, ...] = ()
+    away: bool = False
     settings: str = ""
     proof: Proof | None = None
     same_requests: bool = True
     slow: bool = False
+    script: Callable[[], Script] = scenarios.script
 
 
 def main(request: Incoming) -> bool:
@@ -159,6 +165,12 @@ def down_and_back(bare: Result, ours: Result) -> None:
     assert "HighRisk" not in ours.output
 
 
+def abroad(model: str) -> tuple[str, ...]:
+    """The schedule that sends a model's requests 2 and 3 to another vendor."""
+    there = "gpt-6-luna" if "claude" in model else "claude-haiku-5-5"
+    return ("--schedule", f"2:{there},4:asked")
+
+
 def kept(bare: Result, ours: Result) -> None:
     """Thinking, reasoning and signatures come back to the provider as often as without Pointsman."""
     assert thoughts(ours.bodies[-1]) == thoughts(bare.bodies[-1])
@@ -172,6 +184,35 @@ def thoughts(value: Any) -> int:
         return 0
     own = value.get("type") in ("thinking", "redacted_thinking", "reasoning") or "thoughtSignature" in value
     return bool(own) + sum(map(thoughts, value.values()))
+
+
+PULL = "[advisor]\nmodel = '{adviser}'\nmode = 'pull'\n"
+"""Settings in which the working model may ask a stronger one."""
+
+
+def adviser(model: str) -> str:
+    """A stronger model of the same vendor."""
+    return "claude-fable-5-1" if "claude" in model else "gpt-6-astra"
+
+
+def advised(bare: Result, ours: Result) -> None:
+    """The working model asked, was answered inside its own answer, and the client saw neither the call nor the advisor."""
+    found = [event for event in ours.events if isinstance(event, Advised)]
+    assert [(event.how, event.outcome) for event in found] == [("pull", "given")]
+    assert scenarios.ADVICE in str(ours.bodies[-1]) and scenarios.ADVICE not in ours.output
+    assert "I ask first." in ours.output or "I ask first." in str(ours.bodies[-1])
+
+
+PUSH = "failure_usd = 200.0\n[advisor]\nmodel = '{adviser}'\nmode = 'push'\n"
+"""Settings in which a stronger one speaks up where the work goes in circles."""
+
+
+def unasked(bare: Result, ours: Result) -> None:
+    """The advice stands in the history from then on, at the same place with the same words, and the prompt's start is read."""
+    found = [event for event in ours.events if isinstance(event, Advised)]
+    assert [(event.how, event.outcome) for event in found] == [("push", "given")]
+    told = [str(body) for body in ours.bodies if scenarios.ADVICE in str(body) and "asked for advice" not in str(body)]
+    assert len(told) >= 2 and scenarios.ADVICE not in ours.output
 
 
 def moved_effort(bare: Result, ours: Result) -> None:
@@ -194,6 +235,9 @@ JOURNEYS: Mapping[str, Journey] = {
     "sub-agent": Journey(handed_over, way="run", proof=own_lane, same_requests=False),
     "compaction": Journey(summarised, proof=told),
     "switch": Journey(task, serve=SWITCH, proof=down_and_back),
+    "vendor": Journey(task, away=True, proof=down_and_back),
+    "advice": Journey(task, settings=PUSH, proof=unasked, same_requests=False, script=scenarios.stubborn_script),
+    "advisor": Journey(task, settings=PULL, proof=advised, same_requests=False, script=scenarios.consulting_script),
     "effort": Journey(task, serve=("--schedule", "2:asked:low,4:asked"), proof=moved_effort),
 }
 
@@ -209,6 +253,9 @@ WITHOUT: Mapping[tuple[str, str], str] = {
     ("mini", "interrupt"): "mini-swe-agent does not stream: an interrupt ends it between requests",
     ("aider", "interrupt"): "aider asks for a second Ctrl-C, also where nobody can type one",
     ("opencode", "interrupt"): "opencode run does not end at an interrupt",
+    ("aider", "advisor"): "aider offers no tools, so there is none to ask with",
+    ("gemini", "advisor"): "no tool is offered in Gemini's own protocol",
+    ("aider", "advice"): "aider runs no tools that could fail",
     ("aider", "effort"): "aider sends no effort",
     ("mini", "effort"): "mini-swe-agent sends no effort",
     ("qwen", "effort"): "gpt-4.1 has no effort",
@@ -235,9 +282,11 @@ def cells() -> list[Any]:
 @pytest.mark.parametrize(("client", "model", "name"), cells())
 async def test_the_same_result_with_and_without(client: str, model: str, name: str, tmp_path: Path) -> None:
     told_of, folder = JOURNEYS[name], tmp_path / "run"
-    bare = await journey(client, model, told_of.play, folder, "bare", slow=told_of.slow)
-    ours = await journey(client, model, told_of.play, folder, told_of.way, serve=told_of.serve, settings=told_of.settings,
-                         slow=told_of.slow)  # fmt: skip
+    bare = await journey(client, model, told_of.play, folder, "bare", slow=told_of.slow, script=told_of.script())
+    serve = abroad(model) if told_of.away else told_of.serve
+    settings = told_of.settings.format(adviser=adviser(model))
+    ours = await journey(client, model, told_of.play, folder, told_of.way, serve=serve, settings=settings,
+                         slow=told_of.slow, script=told_of.script())  # fmt: skip
     print(f"\n{name} {client} {model}: {ours.codes}, {len(ours.prompts)} requests, {ours.prompts}")
     assert ours.codes == bare.codes, ours.output[-3000:]
     assert ours.files == bare.files, ours.output[-3000:]
@@ -245,7 +294,7 @@ async def test_the_same_result_with_and_without(client: str, model: str, name: s
     assert not any(event.resent for event in ours.finished), "a request that we changed was refused"
     if told_of.same_requests:
         assert len(ours.prompts) == len(bare.prompts)
-        if not told_of.serve:
+        if not serve:
             assert ours.prompts == bare.prompts, "the provider counted other prompts"
     if told_of.proof is not None:
         told_of.proof(bare, ours)

@@ -272,6 +272,12 @@ def test_an_unknown_model_is_guessed_from_its_price_and_the_source_says_so() -> 
     assert found.ability("nameless") == (0.0, 2.5, "unknown model without a price: not measured")
 
 
+def test_an_unmeasured_successor_is_guessed_from_its_tier_and_is_less_sure(book: Book) -> None:
+    theta, sd, source = small({"claude-opus-9": priced(4, 20)}).ability("claude-opus-9")
+    newest, known_sd, _ = book.ability("claude-opus-5-5")
+    assert theta == newest and sd > known_sd and "guessed from the model before it" in source
+
+
 def test_a_cold_prompt_waits_longer(book: Book) -> None:
     """100k cold tokens: about 12 s to the first token; the published pair of 2024 is 11.5 s cold and 2.4 s warm."""
     speed = book.speed("claude-opus-5-5")

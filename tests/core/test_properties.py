@@ -116,9 +116,10 @@ class Talk:
         )  # fmt: skip
 
     def _pin_in_force(self) -> Pinned | None:
-        """The session's own pin, else the one that always holds."""
+        """The session's own pin, else the one that always holds; one that ends with this request still held for it."""
         held: dict[bool, Pinned | None] = {}
-        for event in [*self.events, *self.router._new]:
+        new = [event for event in self.router._new if not isinstance(event, Unpinned)]
+        for event in [*self.events, *new]:
             if isinstance(event, (Pinned, Unpinned)):
                 held[event.session is None] = event if isinstance(event, Pinned) else None
         return held.get(False) or held.get(True)

@@ -14,7 +14,7 @@ from shell.support import PATHS, headers
 SESSION = "5b1a7c9e-0000-4000-8000-000000000021"
 MANUAL = "Work in small steps, keep the tests green, and say what you did. " * 120
 SCHEMA = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
-MODELS = {"messages": "claude-opus-5-5", "chat": "gpt-6.1-sol", "responses": "gpt-6.1-sol"}
+MODELS = {"messages": "claude-opus-5-5", "chat": "gpt-6.1-sol", "responses": "gpt-6.1-sol", "gemini": "gemini-4-argon"}
 MARK = {"type": "ephemeral"}
 
 
@@ -58,16 +58,21 @@ class Speaking:
 
     async def ask(self) -> list[dict[str, Any]]:
         """One request; the answer goes into the history. Returns the results of its calls."""
-        url, sent = self.url + PATHS[self.protocol], json.dumps(self.body())
+        action = "streamGenerateContent?alt=sse" if self.stream else "generateContent"
+        url = self.url + PATHS.get(self.protocol, f"/v1beta/models/{self.model}:{action}")
+        sent = json.dumps(self.body())
         async with self.http.post(url, data=sent, headers=self._headers()) as answer:
             self.raw = await answer.read()
             self.status.append(answer.status)
             self.decided.append(answer.headers.get("x-pointsman-decision", "").partition(";")[0])
             if answer.status != 200:
                 return []
-        return {"messages": self._messages, "chat": self._chat, "responses": self._responses}[self.protocol](self.raw.decode())
+        hear = {"messages": self._messages, "chat": self._chat, "responses": self._responses, "gemini": self._gemini}
+        return hear[self.protocol](self.raw.decode())
 
     def _headers(self) -> dict[str, str]:
+        if self.protocol == "gemini":
+            return {"x-goog-api-key": "sk-test", "content-type": "application/json", "user-agent": "GeminiCLI/0.61", **self.sent}
         ids = {"messages": "x-claude-code-session-id", "chat": "x-session-id", "responses": "session-id"}
         agents = {"messages": "claude-cli/2.1.330 (external, cli)", "chat": "opencode/1.18.33", "responses": "codex_exec/0.169.0"}
         return {**headers(self.protocol), ids[self.protocol]: self.session, "user-agent": agents[self.protocol], **self.sent}
@@ -84,6 +89,10 @@ class Speaking:
                     "metadata": {"user_id": json.dumps({"session_id": self.session, "account": "a@example.com"})},
                     "tools": [{"name": "Bash", "description": "Runs a command.", "input_schema": SCHEMA}],
                     "messages": [*self.history[:-1], marked], **self.more}  # fmt: skip
+        if self.protocol == "gemini":
+            tool = {"name": "run_shell_command", "description": "Runs a command.", "parametersJsonSchema": SCHEMA}
+            return {"systemInstruction": {"parts": [{"text": MANUAL}]}, "contents": self.history,
+                    "tools": [{"functionDeclarations": [tool]}], "generationConfig": {"temperature": 1}, **self.more}
         if self.protocol == "chat":
             tools = [{"type": "function", "function": {"name": "bash", "description": "Runs a command.", "parameters": SCHEMA}}]
             return {"model": self.model, "stream": self.stream, "tools": tools, "user": "user-17",
@@ -101,6 +110,8 @@ class Speaking:
             return {"role": "user", "content": [{"type": "text", "text": text}]}
         if self.protocol == "chat":
             return {"role": "user", "content": text}
+        if self.protocol == "gemini":
+            return {"role": "user", "parts": [{"text": text}]}
         return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
     # ---- answers
@@ -137,6 +148,17 @@ class Speaking:
         self.said, self.calls = message["content"], self.calls + len(calls)
         return [{"role": "tool", "tool_call_id": call["id"], "content": f"done {json.loads(call['function']['arguments'])}"}
                 for call in message.get("tool_calls", ())]
+
+    def _gemini(self, text: str) -> list[dict[str, Any]]:
+        parts = [p for e in events(text) for c in e.get("candidates", ()) for p in c["content"].get("parts", ())]
+        assert any(c.get("finishReason") for e in events(text) for c in e.get("candidates", ())), text[-300:]
+        self.history.append({"role": "model", "parts": [p for p in parts if p.get("text") != ""]})
+        self.said = "".join(p.get("text", "") for p in parts if not p.get("thought"))
+        calls = [p["functionCall"] for p in parts if "functionCall" in p]
+        self.calls += len(calls)
+        results = [{"functionResponse": {**{k: c[k] for k in ("id", "name") if k in c}, "response": {"output": f"done {c['args']}"}}}
+                   for c in calls]  # fmt: skip
+        return [{"role": "user", "parts": results}] if results else []
 
     def _responses(self, text: str) -> list[dict[str, Any]]:
         found = list(events(text))

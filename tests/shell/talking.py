@@ -70,11 +70,13 @@ class Client:
                     "system": [{"type": "text", "text": self.system, **mark}], **self.more}  # fmt: skip
         function = {"name": "shell", "description": "Run a command", "parameters": SHELL}
         if self.protocol == "responses":
-            return {"model": self.model, "stream": self.stream, "instructions": self.system, "store": False, "input": self.history,
-                    "tools": [{"type": "function", **function}], "prompt_cache_key": self.session, **self.more}  # fmt: skip
+            return {"model": self.model, "stream": self.stream, "instructions": self.system, "input": self.history,
+                    "store": False, "tools": [{"type": "function", **function}], "prompt_cache_key": self.session,
+                    **self.more}  # fmt: skip
         said = [{"role": "system", "content": self.system}, *self.history]
         options = {"stream_options": {"include_usage": True}} if self.stream else {}
-        return {"model": self.model, "stream": self.stream, "messages": said, "tools": [{"type": "function", "function": function}],
+        tools = [{"type": "function", "function": function}]
+        return {"model": self.model, "stream": self.stream, "messages": said, "tools": tools,
                 **options, **self.more}  # fmt: skip
 
     def says(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Effort as a lever: inside the history where that keeps the cache, in the request's own field elsewhere; seen at the provider."""
+"""Effort as a lever: inside the history where that keeps the cache, in the request's own field elsewhere; seen upstream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ CLAUDE: dict[str, Any] = {"thinking": {"type": "adaptive"}, "output_config": {"e
 def work(tool: str = "Bash") -> Steps:
     """Two rounds of tools, then words."""
     return Steps(
-        say(Thinking("look"), "I look.", Call(tool, {"command": "ls"})), say(Call(tool, {"command": "cat a"})), say("Done so far.")
+        say(Thinking("look"), "I look.", Call(tool, {"command": "ls"})), say(Call(tool, {"command": "cat a"})),
+        say("Done so far."),
     )  # fmt: skip
 
 

@@ -91,6 +91,7 @@ def test_what_the_gateway_reads_of_recorded_clients_survives() -> None:
     for client in DIALECTS:
         dialect = DIALECTS[client]
         for text in (*dialect.interrupts, *dialect.continued, *dialect.summarise, *dialect.plan, *dialect.folders):
+            text = text.partition("\\n")[0]  # a marker in raw JSON may go over a line's end
             whole = text if text.endswith((" ", ">")) else f"{text} "
             padded = f"{text} by user]" if text == "[Request interrupted by user" else whole
             head = "[Request interrupted by user]" if padded.endswith("by user]") else padded

@@ -123,8 +123,10 @@ def test_an_edit_falls_with_the_history_before_it(file: Path, book: Book) -> Non
 @pytest.mark.parametrize("protocol", ["messages", "chat", "responses", "gemini"])
 def test_advice_in_each_protocol(protocol: Any) -> None:
     history = {
-        "messages": [{"role": "user", "content": "a"}], "chat": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}],
-        "responses": [{"type": "message", "role": "user", "content": "a"}], "gemini": [{"role": "user", "parts": [{"text": "a"}]}],
+        "messages": [{"role": "user", "content": "a"}],
+        "chat": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}],
+        "responses": [{"type": "message", "role": "user", "content": "a"}],
+        "gemini": [{"role": "user", "parts": [{"text": "a"}]}],
     }[protocol]  # fmt: skip
     value = {"model": "m", HISTORY[protocol]: history, "tail": {"model": "deep", "messages": []}}
     if protocol == "responses":

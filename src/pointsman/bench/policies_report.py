@@ -51,8 +51,10 @@ def as_json(blocks: Sequence[Block]) -> dict[str, object]:
 def lines(blocks: Sequence[Block]) -> Iterable[str]:
     """The report as text."""
     for block in blocks:
-        yield f"{block.pool}: {block.sessions} sessions, {block.requests:,} requests; the models that ran, priced by us, come to "
-        yield f"  {block.check:+.2%} of their bill"
+        yield (
+            f"{block.pool}: {block.sessions} sessions, {block.requests:,} requests; what ran, priced by us: {block.check:+.2%} "
+            "against its bill"
+        )
         for names, n in block.admitted.items():
             yield f"  admitted in {n} sessions: {', '.join(names)}"
         yield from _table(block)

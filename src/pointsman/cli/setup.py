@@ -23,6 +23,7 @@ TEMPLATE = """\
 # mode = "auto"             # observe: price and record everything, change nothing
 # consent_up = false        # may a stronger model be used after a failed check, at your expense? left out: you are asked once
 # up_cap_usd = 2.0          # what that may cost one task beyond the model you asked for
+# efforts = true            # the effort you ask for may be changed as a model may: weaker where allowed, stronger by consent
 # failure_usd = 5.0         # what one failure that you have to notice yourself costs you (five minutes at $60 an hour)
 # check = false             # "pytest -q": run it when the agent says it is done; true: something outside reports check_passed
 #                           # or a table [check]: command, cwd, timeout_s, paths, env, retries
@@ -59,8 +60,19 @@ TEMPLATE = """\
 # day = 20.0
 # then = "warn"             # hold: nothing dearer than asked; cheapest: the cheapest that your profile admits
 
+# [advisor]                 # a stronger model that is asked for advice, at your expense
+# model = "opus"
+# mode = "push"             # push: when we think it pays; pull: when the working model asks; both; off
+# per_session = 3           # consults at most
+# budget_usd = 0.5          # what one may cost
+# keep_text = false         # keep what it said in the ledger
+# provider_tool = false     # prefer Anthropic's own advisor tool where the two models allow it
+
 # [upstreams]               # or one per vendor
 # anthropic = "https://api.anthropic.com"
+
+# [keys]                    # environment variable with the key of another vendor, for models of more than one vendor in the pool
+# openai = "OPENAI_API_KEY" # this is where it is looked for anyway
 
 # [deployments.spare]       # another place that serves a vendor's models
 # url = "https://eu.example.com"
@@ -338,7 +350,7 @@ def _found(path: Path) -> Iterator[Finding]:
 
     audited = audit(events_in(path))
     if audited is not None:
-        said = f"of {audited.requests:,} prompts: sum off by {audited.bias:+.1%}, half within {audited.p50:.1%}, "
+        said = f"predicted for {audited.requests:,} prompts: sum off by {audited.bias:+.1%}, half within {audited.p50:.1%}, "
         yield Finding("ok", "prices", said + f"nine in ten within {audited.p90:.0%}")
     for one in findings(events_in(path), load_book(load().prices)):
         cost = "" if one.usd is None else f", ≈${one.usd:.2f}"

@@ -317,10 +317,23 @@ class Book:
         if row is not None:
             return float(row["theta"]), float(row["sd"]), str(table["sources"][row["from"]])
         unknown, card = table["unknown"], self._card(model)
+        kin = self._kin(model)
+        if kin is not None:
+            said = f"guessed from the model before it in its tier ({kin['models'][0]})"
+            return float(kin["theta"]), float(unknown["kin_sd"]), said
         if card is None:
             return 0.0, 2.5, "unknown model without a price: not measured"
         dollars = max(CHEAPEST, card.base.output * 1e6)
         return unknown["a"] + unknown["b"] * log(dollars), unknown["sd"], str(unknown["source"])
+
+    def _kin(self, model: str) -> Mapping[str, Any] | None:
+        """The row of the newest measured model of the same vendor and tier: a successor is about as able, and rarely less."""
+        name = self._name(model)
+        place = self._place(name)
+        if name.vendor is None or place is None:
+            return None
+        rows = (self._row_for("abilities", "abilities", member) for member in name.vendor.tiers[place].members)
+        return next((row for row in rows if row is not None), None)
 
     def effort_work(self, effort: str | None, like: str | None) -> tuple[float, float]:
         """Requests for a task, and output tokens of a request, at ``effort`` as multiples of those at ``like``."""

@@ -10,6 +10,7 @@ from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
 from pointsman.core.capability import ORDINARY, SQUEEZE, Outlook, after_failures, p_success
 from pointsman.core.difficulty import PRIOR
+from pointsman.core.foreign import is_foreign, marked_for
 from pointsman.core.guardrails import veto
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
@@ -24,7 +25,7 @@ from pointsman.core.policy import (
 from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
-from pointsman.core.tries import Plan, Try, plans, resolved_usd
+from pointsman.core.tries import Plan, Try, chances, plans, resolved_usd
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Edit, Message, Place, Rates, Request, TaskKind
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
@@ -167,16 +168,22 @@ class Home:
     back: float
 
 
-def price(config: Config, at: Setting, prompt: int | None = None, home: Home | None = None) -> Candidate:
+def price(
+    config: Config, at: Setting, prompt: int | None = None, home: Home | None = None, before: Candidate | None = None
+) -> Candidate:  # fmt: skip
     """One candidate row; a config without a price comes back vetoed as unpriced, never as free.
 
     ``prompt``: its prompt tokens where they are known (a replay), else they are estimated. ``home``: for the round trip.
+    ``before``: its row of the decision before, whose cost to go still stands.
     """
     model = config.model
     facts = at.book.facts(model)
     if facts.card is None:
         return Candidate(model, config.effort, veto="no price is known")
-    request, rule = at.request, facts.rule
+    rule = facts.rule
+    if is_foreign(at.request, at.book.vendor(at.asked.model), facts.vendor, at.policy):
+        at = replace(at, request=marked_for(at.request, rule))
+    request = at.request
     prompt = _prompt(facts, at) if prompt is None else prompt
     rates = pricing.rates_for(facts.card, request, prompt, at.now)
     ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
@@ -193,21 +200,28 @@ def price(config: Config, at: Setting, prompt: int | None = None, home: Home | N
     output = rates.output * answer
     toll = pricing.toll(rates, ttl_s, context, min(context, round(warm.expected))) if caches else 0.0
     away = home is not None and home.config != config
+    back = 0.0 if home is None or home.config.model == model and edits.in_band(request, facts.target) else home.back
     moved = model != at.current.model and not at.place.new_task
+    barred = veto(
+        config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt, at.book.vendor(at.asked.model)
+    )  # fmt: skip
+    stands = before if barred is None else None
     return Candidate(
         model, config.effort, prompt, prompt - read - writes, read, writes, warm.p,
         pricing.forecast(rates, ttl_s, prompt, warm, caches) + longer,
         output,
         rates.cache_read * prompt + write * NEW_TOKENS + output,
         toll,
-        home.back if home and away else None,
-        pricing.round_trip(toll, home.toll, home.back) if home and away else None,
+        back if home and away else None,
+        pricing.round_trip(toll, home.toll, back) if home and away else None,
         1.0 - p_success(at.belief, *at.skill(config), moved, at.outlook),
         speed.wait(prompt - read, round(answer)),
-        warm_until=warm.until,
-        veto=veto(config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt,
-                  at.book.vendor(at.asked.model)),
-        rates=rates,
+        stands.total_usd if stands else None,
+        warm.until,
+        barred,
+        rates,
+        stands.steps if stands else 1.0,
+        stands.risk_usd if stands else None,
     )  # fmt: skip
 
 
@@ -300,16 +314,6 @@ def costed(rows: tuple[Candidate, ...], at: Setting, found: Weighed | None = Non
     return tuple(out)
 
 
-def carried(rows: tuple[Candidate, ...], last: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    """The rows with the cost to go of the decision before: inside a tool loop it stands as it was when the turn began."""
-    known = {row.config: row for row in last}
-    out = []
-    for row in rows:
-        before = known.get(row.config) if row.veto is None else None
-        out.append(_with_total(row, before.total_usd, before.steps, before.risk_usd) if before else row)
-    return tuple(out)
-
-
 def _with_total(row: Candidate, usd: float | None, steps: float, risk: float | None) -> Candidate:
     """``row`` with its cost to go; ``dataclasses.replace`` takes three times as long."""
     return Candidate(
@@ -319,12 +323,18 @@ def _with_total(row: Candidate, usd: float | None, steps: float, risk: float | N
     )  # fmt: skip
 
 
-def rows_of(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
-    """All rows priced, with the round trip from the config that runs now; without their cost to go."""
+def rows_of(configs: Iterable[Config], at: Setting, last: Iterable[Candidate] = ()) -> tuple[Candidate, ...]:
+    """All rows priced, with the round trip from the config that runs now; without their cost to go.
+
+    ``last``: rows of the decision before, whose cost to go stands as it was when the turn began.
+    """
+    known = {row.config: row for row in last}
     wanted = dict.fromkeys(configs)
-    here = price(at.current, at) if at.current in wanted else None
+    here = price(at.current, at, None, None, known.get(at.current)) if at.current in wanted else None
     home = _home(here, at) if here is not None else None
-    return tuple([here if here and config == at.current else price(config, at, None, home) for config in wanted])
+    return tuple([
+        here if here and config == at.current else price(config, at, None, home, known.get(config)) for config in wanted
+    ])  # fmt: skip
 
 
 def price_of(tries: list[Try], odds: Odds, belief: Belief) -> float:
@@ -362,12 +372,13 @@ def _as_try(row: Candidate, config: Config, at: Setting, odds: Odds, belief: Bel
     rest = pricing.running_cost(rates, ttl_s, prompt, GROWTH_TOKENS - OUTPUT_TOKENS, said, n - 1.0) + own
     after = pricing.running_cost(rates, ttl_s, grown, GROWTH_TOKENS - OUTPUT_TOKENS, said, n - 1.0) + own
     (theta, theta_sd), look = at.skill(config), at.outlook
-    edge = theta - look.tasks
+    edge, mine = theta - look.tasks, row.model == at.current.model or at.place.new_task
+    flat = look.slope / sqrt(1.0 + SQUEEZE * look.slope * look.slope * theta_sd * theta_sd)
+    p, over = chances(edge, edge - look.handover, flat, look.common, mine, belief)
     return Try(
         config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after, free, rank,
-        edge, edge - look.handover, look.slope / sqrt(1.0 + SQUEEZE * look.slope * look.slope * theta_sd * theta_sd), look.common,
-        row.model == at.current.model or at.place.new_task,
-    ).under(belief)  # fmt: skip
+        edge, edge - look.handover, flat, look.common, mine, p, over,
+    )  # fmt: skip
 
 
 def allowed(rows: tuple[Candidate, ...], at: Setting) -> dict[Config, bool]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pointsman.core import lineage
 from pointsman.core.book import Book
 from pointsman.core.candidates import price, setting
-from pointsman.core.decide import asked_of, pinned_for, scheduled_for
+from pointsman.core.contenders import asked_of, pinned_for, scheduled_for
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session

@@ -10,25 +10,21 @@ from pointsman.core.book import Book
 from pointsman.core.candidates import (
     Setting,
     allowed,
-    carried,
     check_odds,
     costed,
     odds_of,
-    price_of,
     rows_of,
-    rungs,
     setting,
-    tries_of,
     weigh,
     with_effort,
 )
+from pointsman.core.contenders import asked_of, configs_of, pinned_for, scheduled_for
 from pointsman.core.explain import breakevens
 from pointsman.core.kinds import kind_of
-from pointsman.core.policy import Odds, Policy, choose
-from pointsman.core.schedule import config_of, step_at
+from pointsman.core.policy import Policy, choose
+from pointsman.core.retries import check_failed, next_tries
 from pointsman.core.sentences import sentence
 from pointsman.core.session import Lane, Session
-from pointsman.core.tries import Next, after_failure
 from pointsman.core.types import (
     Action,
     Belief,
@@ -87,17 +83,17 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
         belief = _after_checks(belief, session, lane, book, policy)
     at = setting(request, session, place, book, policy, asked, now, belief, kind)
     last = _standing(at)
-    rows = rows_of([row.config for row in last] if last else _configs(at), at)
+    rows = rows_of([row.config for row in last] if last else configs_of(at), at, last)
     free = _free_point(at, rows)
-    weighed_now = None if last and free is None else weigh(rows, at)
-    rows = costed(rows, at, weighed_now) if weighed_now else carried(rows, last)
+    now_weighed = None if last and free is None else weigh(rows, at)
+    rows = costed(rows, at, now_weighed) if now_weighed else rows
     answer, gates = _answer(at, rows, free)
     notices = (*answer.notices, *[said for said in rules.notices(at, gates) if said not in answer.notices])
     decision = Decision(
         id="", place=place, asked=asked, chosen=answer.chosen, action=answer.action, reason=answer.reason,
         sentence=sentence(at, rows, answer.action, answer.reason, answer.chosen, free, notices, gates),
         candidates=rows, gates=gates, rules=(*answer.rules, *rules.shown(at)),
-        breakevens=breakevens(at, rows, answer.chosen, weighed_now), belief=belief, free_point=free, would=answer.would,
+        breakevens=breakevens(at, rows, answer.chosen, now_weighed), belief=belief, free_point=free, would=answer.would,
         propensity=1.0, policy_version=policy.version, card_version=book.version,
         notices=notices, envelope=weighed(at, rows, free), consult=answer.consult, kind=kind,
     )  # fmt: skip
@@ -117,15 +113,6 @@ def _standing(at: Setting) -> tuple[Candidate, ...]:
     found, pinned = [row.config for row in last.candidates], pinned_for(at)
     wanted = [c for c in (at.current, pinned, scheduled_for(at), rules.preferred_config(at)) if isinstance(c, Config)]
     return last.candidates if all(config in found for config in wanted) else ()
-
-
-def asked_of(request: Request, place: Place, book: Book, policy: Policy) -> Config:
-    """What was asked: the settings' ``asked`` for the main lane and for names that are no model, else the request's own.
-
-    Observing changes nothing, so there it is always the request's own.
-    """
-    named = policy.asked if policy.mode != "observe" and (place.kind == "main" or not book.has(request.model)) else None
-    return Config(named or request.model, request.effort)
 
 
 def _ability(worker: str, session: Session, book: Book) -> float:
@@ -179,61 +166,6 @@ def _steered(session: Session, lane: Lane, last: Decision) -> bool:
     if pin is None:
         return last.would is not None and session.released >= lane.last_start
     return pin.since > lane.last_start if pin.scope == "always" else pin.turn is None
-
-
-def _configs(at: Setting) -> list[Config]:
-    """The configs worth a row, weak to strong: the ladder around the asked one, what runs now, what is pinned; for
-    housekeeping all weaker."""
-    if at.request.purpose == "side" and not at.policy.pool:
-        ladder = at.book.ladder(at.asked.model)
-        models = ladder[: ladder.index(at.asked.model) + 1] if at.asked.model in ladder else ()
-    else:
-        models = rungs(at.asked.model, at.book, at.policy)
-    found = [at.asked if m == at.asked.model else with_effort(m, at.asked.effort, at.book) for m in models] or [at.asked]
-    if at.current not in found and at.request.purpose != "side":
-        found.append(at.current)
-    pinned = pinned_for(at)
-    if pinned is not None and pinned not in found:
-        found.append(pinned)
-    for wanted in (scheduled_for(at), rules.preferred_config(at)):
-        if isinstance(wanted, Config) and wanted not in found:
-            found.append(wanted)
-    found += [config for config in efforts.neighbours(at) if config not in found]
-    return _by_strength(found, at)
-
-
-def _by_strength(configs: list[Config], at: Setting) -> list[Config]:
-    """``configs`` from weak to strong: along the pool or the ladder, else by ability; one model's along its efforts."""
-    order = at.policy.pool or at.book.ladder(at.asked.model)
-    known = [(at.book.ability(model)[0], place) for place, model in enumerate(order)]
-
-    def strength(config: Config) -> tuple[float, float, int]:
-        theta = at.book.ability(config.model)[0]
-        weaker = [place for ability, place in known if ability <= theta]
-        place = float(order.index(config.model)) if config.model in order else max(weaker, default=-1) + 0.5
-        target = at.book.target(config.model)
-        effort = config.effort or target.default_effort
-        return place, theta, target.efforts.index(effort) if effort in target.efforts else len(target.efforts)
-
-    return sorted(configs, key=strength)
-
-
-def pinned_for(at: Setting) -> Config | None:
-    """The pinned config where a pin holds for this request: on the main lane. Others are never touched by a pin."""
-    pin = at.session.pin
-    if pin is None or at.place.kind != "main" or at.request.purpose == "side":
-        return None
-    if pin.config.effort:
-        return pin.config
-    return at.asked if pin.config.model == at.asked.model else with_effort(pin.config.model, at.asked.effort, at.book)
-
-
-def scheduled_for(at: Setting) -> Config | str | None:
-    """What the schedule wants of this request (a sentence where it cannot be meant): agent work on the main lane only."""
-    if not at.policy.schedule or at.place.kind != "main" or at.request.purpose != "turn":
-        return None
-    step = step_at(at.policy.schedule, (at.lane.worked if at.lane else 0) + 1)
-    return config_of(step, at.asked, at.book) if step else None
 
 
 def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> tuple[Answer, tuple[Gate, ...]]:
@@ -375,20 +307,14 @@ def _by_advisor(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None
         return None, "no advisor is set" if model is None else "nothing to advise on yet"
     rule, consult = Rule("advisor", at.policy.origin("advisor")), Config(model.model)
     asks = Answer(at.current, "advise", "advisor", rules=(rule,), consult=consult)
-    if at.place.kind != "main" or not _check_failed(at, at.lane):
+    if at.place.kind != "main" or not check_failed(at, at.lane):
         hard, said = advisor.failing_hard(at, here, odds_of(at.policy, at.outlook))
         return (asks if hard else None), said
-    found, owed = _next_tries(at, rows, at.lane, (*at.session.failed,), check_odds(at.policy, at.usual))
+    found, owed = next_tries(at, rows, at.lane, (*at.session.failed,), check_odds(at.policy, at.usual))
     if owed is not None:
         return None, "the model you asked for is owed the next try"
     advised, said = advisor.advised_try(at, here, found)
     return (asks if advised is not None else None), said
-
-
-def _check_failed(at: Setting, lane: Lane) -> bool:
-    """Whether a check has refused this task's work since the lane's last request."""
-    failed = any(ts > lane.last_start and kind == "check_failed" for ts, kind in at.session.signals)
-    return failed and not at.place.new_task and bool(at.session.failed)
 
 
 def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -400,48 +326,12 @@ def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) 
         return None, "the failed check was acted on"
     here, odds = at.current, check_odds(at.policy, at.usual)
     order = [row.config for row in rows]
-    found, owed = _next_tries(at, rows, lane, (*at.session.failed,), odds)
+    found, owed = next_tries(at, rows, lane, (*at.session.failed,), odds)
     best, said = outcomes.next_try(found, here, owed, odds)
     if best == here:
         return None, said
     down = here in order and order.index(best) < order.index(here)
     return Answer(best, "switch" if down else "escalate", "hand_down" if down else "escalate"), said
-
-
-def _next_tries(
-    at: Setting, rows: tuple[Candidate, ...], lane: Lane, failed: tuple[Config, ...], odds: Odds
-) -> tuple[list[Next], Config | None]:
-    """The ways to go on after a failed check, and the asked model where it is owed the next try (``outcomes.next_try``)."""
-    before = lane.belief  # as it was before this check: the check's own evidence is in the sum
-    tries = tries_of(rows, at, odds, before)
-    order, here = [row.config for row in rows], at.current
-    weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
-    owed = at.asked if weaker and at.asked not in failed else None
-    return after_failure(tries, here, failed, odds, price_of(tries, odds, before)), owed
-
-
-def retry(session: Session, book: Book, policy: Policy, now: float) -> tuple[bool, str]:
-    """Whether another try at the task is worth its price now that a check has refused the work, and why in words.
-
-    Priced as the lane's last request would be now; where nothing was priced yet, it is. Profiles ``quality`` and ``fast`` promise
-    no less than the asked model's work: there the number of retries that the user has set stands.
-    """
-    if policy.profile in ("quality", "fast"):
-        return True, f"profile {policy.profile} makes the tries you have set"
-    lane = session.lanes.get("main")
-    if lane is None or lane.last_decision is None or lane.last_request is None:
-        return True, "nothing here has a price"
-    last = lane.last_decision
-    place = replace(last.place, relation="continue", kept=len(lane.messages), new_task=False, new_turn=False, in_loop=True)
-    at = setting(lane.last_request, session, place, book, policy, last.asked, now, lane.belief)
-    rows, odds = rows_of(_configs(at), at), check_odds(at.policy, at.usual)
-    if any(row.config == at.current and row.rates is None for row in rows):
-        return True, "what runs now has no price"
-    pinned = pinned_for(at)
-    found, owed = _next_tries(at, rows, lane, (*session.failed, at.current), odds)
-    if pinned is not None:
-        found, owed = [row for row in found if row.config in (None, pinned)], None
-    return outcomes.worth(found, owed, odds)
 
 
 def _by_sticky(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:

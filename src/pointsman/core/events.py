@@ -314,7 +314,7 @@ Answer = Literal["", "accepted", "declined", "undone"]
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A pin of ``config``, repeated ``times`` times for tasks ``about`` this, is proposed as a rule; ``answer``: what the user said."""
+    """A pin of ``config``, repeated ``times`` times for tasks ``about`` this, is proposed as a rule; ``answer``: the user's word."""
 
     ts: float
     session: str | None

@@ -61,8 +61,8 @@ JUST_BELOW = 1.0 - 1e-6
 LOOKS, NEAR = 3, 0.02
 """Looks between two points of a curve, along the straight line between them, until its span is this share of its place."""
 
-GRID = (-6.0, -3.0, 0.0, 3.0, 6.0)
-"""Difficulties between which the flip is looked for, in logits beside an ordinary task."""
+GRID = (-6.0, -2.0, 2.0, 6.0)
+"""Difficulties between which the flip is looked for, beside where we stand; in logits beside an ordinary task."""
 
 Curve = list[tuple[float, list[float]]]
 """Points of an axis, and the cost to go of each try there."""
@@ -81,7 +81,8 @@ def _flips(at: Setting, weighed: Weighed, chosen: Config) -> list[BreakEven]:
 
     edges = {plan.owed_usd for plan in weighed.plans if 0.0 < plan.owed_usd < FAILURE_GRID[-1]}  # there the cost to go jumps
     usd: Curve = [(x, dearer(x)) for x in sorted((*FAILURE_GRID, *edges, *[JUST_BELOW * edge for edge in edges]))]
-    hard: Curve = [(x, harder(x)) for x in GRID]
+    here = (at.belief.mu, [plan.total(odds.failure_usd, weighed.resolved) for plan in weighed.plans])
+    hard: Curve = sorted([*[(x, harder(x)) for x in GRID], here])
     found = []
     for i, other in enumerate(names):
         if i != mine:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pointsman.core.policy import Policy
 from pointsman.core.types import Protocol, Request
+from pointsman.core.warmth import CacheRule
 
 SPEAKS: Mapping[Protocol, str] = {"messages": "anthropic", "responses": "openai", "gemini": "google"}
 """The vendor at home on each wire format; Chat Completions is spoken by many, so it is not listed."""
 
 NATIVE: Mapping[str, Protocol] = {"anthropic": "messages", "openai": "responses", "google": "gemini"}
 """The format in which each vendor is asked; whoever is not listed speaks Chat Completions."""
-
-TRANSLATED: frozenset[Protocol] = frozenset({"messages", "chat", "responses"})
-"""Clients' formats that are translated."""
-
 
 def native_of(vendor: str) -> Protocol:
     """The wire format in which ``vendor`` is asked."""
@@ -42,8 +40,6 @@ def refusal(request: Request, home: str, vendor: str, policy: Policy) -> str | N
     """Why ``request`` may not be translated for a model of ``vendor``, or None. ``home``: whose client it is."""
     if request.auth == "subscription":
         return f"your subscription login stays with {home}"
-    if request.protocol not in TRANSLATED:
-        return f"{request.protocol} requests are not translated for other vendors"
     if vendor not in policy.vendors:
         return f"no upstream with a key of its own is set for {vendor or 'its vendor'}"
     if "unknown_blocks" in request.needs:
@@ -53,3 +49,8 @@ def refusal(request: Request, home: str, vendor: str, policy: Policy) -> str | N
     if "stored_history" in request.needs:
         return f"a part of this history is kept by {home} only"
     return None
+
+
+def marked_for(request: Request, rule: CacheRule) -> Request:
+    """``request`` as it is sent to another vendor: with that vendor's cache marks at its default lifetime, or with none."""
+    return replace(request, ttl_s=rule.ttl_s if rule.explicit else None, head_ttl_s=None)

@@ -28,7 +28,7 @@ class Index:
     """Finds the session of a request whose client sends no session id. Filled from routed requests, oldest first."""
 
     def __init__(self) -> None:
-        self._by_start: dict[tuple[str, str], list[str]] = {}
+        self._by_start: dict[tuple[str, int], list[str]] = {}
 
     def add(self, request: Request, session: str) -> None:
         """Remember that ``session`` began with this request's first user message."""
@@ -54,7 +54,7 @@ class Index:
         return best[2] if best else None
 
 
-def fingerprint(request: Request) -> tuple[str, str] | None:
+def fingerprint(request: Request) -> tuple[str, int] | None:
     """Client and identity of the first words of the user; None for a request that has none."""
     for message in request.messages:
         if message.kind == "prompt":
@@ -62,12 +62,12 @@ def fingerprint(request: Request) -> tuple[str, str] | None:
     return None
 
 
-def _words(message: Message) -> str:
-    """What tells a prompt's words from others: their number and sketch, or, without a sketch, the message's hash.
+def _words(message: Message) -> int:
+    """What tells a prompt's words from others: their hash, or, where the words are not known, the message's.
 
     aider adds its rules to the newest prompt and takes them away in the next request; the user's words stay.
     """
-    return f"{message.said}/{message.sketch}" if message.sketch else f"{message.hash:016x}"
+    return message.own or message.hash
 
 
 def _goes_on(request: Request, lane: Lane, now: float | None) -> bool:

@@ -66,6 +66,8 @@ def next_try(found: Sequence[Next], here: Config, asked: Config | None, odds: Od
         said = f"the check failed: the model you asked for, {owed.p - mine.p:+.0%} likelier, for ≈${owed.own:.3f}"
         return owed.config or here, said
     if best.usd >= mine.usd * (1.0 - MARGIN):
+        if max(row.p for row in tries) <= max(UNLIKELY, odds.repeat):  # nobody is likelier than a repeat
+            return here, RESCOPE
         return here, f"the check failed, and no other try pays: {mine.p:.0%} likely here"
     sums = f"≈${best.usd:.3f} to the end against ≈${mine.usd:.3f} here"
     return best.config or here, f"the check failed: {best.p - mine.p:+.0%} likelier, {sums}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from functools import lru_cache
 
 from pointsman.core.book import Book
 from pointsman.core.events import RunStarted
@@ -47,23 +46,41 @@ def own_fields(keys: frozenset[str]) -> tuple[str, ...]:
     return tuple(name for name in found if name in FIELDS)
 
 
+RUNS_KEPT = 256
+"""Runs whose policies are remembered."""
+
+
+class RunPolicies:
+    """The policy of each run, put together once: every request asks for it twice."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._known: dict[str, tuple[Policy, RunStarted, Policy]] = {}
+
+    def of(self, base: Policy, run: RunStarted | None) -> Policy:
+        """``base`` as it holds in ``run``; itself outside of any."""
+        if run is None:
+            return base
+        known = self._known.get(run.run)
+        if known is None or known[0] is not base or known[1] is not run:
+            if len(self._known) >= RUNS_KEPT:
+                self._known.clear()
+            known = self._known[run.run] = (base, run, in_run(base, run, self._book))
+        return known[2]
+
+
 def in_run(policy: Policy, run: RunStarted, book: Book) -> Policy:
     """``policy`` for the requests of ``run``: its flags, its project's rules, its check's rates where one guards "done"."""
     if run.policy is not None and run.own:
-        policy = _laid_over(policy, run.policy, run.own, book)
+        origins = {**dict(policy.origins), **dict(run.policy.origins)}
+        values = {name: getattr(run.policy, name) for name in run.own if name in FIELDS}
+        policy = named(replace(policy, **values, origins=tuple(sorted(origins.items()))), book)
     bases = dict(run.upstreams)
     if len(bases) > 1 and len(set(bases.values())) == 1:
         policy = replace(policy, vendors=tuple(bases), one_upstream=True)
     if run.guard is None:
         return policy
     return replace(policy, check=True, check_recall=run.guard.recall, check_false_alarm=run.guard.false_alarm)
-
-
-@lru_cache(maxsize=64)
-def _laid_over(base: Policy, own: Policy, names: tuple[str, ...], book: Book) -> Policy:
-    origins = {**dict(base.origins), **dict(own.origins)}
-    values = {name: getattr(own, name) for name in names if name in FIELDS}
-    return named(replace(base, **values, origins=tuple(sorted(origins.items()))), book)
 
 
 def watched(policy: Policy) -> Watch | None:

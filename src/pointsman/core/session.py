@@ -286,7 +286,8 @@ def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
         sticky = decision.chosen
     return replace(
         lane, messages=request.messages, tools=request.tools, system=request.system, turn=place.turn, task=place.task,
-        requests=lane.requests + 1, touched=_touched(lane, event), worked=lane.worked + (turn_purpose and place.relation != "retry"), last_start=event.ts,
+        requests=lane.requests + 1, touched=_touched(lane, event),
+        worked=lane.worked + (turn_purpose and place.relation != "retry"), last_start=event.ts,
         asked=asked if turn_purpose or not lane.requests else lane.asked,
         current=decision.chosen, sticky=sticky, last_id=event.id, last_body=request.body_hash, last_status=0,
         moved_to=request.model if place.client_move else lane.moved_to if not turn_purpose else None,

@@ -38,6 +38,22 @@ def weights(nobody: float) -> tuple[float, ...]:
     return (*[mass * (1.0 - nobody) for mass in MASSES], nobody)
 
 
+def chances(
+    edge: float, over_edge: float, flat: float, common: float, own: bool, belief: Belief
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """``p`` and ``over`` of a ``Try`` under ``belief``."""
+    half = 0.5 * flat
+    slope, mu = half * sqrt(belief.sd * belief.sd + common * common), belief.mu
+    over = _chances(half * (over_edge - mu), slope)
+    return (_chances(half * (edge - mu), slope) if own else over), over
+
+
+@lru_cache(maxsize=1024)
+def _chances(at: float, slope: float) -> tuple[float, ...]:
+    """P(success) at each node; the same for every request of a turn, and under the prior for every request."""
+    return (*[0.5 + 0.5 * tanh(at - slope * z) for z in NODES], 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Try:
     """One config as a try at the task, in USD.
@@ -65,11 +81,7 @@ class Try:
 
     def under(self, belief: Belief) -> Try:
         """The same try with its chances under ``belief``."""
-        half = 0.5 * self.flat
-        slope, mu = half * sqrt(belief.sd * belief.sd + self.common * self.common), belief.mu
-        at, over_at = half * (self.edge - mu), half * (self.over_edge - mu)
-        over = (*[0.5 + 0.5 * tanh(over_at - slope * z) for z in NODES], 0.0)
-        p = (*[0.5 + 0.5 * tanh(at - slope * z) for z in NODES], 0.0) if self.own else over
+        p, over = chances(self.edge, self.over_edge, self.flat, self.common, self.own, belief)
         return Try(
             self.config, self.usd, self.later, self.again, self.allowed, self.rank, self.edge, self.over_edge, self.flat,
             self.common, self.own, p, over,

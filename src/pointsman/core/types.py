@@ -178,13 +178,13 @@ class Call:
 class Message:
     """The digest of one message: enough for lineage, warmth and sensors, without the text.
 
-    ``hash``: xxh3-64 of the canonical message, cache marks ignored. ``chars``: its size on the wire. ``mark_s``: the TTL
-    of a cache mark on it, or None. A ``prompt`` holds words of the user; a ``reminder`` only the client's own. ``rules``:
-    names of the user's rules that the paths, commands and tools in it match (``core.globs``). ``calls``: the tool calls in
-    it. ``said``: length of the user's own words (``wire.prompts``). ``sketch``: which words a prompt or an answer without
-    calls holds, as bits of a hash in hexadecimal digits: enough to see that two texts share words, not to read them. ``mix``: how many of its
-    characters are code, JSON and logs (empty: all prose). ``images``: their widths and heights in pixels, which ``chars``
-    leaves out; ``pages``: pages of documents.
+    ``hash``: xxh3-64 of the canonical message, cache marks ignored. ``chars``: its size on the wire. ``mark_s``: the TTL of a
+    cache mark on it, or None. A ``prompt`` holds words of the user; a ``reminder`` only the client's own. ``rules``: names of
+    the user's rules that the paths, commands and tools in it match (``core.globs``). ``calls``: the tool calls in it.
+    ``said``: length of the user's own words (``wire.prompts``), ``own`` their hash (0: none). ``sketch``: which words a
+    prompt or an answer without calls holds, as bits of a hash in hexadecimal digits: enough to see that two texts share
+    words, not to read them. ``mix``: how many of its characters are code, JSON and logs (empty: all prose). ``images``: their
+    widths and heights in pixels, which ``chars`` leaves out; ``pages``: pages of documents.
     """
 
     hash: int
@@ -200,6 +200,7 @@ class Message:
     mix: tuple[int, ...] = ()
     images: tuple[tuple[int, int], ...] = ()
     pages: int = 0
+    own: int = 0
 
 
 Need = Literal[

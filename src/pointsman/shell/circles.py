@@ -30,7 +30,7 @@ def refuse_circles(fallbacks: Mapping[str, Iterable[str]], origin: str) -> None:
 
 
 def _main() -> None:
-    import networkx
+    import networkx  # type: ignore[import-untyped]  # it ships no types
 
     graph = networkx.DiGraph(json.load(sys.stdin))
     try:

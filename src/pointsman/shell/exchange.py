@@ -275,9 +275,12 @@ class Exchange:
     async def _counted(self, route: Route) -> web.StreamResponse:
         """How many tokens another vendor's model would read: our estimate, since the client's own vendor cannot know."""
         row = route.decision.row(route.decision.chosen)
-        counted = {"input_tokens": row.prompt if row is not None else 0}
+        tokens = row.prompt if row is not None else 0
         self._finish("final", 200)
-        value = counted if route.protocol == "messages" else {"object": "response.input_tokens", **counted}
+        values: dict[Protocol, dict[str, object]] = {
+            "responses": {"object": "response.input_tokens", "input_tokens": tokens}, "gemini": {"totalTokens": tokens},
+        }  # fmt: skip
+        value = values.get(route.protocol, {"input_tokens": tokens})
         response = web.json_response(value, headers={DECISION_HEADER: header(route, self.resent)})
         await response.prepare(self.request)
         await response.write_eof()

@@ -50,10 +50,11 @@ MARKERS: tuple[str, ...] = (
     "You are the component that summarizes a conversation", "Generate a new <state_snapshot> based on",
     "Critically evaluate the <state_snapshot>", "Recently accessed file",
     "First, reason in your <analysis> block. Then, produce the <state_snapshot>",
-    "- **Workspace Directories:**", "Output: ",
+    "**Workspace Directories:**", "Output: ",
     # Cline
     "You are Cline", "[TASK RESUMPTION]", "[ERROR] You did not use a tool", "Task was interrupted",
-    "[This session is being continued", "PLAN MODE", "] Result:",
+    "[This session is being continued", "PLAN MODE", "] Result:", '<explicit_instructions type="summarize_task">',
+    '<explicit_instructions type="condense">',
     # mini-swe-agent
     "You are a helpful assistant that can interact", "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "Tool call error",
     "Please always provide EXACTLY ONE action",

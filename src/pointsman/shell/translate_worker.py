@@ -36,6 +36,7 @@ from pointsman.core.types import Protocol  # noqa: E402
 from pointsman.errors import WireError  # noqa: E402
 from pointsman.shell.translate_frames import Frame, Job, frames, packed  # noqa: E402
 from pointsman.wire.foreign import abroad, offered  # noqa: E402
+from pointsman.wire.geminis import Geminis, as_chat  # noqa: E402
 from pointsman.wire.natives import fit  # noqa: E402
 from pointsman.wire.reasoning import Overheard, Thoughts, given_back  # noqa: E402
 from pointsman.wire.spoken import Speaker, speaker  # noqa: E402
@@ -135,8 +136,12 @@ class Exchange:
         given = msgspec.json.decode(self._body)
         wanted = bool((given.get("stream_options") or {}).get("include_usage"))
         spaces = {tool["name"]: space for space, tool in offered(given) if space} if job.client == "responses" else {}
-        out = speaker(job.client, self.target.model, job.prompt, job.read, wanted, spaces)
-        body = abroad(job.client, given)
+        if job.client == "gemini":
+            out: Speaker = Geminis(self.target.model)
+            body = abroad("chat", as_chat(given, job.stream))
+        else:
+            out = speaker(job.client, self.target.model, job.prompt, job.read, wanted, spaces)
+            body = abroad(job.client, given)
         if job.native == "gemini":
             body = self.worker.renamed(body)
         answer = await self._asked(body)
@@ -150,7 +155,7 @@ class Exchange:
     async def _asked(self, body: dict[str, Any]) -> Any:
         """LiteLLM's answer: an object, or events as they come."""
         job, provider = self.job, PROVIDERS[self.job.native]
-        model = f"responses/{self.target.model}" if provider == "openai" and job.client == "chat" else self.target.model
+        model = f"responses/{self.target.model}" if provider == "openai" and job.client in ("chat", "gemini") else self.target.model
         more: dict[str, Any] = {
             **body, "model": model, "custom_llm_provider": provider, "stream": job.stream, "max_retries": 0,
             "api_base": f"http://{self.id}.provider/v1", "api_key": "-",
@@ -158,7 +163,7 @@ class Exchange:
         if job.client == "messages":
             more.setdefault("max_tokens", 4_096)
             return await litellm.anthropic_messages(**more)
-        if job.client == "chat":
+        if job.client in ("chat", "gemini"):
             if job.stream:
                 more["stream_options"] = {"include_usage": True}
             return await litellm.acompletion(**more)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pointsman.core.moves import DETOUR, outlook
 from pointsman.core.rows import RequestRow
 from pointsman.core.types import Decision, Diagnosis
-from pointsman.tui.figures import Line, config_name, line_of, money, signed, tokens, wrap
+from pointsman.tui.figures import Line, config_name, line_of, money, tokens, wrap
+
+
+def _more(usd: float) -> str:
+    """A modelled difference in words: a plus sign means "saved" elsewhere."""
+    return f"{'cost' if usd > 0 else 'save'} {money(abs(usd), modelled=True)}"
 
 
 def _labelled(label: str, text: str, width: int) -> list[Line]:
@@ -22,12 +27,12 @@ def move_lines(decision: Decision, width: int) -> list[Line]:
     parts = []
     if found.come_back is None:
         when = "is never repaid" if found.repaid is None else f"is repaid after {found.repaid} requests"
-        parts.append(f"to {there} for good {when}")
+        parts.append(f"to {there} for good, never back, {when}")
     else:
         parts.append(f"up to {there}: coming back beats staying there for at most {found.come_back} of {found.ahead} requests")
-    parts.append(f"{DETOUR} of {found.ahead} requests there and back {signed(found.detour_usd, modelled=True)}")
+    parts.append(f"{DETOUR} of {found.ahead} requests there and back {_more(found.detour_usd)}")
     if found.summary_usd is not None:
-        parts.append(f"right after this summary {signed(found.summary_usd, modelled=True)}")
+        parts.append(f"moving right after this summary {_more(found.summary_usd)}")
     pays = "never pays" if found.keep_from is None else f"pays from a {found.keep_from:.0%} chance of coming back"
     parts.append(f"keeping {here} warm {money(found.keep_usd, modelled=True)} per {found.ttl_s // 60} min, {pays}")
     return _labelled("moves", " · ".join(parts), width)

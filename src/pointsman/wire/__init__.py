@@ -20,7 +20,6 @@ from pointsman.wire.binding import rewritten, unbound
 from pointsman.wire.clients import auth_of
 from pointsman.wire.diagnosing import diagnosed
 from pointsman.wire.digest import Memo
-from pointsman.wire.edits import size as edit_size
 from pointsman.wire.protocols import is_count, protocol_of
 from pointsman.wire.reading import read
 from pointsman.wire.sse import Tap, read_json_response, response_headers, told_by
@@ -28,6 +27,6 @@ from pointsman.wire.usage import usage
 from pointsman.wire.writing import write
 
 __all__ = [
-    "Additions", "Memo", "Tap", "auth_of", "diagnosed", "edit_size", "is_count", "protocol_of", "read", "read_json_response",
+    "Additions", "Memo", "Tap", "auth_of", "diagnosed", "is_count", "protocol_of", "read", "read_json_response",
     "response_headers", "rewritten", "told_by", "unbound", "usage", "write",
 ]  # fmt: skip

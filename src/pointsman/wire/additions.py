@@ -15,7 +15,7 @@ from pointsman.core.session import Lane
 from pointsman.core.types import Advice, Edit, Message, Protocol, Request
 from pointsman.errors import WireError
 from pointsman.wire import consulting
-from pointsman.wire.edits import apply, bind, with_betas
+from pointsman.wire.edits import apply, bind, size, with_betas
 
 TEXTS_KEPT = 1_000
 """Texts of advice held in memory; the oldest is forgotten first."""
@@ -37,6 +37,22 @@ class Additions:
         self._said[id] = advice
         if len(self._said) > TEXTS_KEPT:
             del self._said[next(iter(self._said))]
+
+    def edit(
+        self, name: str, advice: Advice, request: Request, kept: int, *, push: bool, after: tuple[int, int] | None = None
+    ) -> Edit | None:  # fmt: skip
+        """The edit, called ``name``, that puts ``advice`` into the history of ``request``; None where there is no place for it.
+
+        ``kept``: leading messages that were sent before; ``after``: the place of a call in an earlier answer, as (messages, hash
+        of the last). The text is remembered.
+        """
+        messages = request.messages
+        at = core.place_of(messages, kept) if push else after[0] if after is not None else len(messages)
+        if not at:
+            return None
+        edit = Edit("advice" if push else "consult", at, after[1] if after is not None else messages[at - 1].hash, name)
+        self.keep(name, advice)
+        return replace(edit, chars=size(request.protocol, edit, advice))
 
     def heard(self, event: Event) -> None:
         """Take in a text that the ledger kept."""

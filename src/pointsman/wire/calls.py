@@ -117,9 +117,9 @@ def _command(given: dict[str, Any]) -> tuple[Call, ...]:
     action = given.get("action")
     if not found and isinstance(action, dict):
         found = next((action[key] for key in COMMANDS if action.get(key)), "")
-    if isinstance(found, list) and found is given.get("commands"):
+    if isinstance(found, list) and "commands" in given:
         found = "\n".join(map(str, found))
-    if isinstance(found, list):
+    elif isinstance(found, list):
         found = str(found[-1]) if len(found) > 2 and str(found[1]).startswith("-") else " ".join(map(str, found))
     text = str(found).strip()
     inner = _SHELL.match(text)

@@ -20,6 +20,7 @@ from pointsman.core.globs import Watch
 from pointsman.core.types import Message, MessageKind, Protocol
 from pointsman.errors import WireError
 from pointsman.wire import blocks, prompts
+from pointsman.wire.calls import hash_of
 from pointsman.wire.dialects import Dialect
 from pointsman.wire.tellable import tellable
 from pointsman.wire.touching import touched
@@ -72,8 +73,8 @@ class Head:
 class Memo:
     """Digests already made, by hash of the raw bytes: in the steady state only new messages are decoded.
 
-    Holds at most ``messages`` message digests (about 350 bytes each, 600 with a tool call), and a tenth as many heads and notes. It holds no
-    text but a title of 60 characters per session, and that only where titles are allowed.
+    Holds at most ``messages`` message digests (about 350 bytes each, 600 with a tool call), and a tenth as many heads and
+    notes. It holds no text but a title of 60 characters per session, and that only where titles are allowed.
     """
 
     def __init__(self, messages: int = 60_000) -> None:
@@ -109,17 +110,17 @@ def message_of(protocol: Protocol, dialect: Dialect, raw: Any, at: str, watch: W
 
 def digested(notes: blocks.Notes, hash: int, chars: int, rules: tuple[str, ...] = ()) -> Message:
     """The digest of what was seen in a message of ``chars`` characters."""
-    kind, said, sketch = _kind(notes), 0, ""
+    kind, said, sketch, words = _kind(notes), 0, "", 0
     if kind == "prompt":
         own = "\n".join(notes.texts)
-        said, sketch = prompts.length_of(own), prompts.sketch_of(own)
+        said, sketch, words = prompts.length_of(own), prompts.sketch_of(own), hash_of(own.strip())
         for fact in prompts.facts_of(own):
             notes.fact(fact)
     elif kind == "assistant" and notes.texts and not notes.calls:
         sketch = prompts.sketch_of(notes.texts[-1], end=True)
     return Message(
         hash, notes.role, kind, chars, notes.mark_s, tuple(notes.facts), rules, tuple(notes.calls), said, sketch,
-        notes.mix.split(), tuple(notes.images), notes.pages,
+        notes.mix.split(), tuple(notes.images), notes.pages, words,
     )  # fmt: skip
 
 

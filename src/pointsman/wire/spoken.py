@@ -6,6 +6,7 @@ numbered anew, so that the history which the client keeps is always one that its
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -209,6 +210,8 @@ class _Responses(Speaker):
         place = event.get("output_index")
         if place is not None:
             out["output_index"] = self._places.setdefault(place, len(self._places))
+        if "item_id" in event:
+            out["item_id"] = _item_id(event["item_id"])
         if isinstance(event.get("item"), dict):
             out["item"] = self._item(event["item"])
         if isinstance(event.get("response"), dict):
@@ -220,7 +223,7 @@ class _Responses(Speaker):
 
     def _response(self, response: Json) -> Json:
         items = [self._item(item) for item in response.get("output") or () if item.get("type") != "reasoning"]
-        out = {**response, "model": self.model, "output": items, "store": False, "instructions": None, "tools": []}
+        out = {**response, "id": _item_id(response.get("id")), "model": self.model, "output": items, "store": False, "instructions": None, "tools": []}
         out.pop("provider_specific_fields", None)  # what was asked is not said again: it can be most of the answer's bytes
         usage = response.get("usage")
         if isinstance(usage, dict):
@@ -228,10 +231,17 @@ class _Responses(Speaker):
         return out
 
     def _item(self, item: Json) -> Json:
+        if "id" in item:
+            item = {**item, "id": _item_id(item["id"])}
         if item.get("call_id") is None:
             return item
         space = self._spaces.get(str(item.get("name")))
         return {**item, "call_id": self.id(item["call_id"]), **({"namespace": space} if space else {})}
+
+
+def _item_id(given: Any) -> str:
+    """An item's id as OpenAI makes them: its kind, and a digest; the client may send it back there."""
+    return str(given).partition("_")[0] + "_" + hashlib.blake2b(str(given).encode(), digest_size=20).hexdigest()
 
 
 def _responses_usage(usage: Json) -> Json:

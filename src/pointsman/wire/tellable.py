@@ -23,15 +23,17 @@ _TOLD: dict[str, frozenset[str]] = {
     "chat": frozenset(("text", "image_url", "file", "refusal")),
     "responses": frozenset(("input_text", "output_text", "text", "refusal", "summary_text", "input_image", "input_file")),
 }  # fmt: skip
+_GEMINI = frozenset(("text", "functionCall", "functionResponse", "inlineData", "thought"))
 _ITEMS = frozenset(("message", "agent_message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output",
                     *RESPONSES_GONE, *RESPONSES_TOLD))  # fmt: skip
 
 
 def tellable(protocol: Protocol, item: Mapping[str, Any]) -> bool:
     """Whether a message holds only what ``abroad`` can put into another vendor's words."""
-    known = _TOLD.get(protocol)
-    if known is None:
-        return True
+    if protocol == "gemini":
+        parts = item.get("parts")
+        return all(_GEMINI & set(part) for part in parts if isinstance(part, dict)) if isinstance(parts, list) else True
+    known = _TOLD[protocol]
     if protocol == "responses" and str(item.get("type") or "message") not in _ITEMS:
         return False
     content = item.get("content")
