@@ -11,7 +11,8 @@ import pytest
 
 from pointsman import Router, Settings, engine
 from pointsman.core.book import Book
-from pointsman.core.events import Finished, Pinned, Routed, Unpinned, decode, encode
+from pointsman.core.codec import decode, encode
+from pointsman.core.events import Finished, Pinned, Routed, Unpinned
 from pointsman.errors import SettingsError, WireError
 from pointsman.shell.prices import load_book
 

@@ -13,7 +13,8 @@ from pointsman import Router, Settings
 from pointsman.cli import main
 from pointsman.core.book import Book
 from pointsman.core.certificate import missing
-from pointsman.core.events import Event, Judged, Noted, Proposed, decode, encode
+from pointsman.core.codec import decode, encode
+from pointsman.core.events import Event, Judged, Noted, Proposed
 from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 from pointsman.settings import load

@@ -131,3 +131,15 @@ def test_every_failure_makes_it_likelier_that_nobody_solves_the_task(skills: lis
     odds = Odds(27.0, 2.0, RECALL, ALARM)
     belief = after_check(Belief(), *skills[0], False, odds, ORDINARY)
     assert belief.mu >= 0.0, "more failure evidence never lowers the difficulty"
+
+
+@given(
+    st.floats(-4, 4), st.floats(0.1, 2.7), st.floats(-1, 7), st.floats(0.0, 1.5), st.floats(0.1, 1.0), st.floats(0.0, 1.0),
+    st.sampled_from([ORDINARY, Outlook(3.5, 0.2, 1.4, 0.0, 0.3, 0.5), Outlook(0.0, 1.2, 0.7)]),
+)  # fmt: skip
+def test_a_failed_check_never_lowers_the_difficulty_and_one_that_passed_never_raises_it(
+    mu: float, sd: float, theta: float, theta_sd: float, recall: float, share: float, look: Outlook
+) -> None:
+    odds = Odds(27.0, 2.0, recall, recall * share, nobody=look.nobody)
+    failed, passed = (after_check(Belief(mu, sd), theta, theta_sd, ok, odds, look) for ok in (False, True))
+    assert failed.mu >= mu - 1e-9 and passed.mu <= mu + 1e-9

@@ -9,7 +9,8 @@ import pytest
 
 from pointsman.core import accounting
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Finished, Routed, build, encode
+from pointsman.core.codec import build, encode
+from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config, Decision, Place, Request, Usage
 from pointsman.shell.prices import load_book

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.test_decide import HAIKU, OPUS, SONNET, Play
+from pointsman.core.advisor import shut
 from pointsman.core.book import Book
 from pointsman.core.events import Advised, Signalled
 from pointsman.core.policy import Policy
@@ -98,6 +99,16 @@ def test_the_tool_is_offered_from_the_first_request_and_never_later(book: Book) 
     assert fresh.prompt(model=SONNET, needs=frozenset({"tools"})).edits == first
     assert not Play(book, pulling).prompt(model=SONNET).edits, "a client without tools gets none"
     assert not Play(book, pulling).prompt(model=OPUS, needs=frozenset({"tools"})).edits, "nor one who works on the advisor itself"
+
+
+def test_a_call_by_a_model_that_is_as_strong_by_now_is_not_answered(book: Book) -> None:
+    play = Play(book, replace(PUSH, advisor=Advisor(OPUS, pull=True)))
+    decision = play.prompt(model=SONNET)
+    lane = play.session.lanes["main"]
+    assert shut(decision, lane, Advisor(OPUS), book, play.now) is None
+    escalated = replace(decision, chosen=Config(OPUS))
+    assert "no stronger than" in (shut(escalated, lane, Advisor(OPUS), book, play.now) or "")
+    assert "too full" in (shut(decision, lane, Advisor(OPUS), book, play.now, 0.0) or "")
 
 
 def test_the_providers_own_tool_where_the_pair_allows_it(book: Book) -> None:

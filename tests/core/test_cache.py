@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from pointsman.core import cache
 from pointsman.core.book import Book
-from pointsman.core.cache import CacheRule, Head, Moment, Warm, Warmth
+from pointsman.core.cache import Moment
 from pointsman.core.types import FIVE_MINUTES, HOUR, Message, Request, Usage
-from pointsman.core.warmth import MATERIAL
+from pointsman.core.warmth import MATERIAL, CacheRule, Head, Warm, Warmth
 from pointsman.shell.prices import load_book
 
 SEEN_COLD = {"loop": (0.0025, 1_000.0), "loop new": (0.01, 20.0), "loop settled": (0.0025, 100.0), "turn": (0.035, 100.0),

@@ -15,8 +15,8 @@ import pytest
 from pointsman import wire
 from pointsman.core import cache, sizes
 from pointsman.core.book import Book
-from pointsman.core.cache import Warm, Warmth
 from pointsman.core.types import Protocol, Request, Usage
+from pointsman.core.warmth import Warm, Warmth
 from pointsman.sandbox import Clock, Provider, say
 from pointsman.shell.prices import load_book
 

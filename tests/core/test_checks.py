@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.core.checks import ALWAYS_FAILED, NEVER_FAILED, Trial, cannot_fail, judge, learned
-from pointsman.core.events import Checked, Marked, Signalled, Verdict, decode, encode
+from pointsman.core.codec import decode, encode
+from pointsman.core.events import Checked, Marked, Signalled, Verdict
 
 NAMES = st.frozensets(st.sampled_from(["a", "b", "c", "d", "e"]))
 

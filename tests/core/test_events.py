@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.core.events import KINDS, Event, Finished, Pinned, Routed, decode, encode
+from pointsman.core.codec import decode, encode
+from pointsman.core.events import KINDS, Event, Finished, Pinned, Routed
 from pointsman.core.types import Config, Decision, Place, Rates, Request, Usage
 from pointsman.errors import LedgerError
 

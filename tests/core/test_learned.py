@@ -14,6 +14,7 @@ from pointsman.core.book import Book, Speed
 from pointsman.core.events import Finished
 from pointsman.core.learned import NOTHING, Learned, after
 from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Message, Place, Request, Usage
+from pointsman.core.warmth import Head
 from pointsman.shell.prices import load_book
 
 OPUS = "claude-opus-4-5"
@@ -76,18 +77,18 @@ def test_a_prefix_that_had_to_be_cold_teaches_nothing_about_chances(book: Book) 
 def test_a_head_is_shared_by_the_sessions_of_a_client_with_the_same_tools(book: Book) -> None:
     first = Usage(cache_read=16_496, cache_write=((FIVE_MINUTES, 4_000),))
     known = after(NOTHING, request(3), place(0), None, finished(first), book)
-    assert known.head(request(1), OPUS) == cache.Head(16_496, START, FIVE_MINUTES)
+    assert known.head(request(1), OPUS) == Head(16_496, START, FIVE_MINUTES)
     assert known.head(request(1, tools=9), OPUS) is None and known.head(request(1), "claude-haiku-4-5") is None
     assert known.head(request(1, client="aider"), OPUS) is None
     later = after(known, request(5), place(3), HELD, finished(WARM, START + 200), book)
-    assert later.head(request(1), OPUS) == cache.Head(16_496, START + 200, FIVE_MINUTES), "every read touches it"
+    assert later.head(request(1), OPUS) == Head(16_496, START + 200, FIVE_MINUTES), "every read touches it"
 
 
 def test_an_hour_is_not_shortened_by_five_minutes(book: Book) -> None:
     first = Usage(cache_read=16_496)
     known = after(NOTHING, request(3), place(0), None, finished(first, ttl_s=HOUR), book)
     again = after(known, request(3), place(0), None, finished(first, START + 60), book)
-    assert again.head(request(1), OPUS) == cache.Head(16_496, START, HOUR)
+    assert again.head(request(1), OPUS) == Head(16_496, START, HOUR)
 
 
 def test_only_so_many_heads_are_kept(book: Book) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pointsman import Settings, engine
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Finished, Pinned, Routed, Unpinned, decode, encode
+from pointsman.core.codec import decode, encode
+from pointsman.core.events import Event, Finished, Pinned, Routed, Unpinned
 from pointsman.core.pricing import cost
 from pointsman.core.session import fold
 from pointsman.core.types import Config
@@ -206,6 +207,17 @@ def test_a_ledger_a_clock_and_dice_make_one_decision(steps: list[Step], policy: 
     once, again = Talk(policy).play(steps), Talk(policy).play(steps)
     assert [replace(r.decision, id="") for r, _ in once.routes] == [replace(r.decision, id="") for r, _ in again.routes]
     assert [r.body for r, _ in once.routes] == [r.body for r, _ in again.routes]
+
+
+@FAST
+@given(TALKS, POLICIES)
+def test_a_failed_check_never_makes_the_next_request_look_easier(steps: list[Step], policy: Settings) -> None:
+    def next_one(said: Step) -> engine.Route:
+        return Talk(policy).play([*steps, ("status", 200), ("prompt", 40), said, ("prompt", 40)]).routes[-1][0]
+
+    bare, failed = next_one(("wait", 0.0)).decision, next_one(("signal", "check_failed")).decision
+    if bare.place.new_task == failed.place.new_task and "retry" not in (bare.reason, failed.reason):
+        assert failed.belief.mu >= bare.belief.mu - 1e-9
 
 
 @FAST

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.core.events import Event, Finished, Noted, Passed, Pinned, Routed, RunEnded, Unpinned, decode, encode
+from pointsman.core.codec import decode, encode
+from pointsman.core.events import Event, Finished, Noted, Passed, Pinned, Routed, RunEnded, Unpinned
 from pointsman.core.pricing import cost
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline, billed_usd

@@ -91,7 +91,7 @@ class Speaking:
                     "messages": [*self.history[:-1], marked], **self.more}  # fmt: skip
         if self.protocol == "gemini":
             tool = {"name": "run_shell_command", "description": "Runs a command.", "parametersJsonSchema": SCHEMA}
-            return {"systemInstruction": {"parts": [{"text": MANUAL}]}, "contents": self.history,
+            return {"systemInstruction": {"parts": [{"text": MANUAL * 3}]}, "contents": self.history,
                     "tools": [{"functionDeclarations": [tool]}], "generationConfig": {"temperature": 1}, **self.more}
         if self.protocol == "chat":
             tools = [{"type": "function", "function": {"name": "bash", "description": "Runs a command.", "parameters": SCHEMA}}]

@@ -22,6 +22,7 @@ from pointsman.sandbox.reply import Call, Reply, Thinking, consult, say
 from pointsman.settings import Settings
 from pointsman.shell.gateway import Gateway
 from pointsman.tui.reasons import why
+from shell.speaking import Speaking
 from shell.support import client, events, until
 from shell.talking import SESSION, Client
 
@@ -351,3 +352,31 @@ async def test_what_was_asked_is_charged_to_us_and_told(tmp_path: Path) -> None:
 
 def control_advice(gateway: Gateway) -> dict[str, str]:
     return dict(gateway._shown("advice")["advice"])
+
+
+def gate_of(event: Routed) -> str:
+    return next((gate.said for gate in event.decision.gates if gate.name == "advisor"), "")
+
+
+async def test_a_gemini_client_gets_pushed_advice_too(tmp_path: Path) -> None:
+    def script(request: Incoming) -> Reply:
+        return say(ADVICE) if is_advisor(request) else say(f"Answer {len(request.messages)}.")
+
+    given = Settings(advisor={"model": "claude-opus-5-5"}, failure_usd=500.0, check=True)
+    async with Provider(script=script, clock=Clock()) as provider, client() as http:
+        ledger = tmp_path / "ledger.db"
+        async with Gateway(given, upstream=provider.url, ledger=ledger, say=print, clock=provider.clock) as gateway:
+            agent = Speaking(http, gateway.url, "gemini", model="gemini-3.6-flash")
+            await agent.turn("Mend calc.py.")
+            provider.clock.advance(2.0)
+            router = gateway.desk.router
+            session = next(iter(router.sessions))
+            router.signal(session=session, kind="check_failed", now=provider.clock(), detail={"by": "test"})
+            provider.clock.advance(2.0)
+            await agent.turn("The check failed: test_add.")
+            await agent.turn("Thanks.")
+            assert agent.status == [200] * 3
+    work = [r for r in provider.requests if r.protocol == "gemini"]
+    assert [ADVICE in json.dumps(r.json) for r in work] == [False, True, True], [gate_of(e) for e in events(ledger, Routed)]
+    assert [(a.how, a.outcome) for a in events(ledger, Advised)] == [("push", "given")]
+    assert work[2].json["contents"][: len(work[1].json["contents"])] == work[1].json["contents"]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from pointsman.bench.replay import report
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Finished, Routed, decode, encode
+from pointsman.core.codec import decode, encode
+from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.timeline import Timeline
 from pointsman.shell import history, history_claude, history_codex, history_traces
 from pointsman.shell.prices import load_book

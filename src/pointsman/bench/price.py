@@ -16,7 +16,6 @@ from math import fsum, log
 from pointsman.bench.simple_prices import SIMPLE, Known
 from pointsman.core import candidates
 from pointsman.core.book import Book
-from pointsman.core.cache import WARM_SHARE
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.events import Finished, Routed
 from pointsman.core.learned import Learned
@@ -26,6 +25,7 @@ from pointsman.core.pricing import cost
 from pointsman.core.session import Session, evolve, taught
 from pointsman.core.sizes import CHARS_PER_TOKEN, chars_of, prior
 from pointsman.core.types import Config, Decision, Message, MessageKind, Place, Request, Usage
+from pointsman.core.warmth import WARM_SHARE
 from pointsman.shell.transcript import Call, Piece, Transcript
 
 REWRITTEN = 0.1

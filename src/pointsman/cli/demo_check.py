@@ -59,7 +59,7 @@ async def play(url: str, clock: Clock, pause: float, over: threading.Event) -> N
 def _begin(found: Found, folder: Path) -> Done:
     """Register the run with its check, learn what fails already; what the agent asks when it says that it is done."""
     from pointsman.core.checks import Learned
-    from pointsman.core.events import encode
+    from pointsman.core.codec import encode
     from pointsman.shell import check_hook, control
     from pointsman.shell.checks import Guarded, Spec
 

@@ -15,7 +15,8 @@ from typing import Any
 from pointsman.cli import OK, Command
 from pointsman.cli.regrets import regret_lines
 from pointsman.cli.sessions import add_session, choose
-from pointsman.core.events import Event, encode
+from pointsman.core.codec import encode
+from pointsman.core.events import Event
 from pointsman.core.rows import SessionRow, TurnRow
 from pointsman.core.timeline import Timeline
 from pointsman.errors import SettingsError

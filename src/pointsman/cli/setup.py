@@ -175,7 +175,7 @@ def _prices(args: Namespace) -> int:
         return OK
     book, card = card_of(args.model)
     if args.json:
-        from pointsman.core.events import encode
+        from pointsman.core.codec import encode
 
         print(json.dumps(encode(card), indent=2, default=str))
     else:

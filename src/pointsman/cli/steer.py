@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pointsman.cli import OK, Command
 from pointsman.cli.sessions import Chosen, add_session, choose
-from pointsman.core.events import Mark, Pinned, PinScope, build
+from pointsman.core.codec import build
+from pointsman.core.events import Mark, Pinned, PinScope
 from pointsman.core.timeline import Timeline
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
 from pointsman.shell.reading import ledger_path, read_events

@@ -65,6 +65,8 @@ def shut(
         return f"{lane.consults} consults, as many as a session may have"
     if not book.has(advisor.model):
         return "the advisor has no price"
+    if not stronger(advisor.model, decision.chosen.model, book):
+        return f"{advisor.model} is no stronger than {decision.chosen.model}, which is at work"
     if row is None:
         return None
     rates = book.card(advisor.model).at(advisor.digest_tokens, now)

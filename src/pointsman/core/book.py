@@ -15,7 +15,6 @@ from fnmatch import fnmatchcase
 from math import fsum, log
 from typing import Any, TypeVar
 
-from pointsman.core.cache import CacheRule
 from pointsman.core.cards import digest, read_card
 from pointsman.core.images import ImageRule, read_rule
 from pointsman.core.ladders import Name, Vendor, read_vendors, row_keys, take_apart
@@ -23,6 +22,7 @@ from pointsman.core.pricing import PriceCard, cost
 from pointsman.core.sizes import CHARS_PER_TOKEN
 from pointsman.core.targets import Target, read_target
 from pointsman.core.types import Config, Usage
+from pointsman.core.warmth import CacheRule, read_cache_rule
 from pointsman.errors import Unpriced
 
 T = TypeVar("T")
@@ -256,7 +256,7 @@ class Book:
         return self._once("rule", model, self._rule)
 
     def _rule(self, model: str) -> CacheRule:
-        rule = _cache_rule(self._row_for("cache_rules", "rules", model), self._tables["cache_rules"]["prior"])
+        rule = read_cache_rule(self._row_for("cache_rules", "rules", model), self._tables["cache_rules"]["prior"])
         row = self._row(model)[1]
         least = row.get("prompt_cache_min_tokens")
         if isinstance(least, (int, float)) and not isinstance(least, bool) and least > 0:
@@ -396,28 +396,3 @@ class Book:
             self._known[key] = make(model)
         found: T = self._known[key]
         return found
-
-
-def _cache_rule(row: Mapping[str, Any] | None, prior: Mapping[str, Any]) -> CacheRule:
-    row = row or {"source": "unknown provider"}
-    writes = tuple((int(ttl), float(times)) for ttl, times in row.get("writes", ()))
-    ttl_s, provider = int(row.get("ttl_s", 300)), str(row.get("provider", ""))
-    cold = {**prior["cold"], **prior["providers"].get(provider, {})}
-    return CacheRule(
-        provider=provider,
-        ttl_s=ttl_s,
-        ttls=tuple(ttl for ttl, _ in writes) or (ttl_s,),
-        min_tokens=row.get("min_tokens", 1024),
-        block=row.get("block", 1),
-        margin=row.get("margin", 0),
-        refresh=row.get("refresh", True),
-        explicit=row.get("explicit", False),
-        writes=writes,
-        lookback=row.get("lookback", 0),
-        p_hit=row.get("p_hit", 1.0),
-        half_life_s=row.get("half_life_s", 0.0),
-        cold={name: (float(p), float(weight)) for name, (p, weight) in cold.items()},
-        p_head=float(prior["p_head"]),
-        keeps_reasoning=row.get("keeps_reasoning", True),
-        source=row.get("source", ""),
-    )

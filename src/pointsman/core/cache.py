@@ -18,14 +18,7 @@ from typing import Literal
 from pointsman.core import machines
 from pointsman.core.machines import spoken
 from pointsman.core.types import HOUR, Message, Request, Usage
-from pointsman.core.warmth import BEARS as BEARS
-from pointsman.core.warmth import COLD as COLD
-from pointsman.core.warmth import NOTHING_SEEN as NOTHING_SEEN
-from pointsman.core.warmth import WARM_SHARE as WARM_SHARE
-from pointsman.core.warmth import CacheRule as CacheRule
-from pointsman.core.warmth import Head as Head
-from pointsman.core.warmth import Warm as Warm
-from pointsman.core.warmth import Warmth as Warmth
+from pointsman.core.warmth import COLD, NOTHING_SEEN, WARM_SHARE, CacheRule, Head, Warm, Warmth
 
 P_ASIDE = 0.7
 """Chance that a session which moved finds the machine it came from: 14 of 20 in the same sessions; else only the head."""

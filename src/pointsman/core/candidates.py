@@ -27,6 +27,7 @@ from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
 from pointsman.core.tries import Plan, Try, chances, plans, resolved_usd
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Edit, Message, Place, Rates, Request, TaskKind
+from pointsman.core.warmth import NOTHING_SEEN, Warm, Warmth
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
 """New prompt tokens and output tokens of a typical later request (notes/cache.md 5.2), until the lane shows its own."""
@@ -231,21 +232,21 @@ def _longer_usd(request: Request, rates: Rates, ttl_s: int, prompt: int, read: i
     return max(0, tokens - read) * (rates.write(longer_s) - rates.write(ttl_s)) if longer_s > ttl_s else 0.0
 
 
-def warmth(config: Config, at: Setting, prompt: int) -> cache.Warm:
+def warmth(config: Config, at: Setting, prompt: int) -> Warm:
     """What ``config``'s provider will read of this request's ``prompt`` tokens; prefix and head, each with its chance."""
     return _warmth(config, at, prompt, at.book.facts(config.model))
 
 
-def _warmth(config: Config, at: Setting, prompt: int, facts: Facts) -> cache.Warm:
+def _warmth(config: Config, at: Setting, prompt: int, facts: Facts) -> Warm:
     learned, rule = at.session.learned, facts.rule
     request = edits.sent(at.request, at.edits, config.model) if at.edits else at.request
     return cache.predict(
         held(at.lane, config, facts.target, at.request), request, prompt, rule, at.now, at.moment,
-        seen=learned.seen.get(rule.provider, cache.NOTHING_SEEN), elsewhere=learned.head(request, config.model),
+        seen=learned.seen.get(rule.provider, NOTHING_SEEN), elsewhere=learned.head(request, config.model),
     )  # fmt: skip
 
 
-def held(lane: Lane | None, config: Config, target: Target, request: Request) -> cache.Warmth | None:
+def held(lane: Lane | None, config: Config, target: Target, request: Request) -> Warmth | None:
     """What the provider holds for ``config``. An effort set inside the history, the client's or ours, shares its model's cache.
 
     A change of the client's own field, and any where the model takes none inside the history, loses the messages (WIRE.md 2).

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pointsman.core.book import Book
-from pointsman.core.cache import WARM_SHARE
 from pointsman.core.events import Event, Finished, Routed, paired
 from pointsman.core.pricing import keep_alive, keep_alive_pays
 from pointsman.core.types import FIVE_MINUTES, HOUR, Rates, Usage
+from pointsman.core.warmth import WARM_SHARE
 
 Cause = Literal[
     "tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "key", "unexplained", "tail", "sessions", "keep",

@@ -16,6 +16,7 @@ from pointsman.core.abilities import Abilities
 from pointsman.core.book import Book, Speed
 from pointsman.core.events import Finished
 from pointsman.core.types import FIVE_MINUTES, Message, Place, Request, Usage
+from pointsman.core.warmth import Head, Warmth
 
 HEADS_KEPT = 64
 """Heads remembered, the latest touched: a user's clients, models and tool sets."""
@@ -56,7 +57,7 @@ class Learned:
     """
 
     seen: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
-    heads: Mapping[HeadKey, cache.Head] = field(default_factory=dict)
+    heads: Mapping[HeadKey, Head] = field(default_factory=dict)
     times: Mapping[str, Times] = field(default_factory=dict)
     abilities: Abilities = UNSEEN
     ratios: Mapping[str, sizes.Ratios] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class Learned:
         found = ((1.0 / table if turned else table) * PRIOR_SWITCHES + total) / (PRIOR_SWITCHES + n)
         return 1.0 / found if turned else found
 
-    def head(self, request: Request, model: str) -> cache.Head | None:
+    def head(self, request: Request, model: str) -> Head | None:
         """The head that other lanes and sessions of this client have left warm on ``model``, or None."""
         return self.heads.get((request.client, model, request.tools))
 
@@ -105,7 +106,7 @@ def _mean(prior: float, total: float, n: int) -> float:
 
 
 def after(
-    learned: Learned, request: Request, place: Place, held: cache.Warmth | None, event: Finished, book: Book,
+    learned: Learned, request: Request, place: Place, held: Warmth | None, event: Finished, book: Book,
     text: tuple[sizes.Chars, int] | None = None,
 ) -> Learned:  # fmt: skip
     """``learned`` after ``event`` ended ``request``, whose config held ``held`` when it was decided.
@@ -168,8 +169,8 @@ def _counted(
 
 
 def _heads(
-    heads: Mapping[HeadKey, cache.Head], request: Request, model: str, held: cache.Warmth | None, event: Finished, usage: Usage
-) -> Mapping[HeadKey, cache.Head]:
+    heads: Mapping[HeadKey, Head], request: Request, model: str, held: Warmth | None, event: Finished, usage: Usage
+) -> Mapping[HeadKey, Head]:
     """A request that read or wrote touches its head; a first or cold one says how long the head is."""
     key = (request.client, model, request.tools)
     old = heads.get(key)
@@ -183,7 +184,7 @@ def _heads(
     if old is None and len(heads) >= HEADS_KEPT:
         oldest = min(heads, key=lambda name: heads[name].touched)
         kept = {name: head for name, head in heads.items() if name != oldest}
-    return {**kept, key: cache.Head(tokens, event.started, ttl_s)}
+    return {**kept, key: Head(tokens, event.started, ttl_s)}
 
 
 def timed(times: Mapping[str, Times], model: str, event: Finished, usage: Usage) -> Mapping[str, Times]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from math import ceil, fsum, sqrt
 
-from pointsman.core.cache import Warm
 from pointsman.core.types import DAY, Rates, Request, Usage
+from pointsman.core.warmth import Warm
 
 SERVICE_ALIASES = {"fast": "priority"}
 """OpenAI sells its priority service as "fast" too; used where a card has no service of the asked name."""
@@ -168,7 +168,7 @@ def round_trip(toll_there: float, toll_here: float, back: float) -> float:
 def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: float, p_warm: float, caches: bool) -> float:
     """Expected USD of the prompt: its warm prefix is read with probability ``p_warm``, the rest written (or fresh).
 
-    ``warm`` tokens with ``p_warm`` 1 may be an average already (``cache.Warm.reckoned``).
+    ``warm`` tokens with ``p_warm`` 1 may be an average already (``Warm.reckoned``).
 
     ``caches``: whether this request writes a cache at all (a mark, or a provider that caches by itself).
     """

@@ -43,6 +43,7 @@ from pointsman.core.types import (
     TaskKind,
     Usage,
 )
+from pointsman.core.warmth import Warmth
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,13 @@ class Lane:
     opened_as: TaskKind | None = None
     belief: Belief = field(default_factory=Belief)
     progress: Progress = NO_PROGRESS
-    warm: Mapping[Config, cache.Warmth] = field(default_factory=dict)
-    shadow: cache.Warmth | None = None
+    warm: Mapping[Config, Warmth] = field(default_factory=dict)
+    shadow: Warmth | None = None
     ratios: Mapping[str, sizes.Ratios] = field(default_factory=dict)
     answer_id: str = ""
     refused: Mapping[Config, str] = field(default_factory=dict)
     upstream: str = ""
-    elsewhere: Mapping[str, Mapping[Config, cache.Warmth]] = field(default_factory=dict)
+    elsewhere: Mapping[str, Mapping[Config, Warmth]] = field(default_factory=dict)
     sums: envelope.Sums = envelope.NOTHING
     edits: tuple[Edit, ...] = ()
     unedited: bool = False

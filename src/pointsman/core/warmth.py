@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pointsman.core.types import FIVE_MINUTES, Message
 
@@ -159,3 +160,29 @@ def _settled(p: float) -> float:
 
 COLD = Warm()
 NOTHING_SEEN: Mapping[str, tuple[int, int]] = {}
+
+
+def read_cache_rule(row: Mapping[str, Any] | None, prior: Mapping[str, Any]) -> CacheRule:
+    """The rule of a row of data/cache_rules.toml (None: an unknown provider), with the ``prior`` chances of a cold cache."""
+    row = row or {"source": "unknown provider"}
+    writes = tuple((int(ttl), float(times)) for ttl, times in row.get("writes", ()))
+    ttl_s, provider = int(row.get("ttl_s", 300)), str(row.get("provider", ""))
+    cold = {**prior["cold"], **prior["providers"].get(provider, {})}
+    return CacheRule(
+        provider=provider,
+        ttl_s=ttl_s,
+        ttls=tuple(ttl for ttl, _ in writes) or (ttl_s,),
+        min_tokens=row.get("min_tokens", 1024),
+        block=row.get("block", 1),
+        margin=row.get("margin", 0),
+        refresh=row.get("refresh", True),
+        explicit=row.get("explicit", False),
+        writes=writes,
+        lookback=row.get("lookback", 0),
+        p_hit=row.get("p_hit", 1.0),
+        half_life_s=row.get("half_life_s", 0.0),
+        cold={name: (float(p), float(weight)) for name, (p, weight) in cold.items()},
+        p_head=float(prior["p_head"]),
+        keeps_reasoning=row.get("keeps_reasoning", True),
+        source=row.get("source", ""),
+    )

@@ -213,7 +213,7 @@ class Adviser:
         route, about = exchange.route, self.about
         if route is None or about is None:
             return
-        place, advising = route.decision.place, self.advising
+        id, place, advising = route.id, route.decision.place, self.advising  # not the route: it holds a whole body
         task = asyncio.ensure_future(self._answered(exchange, called))
         key, waiting = (place.session, place.lane), Waiting(called, about.end, task)
         advising.waiting[key] = waiting
@@ -222,7 +222,7 @@ class Adviser:
             if advising.waiting.get(key) is waiting and task.done() and not task.cancelled():
                 del advising.waiting[key]
                 said = task.result()
-                advising.desk.advised(route.id, place, None, said, "pull")
+                advising.desk.advised(id, place, None, said, "pull")
 
         asyncio.get_running_loop().call_later(WAITS_S, given_up)
 

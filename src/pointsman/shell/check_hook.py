@@ -47,7 +47,7 @@ def stop(session: str, *, active: bool = False) -> dict[str, Any]:
 
 def report(gateway: Any, said: checks.Said, retries: int) -> dict[str, Any]:
     """Tell the gateway, so that the next request is decided with it; the event as it was written."""
-    from pointsman.core.events import encode
+    from pointsman.core.codec import encode
     from pointsman.shell import control
 
     answer = control.call(gateway, "check", {"event": encode(said.event), "retries": retries})

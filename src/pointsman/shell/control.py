@@ -30,20 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pointsman.core.events import (
-    Answer,
-    Checked,
-    Event,
-    Guard,
-    Mark,
-    PinScope,
-    RunEnded,
-    RunStarted,
-    Verdict,
-    build,
-    decode,
-    encode,
-)
+from pointsman.core.codec import build, decode, encode
+from pointsman.core.events import Answer, Checked, Event, Guard, Mark, PinScope, RunEnded, RunStarted, Verdict
 from pointsman.core.policy import Policy
 from pointsman.errors import LedgerError, SettingsError, UpstreamError
 from pointsman.shell.ports import LOOPBACK, health

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.core.checks import Learned, learned
-from pointsman.core.events import Event, decode
+from pointsman.core.codec import decode
+from pointsman.core.events import Event
 from pointsman.errors import LedgerError, SettingsError
 from pointsman.shell import check_hook, check_offer
 from pointsman.shell.check_watch import Watch

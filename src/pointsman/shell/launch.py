@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from pointsman.core.events import encode
+from pointsman.core.codec import encode
 from pointsman.core.policies import own_fields
 from pointsman.errors import LedgerError, SettingsError
 from pointsman.shell import answers, clients, guarding

@@ -23,7 +23,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointsman.core.events import Event, encode
+from pointsman.core.codec import encode
+from pointsman.core.events import Event
 from pointsman.errors import LedgerError
 from pointsman.shell.reading import home, latest_session, ledger_path, read_events, recent_events
 from pointsman.shell.schema import migrate

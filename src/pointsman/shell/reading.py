@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pointsman.core.events import Event, decode
+from pointsman.core.codec import decode
+from pointsman.core.events import Event
 from pointsman.errors import LedgerError
 from pointsman.shell.schema import check
 

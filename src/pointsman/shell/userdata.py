@@ -6,7 +6,8 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from pointsman.core.events import Proposed, decode
+from pointsman.core.codec import decode
+from pointsman.core.events import Proposed
 from pointsman.core.policy import Policy
 from pointsman.core.userrecord import UserRecord
 from pointsman.errors import LedgerError

@@ -151,7 +151,7 @@ class Geminis(Speaker):
             message = choice.get("message") or {}
             if message.get("content"):
                 parts.append({"text": message["content"]})
-            self._gather(message.get("tool_calls") or ())
+            self._gather([{**call, "index": n} for n, call in enumerate(message.get("tool_calls") or ())])
             self._finish = STOPS.get(str(choice.get("finish_reason")), self._finish)
         self._usage = _counts(answer.get("usage"))
         return msgspec.json.encode(self._chunk([*parts, *self._made()], self._finish))

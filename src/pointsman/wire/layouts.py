@@ -150,7 +150,7 @@ def _take_carried_tools(out: Layout) -> None:
             item = _ADDITIONAL.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-        if item.type == "additional_tools" and item.tools:
+        if item.type == "additional_tools" and bytes(memoryview(item.tools)[:1]) == b"[":
             out.tools, out.system = item.tools, out.system[:n] + out.system[n + 1 :]
             return
 
