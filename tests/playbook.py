@@ -15,7 +15,8 @@ from typing import Any
 
 from pointsman import Router, Settings
 from pointsman.core.book import Book
-from pointsman.core.types import Action, Config, Decision, FreePoint
+from pointsman.core.decisions import Action, Decision
+from pointsman.core.types import Config, FreePoint
 from pointsman.engine import Route
 
 CHARS_PER_TOKEN, TTL_S, START = 3.6, 300.0, 1_800_000_000.0

@@ -9,25 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pointsman.core.decisions import Action, BreakEven, Candidate, Decision, Gate, Reason, Rule
 from pointsman.core.events import Event, Finished, Mark, Marked, Pinned, Routed, RunStarted, Signalled, Unpinned
 from pointsman.core.pricing import cost
-from pointsman.core.types import (
-    Action,
-    Belief,
-    BreakEven,
-    Candidate,
-    Config,
-    Decision,
-    Gate,
-    LaneKind,
-    Place,
-    Purpose,
-    Rates,
-    Reason,
-    Request,
-    Rule,
-    Usage,
-)
+from pointsman.core.types import Belief, Config, LaneKind, Place, Purpose, Rates, Request, Usage
 
 MILLION = 1e6
 HAIKU, SONNET, OPUS = Config("claude-haiku-4-5"), Config("claude-sonnet-4-5", "medium"), Config("claude-opus-4-5", "high")

@@ -15,9 +15,10 @@ import pytest
 from pointsman.core import progress
 from pointsman.core.book import Book
 from pointsman.core.events import Event, Routed
+from pointsman.core.evolve import evolve
+from pointsman.core.messages import CallKind
 from pointsman.core.progress import NOTHING, Evidence
-from pointsman.core.session import Session, evolve
-from pointsman.core.types import CallKind
+from pointsman.core.session import Session
 from pointsman.shell import history
 from pointsman.shell.prices import load_book
 

@@ -12,8 +12,8 @@ from pointsman.cli import main
 from pointsman.cli.instead import HELP, named
 from pointsman.cli.regrets import Regrets, regret_lines
 from pointsman.core.book import Book
+from pointsman.core.decisions import Meter
 from pointsman.core.events import Event
-from pointsman.core.types import Meter
 from pointsman.errors import SettingsError
 from pointsman.shell.prices import load_book
 from pointsman.shell.resources import folder

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pointsman.core.book import Book as Book
     from pointsman.core.decide import decide as decide
+    from pointsman.core.decisions import Candidate as Candidate
+    from pointsman.core.decisions import Decision as Decision
     from pointsman.core.events import Event as Event
+    from pointsman.core.evolve import evolve as evolve
     from pointsman.core.policy import Policy as Policy
     from pointsman.core.session import Lane as Lane
     from pointsman.core.session import Pin as Pin
     from pointsman.core.session import Session as Session
-    from pointsman.core.session import evolve as evolve
     from pointsman.core.types import Belief as Belief
-    from pointsman.core.types import Candidate as Candidate
     from pointsman.core.types import Config as Config
-    from pointsman.core.types import Decision as Decision
     from pointsman.core.types import Request as Request
     from pointsman.core.types import Usage as Usage
     from pointsman.engine import Route as Route
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Belief": "core.types", "Book": "core.book", "Candidate": "core.types", "Config": "core.types",
-    "Decision": "core.types", "Event": "core.events", "Lane": "core.session", "Pin": "core.session",
+    "Belief": "core.types", "Book": "core.book", "Candidate": "core.decisions", "Config": "core.types",
+    "Decision": "core.decisions", "Event": "core.events", "Lane": "core.session", "Pin": "core.session",
     "PointsmanError": "errors", "Policy": "core.policy", "Request": "core.types", "Route": "engine",
     "Router": "library", "Session": "core.session", "Settings": "settings", "Usage": "core.types",
-    "decide": "core.decide", "evolve": "core.session", "load_book": "shell.prices",
+    "decide": "core.decide", "evolve": "core.evolve", "load_book": "shell.prices",
 }  # fmt: skip
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -19,6 +19,7 @@ from pointsman.core.book import Book
 from pointsman.core.contenders import asked_of
 from pointsman.core.counting import counted_for
 from pointsman.core.decide import decide
+from pointsman.core.decisions import Advice, Advisor, Decision, Gate
 from pointsman.core.events import (
     AdviceHow,
     AdviceOutcome,
@@ -47,7 +48,7 @@ from pointsman.core.policy import Policy
 from pointsman.core.retries import retry
 from pointsman.core.session import SCOPE, Lane, Pin, Session
 from pointsman.core.sessions import LOST_S, Sessions
-from pointsman.core.types import Advice, Advisor, Config, Decision, Gate, Place, Protocol, Request, Told, Usage
+from pointsman.core.types import Config, Place, Protocol, Request, Told, Usage
 from pointsman.core.userrecord import answered, follows, kind_now
 from pointsman.errors import DecisionError, SettingsError, WireError
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from pointsman.core import globs, schedule
-from pointsman.core import types as core
+from pointsman.core import decisions, globs, schedule
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
     CHECK_RECALL,
@@ -179,13 +178,13 @@ class Settings(BaseModel):
             origins=tuple(sorted({**{key: self.origin(key) for key in self.model_fields_set}, **self._origins}.items())),
         )
 
-    def _advisor(self) -> core.Advisor | None:
+    def _advisor(self) -> decisions.Advisor | None:
         """What the user allows of advice; None: nothing."""
         given = Advisor(model=self.advisor) if isinstance(self.advisor, str) else self.advisor
         if given is None or given.mode == "off":
             return None
         values = given.model_dump(exclude={"mode"})
-        return core.Advisor(**values, push=given.mode in ("push", "both"), pull=given.mode in ("pull", "both"))
+        return decisions.Advisor(**values, push=given.mode in ("push", "both"), pull=given.mode in ("pull", "both"))
 
     @property
     def protected(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import pytest
 
 from pointsman.bench import outcomes, report
 from pointsman.bench.baselines import Fixed, fixed, valued
+from pointsman.bench.calibration import calibrate, ece
 from pointsman.bench.deciding import measure as measure_speed
 from pointsman.bench.playing import Part, View, play
 from pointsman.bench.routed import RouterChooser, settings_for
@@ -164,6 +165,30 @@ def test_every_baseline_plays_and_the_report_names_them_all(book: Book) -> None:
     assert hindsight.usd < report.row(blocks[0], outcomes.CHECKED).usd and best <= 1.0
 
 
+def test_p_success_is_measured_on_tasks_that_it_did_not_learn_from(book: Book) -> None:
+    said: list[str] = []
+    found = list(calibrate(made(40), [LADDER], book, (1, 2), Rules(), learned=12, measured=60, step=said.append))
+    assert len(said) == len(found) == 2 and found[0] != found[1]
+    for c in found:
+        assert sum(b.n for b in c.bins) >= 60 * len(LADDER.rungs) and c.ece == pytest.approx(ece(c.bins))
+        assert 0.0 <= c.ece <= 1.0 and 0.0 <= c.brier <= 1.0 and c.before != c.ece, "it has learned something"
+        assert all(0.0 <= b.predicted <= 1.0 and 0.0 <= b.true <= 1.0 for b in c.bins)
+    text = "\n".join(report.lines([], found))
+    assert "P(success) learned on 12 tasks, measured on 60 later ones" in text and "calibration error" in text
+    assert report.reliability(found)[0].value == pytest.approx((found[0].ece + found[1].ece) / 2)
+
+
+def test_a_session_keeps_the_choice_of_its_first_turn(book: Book) -> None:
+    here = world(book)
+    sticky = next(chooser for chooser in fixed(here) if chooser.name == "sticky first turn")
+    picks: dict[int, set[int | None]] = {}
+    for number, job in enumerate(here.jobs):
+        for point in ("start", "loop", "retry"):
+            view = View(number // 3, number, job, point, 0.0, (), None)  # type: ignore[arg-type]
+            picks.setdefault(number // 3, set()).add(sticky.choose(view))
+    assert all(len(picked) == 1 for picked in picks.values()) and len(set().union(*picks.values())) == 2
+
+
 def csv_of(folder: Path) -> Path:
     rows = ["model,task_id,resolved,cost_usd,api_calls"]
     rows += [f"{m},{t},{int(r.resolved)},{r.usd},{r.calls}" for m, runs in made(9).items() for t, r in runs.items()]
@@ -174,7 +199,7 @@ def csv_of(folder: Path) -> Path:
 
 def test_the_command_measures_a_file_and_says_it_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = csv_of(tmp_path)
-    options = ["--seeds", "1", "--v", "2", "--pool", "ladder", "--mode", "real", "--check", "yes"]
+    options = ["--seeds", "1", "--v", "2", "--pool", "ladder", "--mode", "real", "--check", "yes", "--no-calibration"]
     assert main(["bench", "outcomes", str(file), *options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["blocks"][0]["tasks"] == 9 and {"name", "value", "limit", "met"} <= set(found["promises"][0])

@@ -1,4 +1,4 @@
-"""What outcomes teach: abilities, the mean of a user's tasks, hand-overs; without bias, and no faster than a noisy check allows."""
+"""What outcomes teach: abilities, the mean of a user's tasks, hand-overs; without bias, as fast as a noisy check allows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def test_nothing_seen_is_the_prior() -> None:
 def test_a_verdict_moves_every_part_its_own_way_and_makes_nothing_less_sure(
     passed: bool, recall: float, alarm: float, mu: float, sd: float
 ) -> None:
-    seen = NOTHING.after(verdict(CHEAP, passed, recall=recall, false_alarm=alarm, belief=Belief(mu, sd), project="p", kind="edit"))
+    more = {"belief": Belief(mu, sd), "project": "p", "kind": "edit"}
+    seen = NOTHING.after(verdict(CHEAP, passed, recall=recall, false_alarm=alarm, **more))
     up = 1.0 if passed else -1.0
     assert seen.seen == 1 and up * seen.models["cheap"].mean >= 0.0 >= up * seen.tasks.mean
     assert up * seen.projects["p"].mean <= 0.0 and up * seen.kinds["edit"].mean <= 0.0

@@ -10,9 +10,10 @@ import pytest
 from pointsman.core import accounting
 from pointsman.core.book import Book
 from pointsman.core.codec import build, encode
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.timeline import Timeline
-from pointsman.core.types import Config, Decision, Place, Request, Usage
+from pointsman.core.types import Config, Place, Request, Usage
 from pointsman.shell.prices import load_book
 
 SONNET, START = Config("claude-sonnet-5-5"), 1_790_000_000.0

@@ -10,10 +10,13 @@ import pytest
 from pointsman.core import candidates, explain
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
+from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.events import Finished, Routed, Signalled
+from pointsman.core.evolve import evolve
+from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session, evolve
-from pointsman.core.types import Belief, Candidate, Config, Decision, Message, Place, Request, Usage
+from pointsman.core.session import Session
+from pointsman.core.types import Belief, Config, Place, Request, Usage
 from pointsman.shell.prices import load_book
 
 OPUS, SONNET, HAIKU = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"

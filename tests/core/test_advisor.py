@@ -9,9 +9,10 @@ import pytest
 from core.test_decide import HAIKU, OPUS, SONNET, Play
 from pointsman.core.advisor import shut
 from pointsman.core.book import Book
+from pointsman.core.decisions import Advisor, Decision
 from pointsman.core.events import Advised, Signalled
 from pointsman.core.policy import Policy
-from pointsman.core.types import Advisor, Config, Decision
+from pointsman.core.types import Config
 from pointsman.shell.prices import load_book
 
 PUSH = Policy(advisor=Advisor(OPUS), failure_usd=20.0, check=True, check_recall=0.8, check_false_alarm=0.1)

@@ -16,8 +16,10 @@ from pointsman.core import cache, learned
 from pointsman.core.audit import audit
 from pointsman.core.book import Book
 from pointsman.core.cards import read_card
+from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.events import Finished, Routed
-from pointsman.core.types import Candidate, Config, Decision, Message, Place, Rates, Request, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import Config, Place, Rates, Request, Usage
 from pointsman.errors import Unpriced, WireError
 from pointsman.shell.history_traces import read
 from pointsman.shell.prices import load_book

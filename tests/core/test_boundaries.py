@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pointsman.core.boundaries import SHORT, begins
+from pointsman.core.messages import Call, Fact, Message
 from pointsman.core.progress import Progress
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import Call, Fact, Message
 from pointsman.wire.prompts import length_of, sketch_of
 
 NEXT = count(1)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pointsman.core import cache
 from pointsman.core.book import Book
 from pointsman.core.cache import Moment
-from pointsman.core.types import FIVE_MINUTES, HOUR, Message, Request, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import FIVE_MINUTES, HOUR, Request, Usage
 from pointsman.core.warmth import MATERIAL, CacheRule, Head, Warm, Warmth
 from pointsman.shell.prices import load_book
 

@@ -10,10 +10,13 @@ import pytest
 from pointsman.core import accounting
 from pointsman.core.book import Book
 from pointsman.core.decide import _RULES, decide
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Event, Finished, Pinned, Routed, Signalled, Unpinned
+from pointsman.core.evolve import evolve
+from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session, evolve
-from pointsman.core.types import Config, Decision, Message, Request, Usage
+from pointsman.core.session import Session
+from pointsman.core.types import Config, Request, Usage
 from pointsman.shell.prices import load_book
 
 OPUS, SONNET, HAIKU, FABLE = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5-1"

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.core.codec import decode, encode
+from pointsman.core.decisions import Decision
 from pointsman.core.events import KINDS, Event, Finished, Pinned, Routed
-from pointsman.core.types import Config, Decision, Place, Rates, Request, Usage
+from pointsman.core.types import Config, Place, Rates, Request, Usage
 from pointsman.errors import LedgerError
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from pointsman.core.book import Book
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.findings import Finding, findings
-from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Decision, Place, Rates, Request, Usage
+from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Place, Rates, Request, Usage
 from pointsman.core.volatile import Sent, volatile
 from pointsman.shell.prices import load_book
 

@@ -13,7 +13,8 @@ from pointsman.core import cache, learned
 from pointsman.core.book import Book, Speed
 from pointsman.core.events import Finished
 from pointsman.core.learned import NOTHING, Learned, after
-from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Message, Place, Request, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Place, Request, Usage
 from pointsman.core.warmth import Head
 from pointsman.shell.prices import load_book
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pointsman.core.lineage import Index, find, locate
+from pointsman.core.messages import Message
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import Config, Message, Place, Request
+from pointsman.core.types import Config, Place, Request
 
 
 def said(text: str, *facts: str) -> Message:

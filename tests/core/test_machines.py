@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pointsman.core import cache, machines, pricing
-from pointsman.core.types import Message, Rates, Request, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import Rates, Request, Usage
 from pointsman.core.warmth import CacheRule, Warm, Warmth
 
 COLD = {"loop settled": (0.01, 100.0), "loop new": (0.1, 100.0), "turn 1h": (0.1, 20.0), "turn day idle": (0.7, 4.0)}

@@ -9,9 +9,11 @@ import pytest
 
 from pointsman.core import learned, pricing
 from pointsman.core.book import Book
+from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.events import Finished
+from pointsman.core.messages import Message
 from pointsman.core.moves import kept_from, outlook
-from pointsman.core.types import FIVE_MINUTES, Candidate, Config, Decision, Message, Place, Rates, Request, Usage
+from pointsman.core.types import FIVE_MINUTES, Config, Place, Rates, Request, Usage
 from pointsman.shell.prices import load_book
 
 

@@ -10,9 +10,10 @@ import pytest
 from pointsman.core.difficulty import PRIOR, update
 from pointsman.core.features import SENSORS, SIGNALS, observe, sensors_of
 from pointsman.core.kinds import kind_of
+from pointsman.core.messages import Call, CallKind, Fact, Message
 from pointsman.core.progress import NOTHING, Evidence, Progress, after
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import Call, CallKind, Config, Fact, Message, Place, Request, TaskKind
+from pointsman.core.types import Config, Place, Request, TaskKind
 from pointsman.wire.prompts import sketch_of
 
 NEXT = count(1)

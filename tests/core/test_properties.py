@@ -14,8 +14,8 @@ from pointsman import Settings, engine
 from pointsman.core.book import Book
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Event, Finished, Pinned, Routed, Unpinned
+from pointsman.core.evolve import fold
 from pointsman.core.pricing import cost
-from pointsman.core.session import fold
 from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 from pointsman.shell.prices import load_book

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pointsman.core import sizes
 from pointsman.core.book import Book
 from pointsman.core.images import ImageRule
+from pointsman.core.messages import Message
 from pointsman.core.sizes import Chars, Ratios
-from pointsman.core.types import FIVE_MINUTES, Message, Request, Usage
+from pointsman.core.types import FIVE_MINUTES, Request, Usage
 from pointsman.shell.prices import load_book
 
 

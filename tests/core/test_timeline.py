@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Event, Finished, Noted, Passed, Pinned, Routed, RunEnded, Unpinned
-from pointsman.core.pricing import cost
+from pointsman.core.pricing import billed_usd, cost
 from pointsman.core.rows import SessionRow, Totals
-from pointsman.core.timeline import Timeline, billed_usd
+from pointsman.core.timeline import Timeline
 from pointsman.core.types import DAY, Config, Usage
 from samples import HAIKU, OPUS, RATES, SONNET, START, Story, afternoon, api_fix
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from core.test_decide import HAIKU, OPUS, SONNET, Play
 from pointsman.bench.policies import equal_quality
 from pointsman.core.book import Book
+from pointsman.core.decisions import Decision
 from pointsman.core.envelope import EARLY
 from pointsman.core.events import Pinned, Unpinned
 from pointsman.core.policy import Policy
-from pointsman.core.types import Config, Decision
+from pointsman.core.types import Config
 from pointsman.shell.prices import load_book
 
 BOOK = load_book()

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from pointsman.core.book import Book
+from pointsman.core.decisions import Meter
 from pointsman.core.evaluate import effective, mean_interval, snips
 from pointsman.core.events import Event, Routed
 from pointsman.core.hindsight import recorded, regret
 from pointsman.core.policy import Policy
 from pointsman.core.schedule import parse
-from pointsman.core.types import Meter
 from pointsman.core.whatif import Task, compared, replay, replay_best
 from pointsman.shell.prices import load_book
 from samples import HAIKU, OPUS, SONNET, Story

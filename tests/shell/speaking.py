@@ -156,8 +156,9 @@ class Speaking:
         self.said = "".join(p.get("text", "") for p in parts if not p.get("thought"))
         calls = [p["functionCall"] for p in parts if "functionCall" in p]
         self.calls += len(calls)
-        results = [{"functionResponse": {**{k: c[k] for k in ("id", "name") if k in c}, "response": {"output": f"done {c['args']}"}}}
-                   for c in calls]  # fmt: skip
+        named = [{name: call[name] for name in ("id", "name") if name in call} for call in calls]
+        results = [{"functionResponse": {**who, "response": {"output": f"done {call['args']}"}}}
+                   for who, call in zip(named, calls, strict=True)]  # fmt: skip
         return [{"role": "user", "parts": results}] if results else []
 
     def _responses(self, text: str) -> list[dict[str, Any]]:

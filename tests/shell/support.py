@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Event, Finished, Noted, Routed
-from pointsman.core.types import Config, Decision, Place, Request
+from pointsman.core.types import Config, Place, Request
 from pointsman.engine import Route
 from pointsman.settings import Settings
 from pointsman.shell.gateway import Gateway

@@ -380,3 +380,18 @@ async def test_a_gemini_client_gets_pushed_advice_too(tmp_path: Path) -> None:
     assert [ADVICE in json.dumps(r.json) for r in work] == [False, True, True], [gate_of(e) for e in events(ledger, Routed)]
     assert [(a.how, a.outcome) for a in events(ledger, Advised)] == [("push", "given")]
     assert work[2].json["contents"][: len(work[1].json["contents"])] == work[1].json["contents"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_of_another_vendor_asks_through_the_translation(tmp_path: Path, stream: bool) -> None:
+    async with stage(tmp_path, "messages", consults_once("Bash"), stream=stream, model="claude-fable-5-1") as on:
+        await on.agent.ask("Hello.")
+        on.gateway.desk.router.pin("gpt-6-luna", session=SESSION, now=on.gateway.desk.clock())
+        on.agent.history.clear()
+        heard = await on.agent.ask("Mend calc.py.")
+        await on.agent.ask("And now?")
+    assert heard[0].text == "I ask first.Now I know." and heard[-1].text == "Done."
+    work = [record for record in on.work if record.model == "gpt-6-luna"]
+    assert [(r.protocol, r.status) for r in work] == [("responses", 200)] * 4
+    assert all(ADVICE in json.dumps(r.json) for r in work[1:])
+    assert events(on.ledger, Finished)[2].usage.extra[0][0] == "gpt-6-luna"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.core.decisions import Candidate, Decision, Gate
 from pointsman.core.events import Finished, Marked, Noted, Passed, Pinned, Routed, RunStarted
-from pointsman.core.types import Candidate, Config, Decision, Gate, Place, Rates, Request, Usage
+from pointsman.core.types import Config, Place, Rates, Request, Usage
 from pointsman.errors import LedgerError
 from pointsman.shell import schema
 from pointsman.shell.ledger import Ledger, home, latest_session, read_events, recent_events

@@ -245,3 +245,16 @@ async def test_a_token_count_answers_for_the_model_that_will_run(tmp_path: Path)
         await talk.ask()
         assert len(provider.log) == asked + 1 and provider.requests[-1].model == "gpt-6-luna"
         assert luna == pytest.approx(provider.requests[-1].bill.prompt, rel=0.35)
+
+
+async def test_a_fallback_model_of_another_vendor_gets_a_key_of_its_own(tmp_path: Path) -> None:
+    """The asked model's provider fails: the next model is another vendor's, told in its own format; no key leaves its home."""
+    async with both(tmp_path, talking, fallbacks={"claude-opus-5-5": ["gpt-6-luna"]}) as (provider, gateway, http):
+        provider.fault(faults.status(529), when=lambda request: request.model == "claude-opus-5-5")
+        talk = Speaking(http, gateway.url, "messages")
+        await talk.ask_prompt("first")
+        assert talk.status == [200] and talk.said.startswith("Turn 1")
+        assert [(r.model, r.status) for r in provider.requests] == [("claude-opus-5-5", 529), ("gpt-6-luna", 200)]
+        assert redacted("sk-test") not in provider.requests[-1].headers.values()
+        assert provider.requests[-1].headers["authorization"] == redacted(f"Bearer {KEYS['openai']}")
+        assert events(tmp_path / "ledger.db", Finished)[-1].served.model == "gpt-6-luna"

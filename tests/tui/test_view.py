@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.core.decisions import BreakEven, Candidate
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline
-from pointsman.core.types import BreakEven, Candidate, Config
+from pointsman.core.types import Config
 from pointsman.tui import view
 from pointsman.tui.figures import Line, plain, width_of
 from pointsman.tui.lanes import labels, lanes_of

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.core.types import Call, Message, Protocol
+from pointsman.core.messages import Call, Message
+from pointsman.core.types import Protocol
 from pointsman.wire import read
 from pointsman.wire.calls import calls_of, written_in
 from pointsman.wire.commands import kinds_of

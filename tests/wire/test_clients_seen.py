@@ -44,7 +44,7 @@ def test_an_item_of_tools_that_holds_none_harms_nobody(tools: Any) -> None:
 
 
 def test_a_message_of_another_agent_is_no_prompt_of_the_users() -> None:
-    told = {"type": "agent_message", "author": "/root", "recipient": "/root/x", "content": [{"type": "input_text", "text": "go"}]}
+    told = {"type": "agent_message", "author": "/root", "recipient": "/home/x", "content": [{"type": "input_text", "text": "go"}]}
     assert [m.kind for m in responses(message("user", "fix it"), told).messages] == ["prompt", "reminder"]
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from pointsman.core.book import Book
+from pointsman.core.decisions import Advice, Advisor, Edit
 from pointsman.core.edits import standing
 from pointsman.core.events import Advised
 from pointsman.core.policy import Policy
-from pointsman.core.types import Advice, Advisor, Config, Edit, Usage
+from pointsman.core.types import Config, Usage
 from pointsman.engine import Route, Router
 from pointsman.errors import WireError
 from pointsman.shell import recording

@@ -341,7 +341,8 @@ def test_a_chat_stream_says_usage_only_where_it_was_asked_for() -> None:
 
 def test_tools_in_namespaces_are_offered_by_name_and_their_calls_name_the_namespace_again() -> None:
     body = {"model": "m", "tools": [{"type": "function", "name": "f"}], "input": [
-        {"type": "additional_tools", "tools": [{"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}]},
+        {"type": "additional_tools", "tools": [
+            {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}]},
         {"type": "message", "role": "user", "content": "go"},
         {"type": "custom_tool_call", "call_id": "a", "name": "exec", "namespace": "functions", "input": "ls"},
         {"type": "custom_tool_call_output", "call_id": "a", "output": "x"},

@@ -26,12 +26,13 @@ def test_calls_without_ids_are_paired_with_their_results_in_order() -> None:
         "systemInstruction": {"parts": [{"text": "be good"}]},
         "contents": [
             {"role": "user", "parts": [{"text": "go"}, {"inlineData": {"mimeType": "image/png", "data": "aGk="}}]},
-            {"role": "model", "parts": [{"text": "hm", "thought": True}, {"text": "ok"}, call("f", a=1), call("f", a=2), call("g", "x")]},
+            {"role": "model", "parts": [{"text": "hm", "thought": True}, {"text": "ok"}, call("f", a=1), call("f", a=2),
+                                        call("g", "x")]},
             {"role": "user", "parts": [result("f", {"output": "one"}), result("g", {"n": 1}, "x"), result("f", {"output": "two"}),
                                        {"text": "on"}]},
         ],
-        "tools": [{"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT", "properties": {"a": {"type": "INTEGER"}}}}]},
-                  {"googleSearch": {}}],
+        "tools": [{"googleSearch": {}}, {"functionDeclarations": [
+            {"name": "f", "parameters": {"type": "OBJECT", "properties": {"a": {"type": "INTEGER"}}}}]}],
         "generationConfig": {"maxOutputTokens": 9, "temperature": 0, "thinkingConfig": {"thinkingBudget": 5}},
         "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
     }, True)  # fmt: skip
@@ -55,14 +56,18 @@ def test_what_only_gemini_understands_cannot_be_told() -> None:
     assert not tellable("gemini", content) and tellable("gemini", {"parts": [{"text": "x"}, call("f")]})
 
 
+def calling(call: dict[str, Any]) -> dict[str, Any]:
+    return {"choices": [{"delta": {"tool_calls": [call]}}]}
+
+
 def test_the_answer_has_whole_calls_with_the_stand_in_signature_and_the_usage_at_its_end() -> None:
     out = Geminis("claude-haiku-5-5")
     usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14, "prompt_tokens_details": {"cached_tokens": 6},
              "completion_tokens_details": {"reasoning_tokens": 1}}  # fmt: skip
     made = b"".join([
         out.event({"choices": [{"delta": {"content": "I "}}]}), out.event({"choices": [{"delta": {"reasoning_content": "hm"}}]}),
-        out.event({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x"'}}]}}]}),
-        out.event({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}}]}),
+        out.event(calling({"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x"'}})),
+        out.event(calling({"index": 0, "function": {"arguments": ":1}"}})),
         out.event({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}),
         out.event({"choices": [], "usage": usage}), out.end(),
     ])  # fmt: skip

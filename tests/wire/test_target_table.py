@@ -157,7 +157,8 @@ def _greedy(model: str, thinking: Body | None, effort: str | None) -> Body:
     """A Claude request with everything that can be converted."""
     body: Body = {
         "model": model, "max_tokens": 128_000, "temperature": 0.7, "top_k": 5, "speed": "fast",
-        "tools": [{"name": "f", "input_schema": {}}, {"name": "DeferredToolPlaceholder", "input_schema": {}, "defer_loading": True}],
+        "tools": [{"name": "f", "input_schema": {}},
+                  {"name": "DeferredToolPlaceholder", "input_schema": {}, "defer_loading": True}],
         "messages": [{"role": "user", "content": "hi"}, {"role": "system", "content": "x", "output_config": {"effort": "xhigh"}},
                      {"role": "assistant", "content": "so"}, {"role": "user", "content": "on"}],
     }  # fmt: skip

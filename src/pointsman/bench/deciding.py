@@ -12,9 +12,11 @@ from pointsman.core.accounting import account
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
 from pointsman.core.events import Finished, Routed
+from pointsman.core.evolve import evolve
+from pointsman.core.messages import Message, MessageKind
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session, evolve
-from pointsman.core.types import Message, MessageKind, Request, Usage
+from pointsman.core.session import Session
+from pointsman.core.types import Request, Usage
 
 CONTEXTS = (10_000, 100_000, 200_000)
 MODEL, HEAD, PER_MESSAGE, CHARS = "claude-opus-5-5", 60_000, 600, 3.3

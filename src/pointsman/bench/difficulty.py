@@ -19,8 +19,10 @@ from math import exp, log, log1p
 
 from pointsman.core import progress
 from pointsman.core.events import Event, Finished, Routed
-from pointsman.core.session import Session, evolve
-from pointsman.core.types import Belief, Message, Request
+from pointsman.core.evolve import evolve
+from pointsman.core.messages import Message
+from pointsman.core.session import Session
+from pointsman.core.types import Belief, Request
 
 MANY = 20
 FOLDS, SEED, RESAMPLES = 5, 1, 400

@@ -16,15 +16,18 @@ from math import fsum, log
 from pointsman.bench.simple_prices import SIMPLE, Known
 from pointsman.core import candidates
 from pointsman.core.book import Book
+from pointsman.core.decisions import Decision
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.events import Finished, Routed
+from pointsman.core.evolve import evolve, taught
 from pointsman.core.learned import Learned
 from pointsman.core.lineage import locate
+from pointsman.core.messages import Message, MessageKind
 from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost
-from pointsman.core.session import Session, evolve, taught
+from pointsman.core.session import Session
 from pointsman.core.sizes import CHARS_PER_TOKEN, chars_of, prior
-from pointsman.core.types import Config, Decision, Message, MessageKind, Place, Request, Usage
+from pointsman.core.types import Config, Place, Request, Usage
 from pointsman.core.warmth import WARM_SHARE
 from pointsman.shell.transcript import Call, Piece, Transcript
 

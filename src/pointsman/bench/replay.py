@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from pointsman.core.book import Book
+from pointsman.core.decisions import Candidate
 from pointsman.core.events import Event, Finished, Routed, paired
-from pointsman.core.pricing import cost
-from pointsman.core.timeline import billed_usd
-from pointsman.core.types import Candidate, Usage
+from pointsman.core.pricing import billed_usd, cost
+from pointsman.core.types import Usage
 
 
 @dataclass(frozen=True, slots=True)

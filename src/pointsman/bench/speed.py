@@ -7,9 +7,10 @@ from timeit import repeat
 
 from pointsman.core import cache, candidates, sizes
 from pointsman.core.book import Book
+from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import Belief, Config, Message, Place, Request, Usage
+from pointsman.core.types import Belief, Config, Place, Request, Usage
 
 MESSAGES, RUNS = 600, 500
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace, _SubParsersAction
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace, _SubParsersAction
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +28,8 @@ def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
     outcomes.add_argument("--alarm", type=float, default=0.1, help="share of right work that it refuses (0.1)")
     outcomes.add_argument("--retries", type=int, default=1, choices=(1, 2), help="automatic retries after a failed check (1)")
     outcomes.add_argument("--tasks", type=int, default=3, metavar="N", help="tasks in a session (3)")
-    outcomes.add_argument("--calibration", action="store_true", help="how far P(success) can be believed, as well (minutes)")
+    outcomes.add_argument("--calibration", action=BooleanOptionalAction, default=True,
+                          help="how far P(success) can be believed, in the real world with a check")
     outcomes.add_argument("--json", action="store_true", help="everything measured as JSON")
     outcomes.set_defaults(measure=_outcomes)
     decide = kinds.add_parser("decide", help="microseconds of one decision at 10k, 100k and 200k tokens", allow_abbrev=False)
@@ -63,13 +64,10 @@ def _outcomes(args: Namespace) -> int:
         per_session=args.tasks,
     )  # fmt: skip
     outcomes, book = worlds.read(file), load_book(load().prices)
-    guarded, modes = True in plan.checks, [mode for mode in plan.modes if mode != "adversarial"]
-    runs = len(plan.pools) * len(modes) * len(plan.seeds) if guarded and args.calibration else 0
+    runs = len(plan.pools) * len(plan.seeds) if args.calibration and True in plan.checks and "real" in plan.modes else 0
     step = progress(plan.steps + runs)
     blocks = list(measure(outcomes, book, plan, step))
-    reliable = [
-        c for mode in modes for c in calibrate(outcomes, plan.pools, book, plan.seeds, plan.rules, mode=mode, step=step)
-    ] if runs else []  # fmt: skip
+    reliable = list(calibrate(outcomes, plan.pools, book, plan.seeds, plan.rules, step=step)) if runs else []
     if args.json:
         print(json.dumps(report.as_json(blocks, reliable), indent=2))
     else:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pointsman.core import pins
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
+from pointsman.core.decisions import Candidate
 from pointsman.core.policy import Policy
 from pointsman.core.session import Pin, Session
-from pointsman.core.types import Candidate, Config, Request
+from pointsman.core.types import Config, Request
 from pointsman.tui.figures import config_name, money
 
 

@@ -76,7 +76,7 @@ def _price(chosen: Chosen, name: str, settings: Settings) -> str:
     Raises SettingsError for a name that cannot be meant or run here, before anything is written.
     """
     from pointsman.cli.obeying import said
-    from pointsman.core.session import fold
+    from pointsman.core.evolve import fold
     from pointsman.shell.prices import load_book
 
     try:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from pointsman.core import cache, edits
 from pointsman.core.book import Book
+from pointsman.core.decisions import Decision
 from pointsman.core.pricing import rates_for
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import Config, Decision, Rates, Request, Usage
+from pointsman.core.types import Config, Rates, Request, Usage
 
 
 @dataclass(frozen=True, slots=True)

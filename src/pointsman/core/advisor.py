@@ -14,11 +14,13 @@ from dataclasses import replace
 from pointsman.core import edits
 from pointsman.core.book import Book
 from pointsman.core.candidates import Setting, check_odds, price, price_of, tries_of
+from pointsman.core.decisions import Advisor, Candidate, Decision, Edit
+from pointsman.core.messages import Message
 from pointsman.core.policy import REQUESTS_AHEAD, Odds, Policy
 from pointsman.core.pricing import advice as advice_usd
 from pointsman.core.session import Lane
 from pointsman.core.tries import Next, after_failure
-from pointsman.core.types import FIVE_MINUTES, Advisor, Candidate, Config, Decision, Edit, Message, Rates, Request
+from pointsman.core.types import FIVE_MINUTES, Config, Rates, Request
 
 GAIN = 0.5
 """Share of the gap to the stronger model that its advice closes: 50 to 90 % by the vendor's own figures (advisor and

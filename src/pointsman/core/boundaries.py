@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from math import log
 
+from pointsman.core.messages import Message
 from pointsman.core.progress import asks_again
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import HOUR, Message
+from pointsman.core.types import HOUR
 
 TASK_GAP_S = float(HOUR)
 """A pause that speaks for a new task: 2.8 % of real gaps are longer (DECISION.md 1)."""

@@ -17,7 +17,8 @@ from typing import Literal
 
 from pointsman.core import machines
 from pointsman.core.machines import spoken
-from pointsman.core.types import HOUR, Message, Request, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import HOUR, Request, Usage
 from pointsman.core.warmth import COLD, NOTHING_SEEN, WARM_SHARE, CacheRule, Head, Warm, Warmth
 
 P_ASIDE = 0.7

@@ -9,9 +9,11 @@ from math import sqrt
 from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
 from pointsman.core.capability import ORDINARY, SQUEEZE, Outlook, after_failures, p_success
+from pointsman.core.decisions import Candidate, Edit
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.foreign import is_foreign, marked_for
 from pointsman.core.guardrails import veto
+from pointsman.core.messages import Message
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
     CHECK_RECALL,
@@ -26,7 +28,7 @@ from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
 from pointsman.core.tries import Plan, Try, chances, plans, resolved_usd
-from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Candidate, Config, Edit, Message, Place, Rates, Request, TaskKind
+from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Config, Place, Rates, Request, TaskKind
 from pointsman.core.warmth import NOTHING_SEEN, Warm, Warmth
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500

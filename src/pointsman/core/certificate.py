@@ -25,8 +25,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log
 
+from pointsman.core.decisions import Decision
 from pointsman.core.policy import CHECK_RECALL, RISK
-from pointsman.core.types import Config, Decision
+from pointsman.core.types import Config
 
 ALPHA = 0.05
 """Chance of a false certificate, and of a false alarm, at most: over all looks together."""

@@ -8,10 +8,11 @@ from pointsman.core import lineage
 from pointsman.core.book import Book
 from pointsman.core.candidates import price, setting
 from pointsman.core.contenders import asked_of, pinned_for, scheduled_for
+from pointsman.core.decisions import Candidate
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session
-from pointsman.core.types import Candidate, Config, Request
+from pointsman.core.types import Config, Request
 
 
 def counted_for(request: Request, session: Session, book: Book, policy: Policy, now: float) -> tuple[Config, Candidate]:

@@ -19,25 +19,14 @@ from pointsman.core.candidates import (
     with_effort,
 )
 from pointsman.core.contenders import asked_of, configs_of, pinned_for, scheduled_for
+from pointsman.core.decisions import Action, Candidate, Decision, Gate, Reason, Rule
 from pointsman.core.explain import breakevens
 from pointsman.core.kinds import kind_of
 from pointsman.core.policy import Policy, choose
 from pointsman.core.retries import check_failed, next_tries
 from pointsman.core.sentences import sentence
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import (
-    Action,
-    Belief,
-    Candidate,
-    Config,
-    Decision,
-    FreePoint,
-    Gate,
-    Place,
-    Reason,
-    Request,
-    Rule,
-)
+from pointsman.core.types import Belief, Config, FreePoint, Place, Request
 from pointsman.core.weighing import due, weighed
 
 COLD = 0.5

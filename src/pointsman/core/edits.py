@@ -9,16 +9,18 @@ the messages with the edits among them, so that a config whose cache was written
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 
+from pointsman.core.decisions import Edit
+from pointsman.core.messages import Message
 from pointsman.core.targets import Target
-from pointsman.core.types import Config, Edit, Message, Protocol, Request
+from pointsman.core.types import Config, Protocol, Request
 
-IN_BAND: tuple[Protocol, ...] = ("messages", "responses")
-"""The wire formats that have an effort change inside the history."""
+IN_BAND: Mapping[Protocol, str] = {"messages": "anthropic", "responses": "openai"}
+"""The wire formats that have an effort change inside the history, and whose models read it there: no translation carries it."""
 
 TOOL, PROVIDER_TOOL = "consult_advisor", "advisor_20260301"
 """The forms of the tool by which a model asks for advice: ours, and Anthropic's own."""
@@ -103,7 +105,7 @@ def chars(edits: Iterable[Edit], model: str) -> int:
 
 def in_band(request: Request, target: Target) -> bool:
     """Whether effort can be changed inside this history, so that the cache is kept."""
-    return target.effort_messages and request.protocol in IN_BAND and bool(target.efforts)
+    return target.effort_messages and IN_BAND.get(request.protocol) == target.vendor and bool(target.efforts)
 
 
 def effort_in_force(request: Request, edits: Iterable[Edit], model: str) -> str | None:

@@ -19,7 +19,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pointsman.core.types import Candidate, Config, Decision, Meter, Rates, Usage
+from pointsman.core.decisions import Candidate, Decision, Meter
+from pointsman.core.types import Config, Rates, Usage
 
 EARLY, LATE = 0.5, 1.5
 """Shares of the round trip at which it leaves with and without the advice: within 2 of the advised path and 6 of hindsight."""

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pointsman.core.decisions import Advice, Decision, Edit
 from pointsman.core.policy import RISK, Policy
-from pointsman.core.types import Advice, Config, Decision, Diagnosis, Edit, Rates, Request, Usage
+from pointsman.core.types import Config, Diagnosis, Rates, Request, Usage
 
 PinScope = Literal["turn", "task", "session", "always"]
 Mark = Literal["good", "bad", "overkill"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pointsman.core.candidates import Setting, Weighed, odds_of, weigh
+from pointsman.core.decisions import BreakEven, Candidate
 from pointsman.core.policy import Odds
 from pointsman.core.tries import by_difficulty, resolved_usd
-from pointsman.core.types import Belief, BreakEven, Candidate, Config
+from pointsman.core.types import Belief, Config
 
 
 def breakevens(

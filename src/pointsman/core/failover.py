@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from pointsman.core.book import Book
 from pointsman.core.candidates import price, setting, with_effort
+from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.policy import Policy
 from pointsman.core.sentences import short, usd
 from pointsman.core.session import Session
-from pointsman.core.types import Candidate, Config, Decision, Request
+from pointsman.core.types import Config, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pointsman.core.book import Book
+from pointsman.core.decisions import Candidate
 from pointsman.core.events import Event, Finished, Marked, Pinned, Routed, paired
 from pointsman.core.plan import Step, Way, best, bill, by_turn
-from pointsman.core.pricing import rates_for
-from pointsman.core.timeline import billed_usd
-from pointsman.core.types import FIVE_MINUTES, Candidate, Config, LaneKind, Rates
+from pointsman.core.pricing import billed_usd, rates_for
+from pointsman.core.types import FIVE_MINUTES, Config, LaneKind, Rates
 from pointsman.core.warmth import WARM_SHARE, CacheRule
 
 

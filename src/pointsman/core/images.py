@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any
 
-from pointsman.core.types import Message
+from pointsman.core.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from pointsman.core.abilities import NOTHING as UNSEEN
 from pointsman.core.abilities import Abilities
 from pointsman.core.book import Book, Speed
 from pointsman.core.events import Finished
-from pointsman.core.types import FIVE_MINUTES, Message, Place, Request, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import FIVE_MINUTES, Place, Request, Usage
 from pointsman.core.warmth import Head, Warmth
 
 HEADS_KEPT = 64

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from pointsman.core import boundaries
 from pointsman.core.boundaries import TASK_GAP_S
 from pointsman.core.cache import common
+from pointsman.core.messages import Message
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import ClientMove, LaneKind, Message, Place, Relation, Request
+from pointsman.core.types import ClientMove, LaneKind, Place, Relation, Request
 
 FALLBACK_S = 60.0
 """Seconds within which the same messages with another model, after an error, are the client's own fallback retry."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pointsman.core.types import Message, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import Usage
 from pointsman.core.warmth import Warmth
 
 MOVED_TOKENS, MOVED_SHARE = 1_024, 0.05

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pointsman.core import pricing
+from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.policy import REQUESTS_AHEAD
-from pointsman.core.types import FIVE_MINUTES, HOUR, Candidate, Config, Decision, Rates
+from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Rates
 
 DETOUR = 5
 """Requests of the detour that is priced: a short excursion, as in notes/cache.md 5.3."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pointsman.core.book import Book
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Stop
 from pointsman.core.guardrails import veto
 from pointsman.core.policy import Policy
 from pointsman.core.session import Pin, Session
-from pointsman.core.types import Config, Decision
+from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 
 

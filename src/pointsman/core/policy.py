@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Literal
 
 from pointsman.core.capability import NOBODY, REPEAT
+from pointsman.core.decisions import Advisor, Candidate
 from pointsman.core.schedule import Step
-from pointsman.core.types import Advisor, Candidate, Config
+from pointsman.core.types import Config
 
 Profile = Literal["quality", "balanced", "fast", "saver"]
 Mode = Literal["auto", "observe"]

@@ -142,6 +142,23 @@ def cost(usage: Usage, rates: Rates) -> float:
     )
 
 
+def billed_usd(usage: Usage, rates: Rates, others: Mapping[str, Rates]) -> tuple[float, bool]:
+    """USD of ``usage``, and whether that is only a lower bound (a cut stream, or a sub-request without a known price).
+
+    ``others``: rates by model, for server-side sub-requests that are billed at their own model's price.
+    """
+    at_least = not usage.complete
+    total = cost(usage, rates)
+    for model, extra in usage.extra:
+        own = others.get(model)
+        if own is None:
+            at_least = True
+            continue
+        more, lower = billed_usd(extra, own, others)
+        total, at_least = total + more, at_least or lower
+    return total, at_least
+
+
 def toll(rates: Rates, ttl_s: int, context: int, warm: int) -> float:
     """USD that a (partly) cold context costs above a warm one: (write - read) x (context - warm), never negative.
 

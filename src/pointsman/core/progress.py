@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pointsman.core.types import Call, CallKind, Message, Place, Request
+from pointsman.core.messages import Call, CallKind, Message
+from pointsman.core.types import Place, Request
 
 Evidence = Literal[
     "tool_error",

@@ -8,10 +8,11 @@ from pointsman.core import outcomes
 from pointsman.core.book import Book
 from pointsman.core.candidates import Setting, check_odds, price_of, rows_of, setting, tries_of
 from pointsman.core.contenders import configs_of, pinned_for
+from pointsman.core.decisions import Candidate
 from pointsman.core.policy import Odds, Policy
 from pointsman.core.session import Lane, Session
 from pointsman.core.tries import Next, after_failure
-from pointsman.core.types import Candidate, Config
+from pointsman.core.types import Config
 
 
 def check_failed(at: Setting, lane: Lane) -> bool:

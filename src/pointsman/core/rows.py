@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pointsman.core.decisions import Action, Decision, Reason
 from pointsman.core.events import Advised, Checked, FailedOver, Mark, Pinned, Stop
-from pointsman.core.types import Action, Config, Decision, Diagnosis, LaneKind, Purpose, Reason, TaskKind, Usage
+from pointsman.core.types import Config, Diagnosis, LaneKind, Purpose, TaskKind, Usage
 
 Outcome = Literal["good", "bad", "overkill", "unknown", "running"]
 """What is known of a turn: a person's mark, else a check or commit; ``unknown`` is a value of its own, never imputed."""

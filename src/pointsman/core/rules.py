@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pointsman.core.budgets import extra_of, over
+from pointsman.core.decisions import Candidate, Gate, Reason, Rule
 from pointsman.core.outcomes import RESCOPE
 from pointsman.core.policy import MARGIN, REQUESTS_PER_TURN, Policy, admitted
-from pointsman.core.types import HOUR, Candidate, Config, Gate, Place, Reason, Request, Rule
+from pointsman.core.types import HOUR, Config, Place, Request
 
 if TYPE_CHECKING:
     from pointsman.core.candidates import Setting

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pointsman.core.candidates import Setting
+from pointsman.core.decisions import Action, Candidate, Gate, Reason
 from pointsman.core.rules import globbed
-from pointsman.core.types import Action, Candidate, Config, FreePoint, Gate, Reason
+from pointsman.core.types import Config, FreePoint
 
 
 def usd(amount: float) -> str:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pointsman.core import lineage, verdicts
 from pointsman.core.book import Book
 from pointsman.core.events import Event, Finished, Marked, Pinned, Routed, RunStarted, Signalled, Unpinned
+from pointsman.core.evolve import evolve, taught
 from pointsman.core.learned import Learned
-from pointsman.core.session import Pin, Session, evolve, taught
+from pointsman.core.session import Pin, Session
 from pointsman.core.types import Config, Request
 from pointsman.core.userrecord import UserRecord
 

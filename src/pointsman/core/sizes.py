@@ -14,7 +14,8 @@ from functools import lru_cache
 from math import sqrt
 
 from pointsman.core.images import ImageRule, pictured, read_rule
-from pointsman.core.types import Message, Request, Usage
+from pointsman.core.messages import Message
+from pointsman.core.types import Request, Usage
 
 PLAIN_IMAGES = read_rule(None)
 

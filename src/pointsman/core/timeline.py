@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from pointsman.core.audit import input_usd
+from pointsman.core.decisions import Decision
 from pointsman.core.events import (
     Advised,
     Checked,
@@ -32,32 +33,15 @@ from pointsman.core.events import (
     Signalled,
     Unpinned,
 )
-from pointsman.core.pricing import cost
+from pointsman.core.pricing import billed_usd
 from pointsman.core.rows import LaneRow, Outcome, RequestRow, SessionRow, Totals, TurnRow
-from pointsman.core.types import DAY, Config, Decision, Rates, Usage
+from pointsman.core.types import DAY, Config, Rates
 from pointsman.core.userrecord import UserRecord
 
 SIGNAL_OUTCOMES: Mapping[str, Outcome] = {
     "check_passed": "good", "check_failed": "bad", "commit": "good", "revert": "bad",
 }  # fmt: skip
 """Downstream signals that label a turn (DECISION.md 7). A correction is a noisy sensor and labels nothing."""
-
-
-def billed_usd(usage: Usage, rates: Rates, others: Mapping[str, Rates]) -> tuple[float, bool]:
-    """USD of ``usage``, and whether that is only a lower bound (a cut stream, or a sub-request without a known price).
-
-    ``others``: rates by model, for server-side sub-requests that are billed at their own model's price.
-    """
-    at_least = not usage.complete
-    total = cost(usage, rates)
-    for model, extra in usage.extra:
-        own = others.get(model)
-        if own is None:
-            at_least = True
-            continue
-        more, lower = billed_usd(extra, own, others)
-        total, at_least = total + more, at_least or lower
-    return total, at_least
 
 
 def utc_day(ts: float) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pointsman.core.types import FIVE_MINUTES, Message
+from pointsman.core.messages import Message
+from pointsman.core.types import FIVE_MINUTES
 
 MATERIAL = 0.02
 """A chance below this is left out of the forecast of a turn's first request (``Warm.reckoned``); any other is priced in."""

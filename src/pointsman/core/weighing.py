@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pointsman.core import envelope
 from pointsman.core.candidates import Setting, allowed
+from pointsman.core.decisions import Candidate, Meter
 from pointsman.core.policy import choose
 from pointsman.core.session import Lane
-from pointsman.core.types import Candidate, Config, FreePoint, Meter
+from pointsman.core.types import Config, FreePoint
 
 
 def weighed(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> tuple[Meter, ...]:

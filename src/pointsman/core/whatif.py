@@ -15,14 +15,16 @@ from dataclasses import dataclass, field, replace
 
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
+from pointsman.core.decisions import Decision
 from pointsman.core.evaluate import Estimate, mean_interval, snips
 from pointsman.core.events import Checked, Event, Finished, Pinned, Routed, Signalled, Unpinned
+from pointsman.core.evolve import evolve, taught
 from pointsman.core.hindsight import Recorded, recorded
 from pointsman.core.learned import Learned
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session, evolve, taught
+from pointsman.core.session import Session
 from pointsman.core.timeline import Timeline
-from pointsman.core.types import Config, Decision, Usage
+from pointsman.core.types import Config, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,10 +73,11 @@ def find(request: Incoming, purpose: Purpose) -> str | None:
 def call(request: Incoming, tool: str, **values: Any) -> Call:
     """A call of ``tool`` with its schema's required arguments, and the known optional ones, filled from ``values``."""
     schema = request.tools.get(tool, {})
-    if schema.get("custom") and tool == "exec":
+    if tool == "exec" and "command" in values:  # Codex: code that calls the tool, free-form, or in one field once translated
         command = json.dumps({"cmd": values["command"]})
         code = f"const done = await tools.exec_command({command});\ntext(done);"
-        return Call(tool, code, namespace=request.namespaces.get(tool))
+        given = code if schema.get("custom") else {name: code for name in list(schema.get("properties", {}))[:1]}
+        return Call(tool, given, namespace=request.namespaces.get(tool))
     properties: dict[str, Any] = schema.get("properties", {})
     required = list(schema.get("required", properties))
     known = {

@@ -77,15 +77,17 @@ class Abroad:
     def _key(self, vendor: str) -> str:
         return self._environ.get(self._keys.get(vendor, ""), "").strip()
 
-    async def answer(self, bases: Mapping[str, str], exchange: Exchange, route: Route) -> Spoken:
-        """The answer of ``route``'s model in the client's format. ``bases``: vendor to base URL, of the client's run.
+    async def answer(self, bases: Mapping[str, str], home: str, exchange: Exchange, route: Route) -> Spoken:
+        """The answer of ``route``'s model in the client's format.
+
+        ``bases``: vendor to base URL, of the client's run; ``home``: the base URL of the client's own vendor.
 
         Raises TranslationError (Refused: the provider's error) and UpstreamError.
         """
         target, stream = self._router.book.target(route.model), route.stream
         native = route.native or native_of(target.vendor)
         base = self._upstreams.base(target.vendor, bases)
-        headers = self._headers(target.vendor, native, base, exchange.base, exchange.given)
+        headers = self._headers(target.vendor, native, base, home, exchange.given)
         url = join_native(base, native, target.model, stream)
         place, row = route.decision.place, route.decision.row(route.decision.chosen)
         job = job_of(

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from pointsman.core.decisions import Advice
 from pointsman.core.events import AdviceHow, AdviceOutcome
 from pointsman.core.foreign import native_of
-from pointsman.core.types import Advice, Config, Protocol, Usage
+from pointsman.core.types import Config, Protocol, Usage
 from pointsman.errors import PointsmanError, UpstreamError
 from pointsman.shell.bodies import Upload
 from pointsman.shell.failing import Part

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from pointsman.core.decisions import Advice
 from pointsman.core.events import AdviceHow, Event, Noted, Passed, Stop
-from pointsman.core.types import Advice, Place, Protocol
+from pointsman.core.types import Place, Protocol
 from pointsman.errors import PointsmanError, WireError
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.streams import told_of

@@ -159,7 +159,8 @@ class Exchange:
         if found is None:
             return False
         self.route, to = found
-        self.base, self.headers = to.base, self.onward.credentialed(self.headers, to)
+        if self.route.native is None:  # another vendor is reached by translation, with a key of its own: nothing of ours moves
+            self.base, self.headers = to.base, self.onward.credentialed(self.headers, to)
         return True
 
     async def _from_abroad(self, route: Route) -> Spoken | None:
@@ -224,7 +225,7 @@ class Exchange:
             self.first_byte = self.desk.clock()
         parts = self._parts(answer, chunk)
         held, waiting = await held_back(parts, self.heard) if self.onward and self.onward.more else ([], None)
-        if self.onward is not None:
+        if self.onward is not None and not isinstance(answer, Spoken):
             self.onward.worked(self.base)
         response = self._response(answer)
         await response.prepare(self.request)

@@ -326,8 +326,7 @@ class Gateway:
             self.abroad.prepare(found.model, found.decision.place.session)
             known = self.runs.get(run) if run else None
             exchange.adviser = self.advising.of(dict(known.upstreams) if known else None)
-            if found.native is not None:
-                exchange.abroad = partial(self.abroad.answer, dict(known.upstreams) if known else {})
+            exchange.abroad = partial(self.abroad.answer, dict(known.upstreams) if known else {}, exchange.base)
 
     def _no_websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """426: Codex falls back to HTTP at once (a 404 costs it 6.8 s, WIRE.md 1)."""

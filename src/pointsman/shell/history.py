@@ -18,10 +18,12 @@ from pointsman.core import accounting
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
 from pointsman.core.events import Event, Finished, Routed
+from pointsman.core.evolve import evolve, taught
+from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session, evolve, taught
+from pointsman.core.session import Session
 from pointsman.core.sizes import CHARS_PER_TOKEN
-from pointsman.core.types import Message, Request
+from pointsman.core.types import Request
 from pointsman.shell import history_claude, history_codex, history_recording, history_traces
 from pointsman.shell.transcript import Call, Piece, Transcript, lines
 

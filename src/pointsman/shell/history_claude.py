@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.core.events import Stop
-from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, Usage
+from pointsman.core.messages import Fact
+from pointsman.core.types import FIVE_MINUTES, HOUR, Usage
 from pointsman.shell.transcript import (
     UNREADABLE,
     Call,

@@ -13,8 +13,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from pointsman.core.types import FIVE_MINUTES, HOUR, Fact, MessageKind, Usage
-from pointsman.core.types import Call as Tool
+from pointsman.core.messages import Call as Tool
+from pointsman.core.messages import Fact, MessageKind
+from pointsman.core.types import FIVE_MINUTES, HOUR, Usage
 from pointsman.shell.transcript import UNREADABLE, Call, Piece, Transcript, digest, estimate_output, objects, tokens
 from pointsman.wire.calls import calls_of
 

@@ -20,8 +20,9 @@ from typing import Any
 import xxhash
 
 from pointsman.core.events import Stop
-from pointsman.core.types import Call as Tool
-from pointsman.core.types import Fact, MessageKind, Protocol, Purpose, Usage
+from pointsman.core.messages import Call as Tool
+from pointsman.core.messages import Fact, MessageKind
+from pointsman.core.types import Protocol, Purpose, Usage
 from pointsman.wire import blocks
 from pointsman.wire import digest as digests
 from pointsman.wire.dialects import dialect_of

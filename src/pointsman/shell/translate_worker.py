@@ -155,7 +155,8 @@ class Exchange:
     async def _asked(self, body: dict[str, Any]) -> Any:
         """LiteLLM's answer: an object, or events as they come."""
         job, provider = self.job, PROVIDERS[self.job.native]
-        model = f"responses/{self.target.model}" if provider == "openai" and job.client in ("chat", "gemini") else self.target.model
+        as_chat_client = job.client in ("chat", "gemini")
+        model = f"responses/{self.target.model}" if provider == "openai" and as_chat_client else self.target.model
         more: dict[str, Any] = {
             **body, "model": model, "custom_llm_provider": provider, "stream": job.stream, "max_retries": 0,
             "api_base": f"http://{self.id}.provider/v1", "api_key": "-",
@@ -163,7 +164,7 @@ class Exchange:
         if job.client == "messages":
             more.setdefault("max_tokens", 4_096)
             return await litellm.anthropic_messages(**more)
-        if job.client in ("chat", "gemini"):
+        if as_chat_client:
             if job.stream:
                 more["stream_options"] = {"include_usage": True}
             return await litellm.acompletion(**more)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pointsman.core.decisions import Decision
 from pointsman.core.moves import DETOUR, outlook
 from pointsman.core.rows import RequestRow
-from pointsman.core.types import Decision, Diagnosis
+from pointsman.core.types import Diagnosis
 from pointsman.tui.figures import Line, config_name, line_of, money, tokens, wrap
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pointsman.core.certificate import ANY, Record, Standing
-from pointsman.core.types import Config, Decision
+from pointsman.core.decisions import Decision
+from pointsman.core.types import Config
 from pointsman.core.userrecord import UserRecord, proposal
 from pointsman.tui.figures import short
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from math import exp, log, pi, sqrt
 
+from pointsman.core.decisions import BreakEven, Candidate, Decision
 from pointsman.core.events import Checked, FailedOver, Verdict
 from pointsman.core.rows import RequestRow, Totals, TurnRow
-from pointsman.core.types import Belief, BreakEven, Candidate, Config, Decision
+from pointsman.core.types import Belief, Config
 from pointsman.tui.advice import advised
 from pointsman.tui.audited import audit_lines, move_lines, quota_lines
 from pointsman.tui.figures import (

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pointsman.core.book import Book
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Event
 from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, Policy
 from pointsman.core.schedule import Step
-from pointsman.core.types import Decision
 from pointsman.core.whatif import Comparison, Replayed, compared, end_of_ladder, replay, replay_best
 from pointsman.tui.figures import UNKNOWN, Line, Style, line_of, money, signed, wrap
 from pointsman.tui.reasons import fail_interval

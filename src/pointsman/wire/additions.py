@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pointsman.core import edits as core
+from pointsman.core.decisions import Advice, Edit
 from pointsman.core.events import Advised, Event
+from pointsman.core.messages import Message
 from pointsman.core.session import Lane
-from pointsman.core.types import Advice, Edit, Message, Protocol, Request
+from pointsman.core.types import Protocol, Request
 from pointsman.errors import WireError
 from pointsman.wire import consulting
 from pointsman.wire.edits import apply, bind, size, with_betas

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.core.types import FIVE_MINUTES, HOUR, Call, Fact, MessageKind, Protocol
+from pointsman.core.messages import Call, Fact, MessageKind
+from pointsman.core.types import FIVE_MINUTES, HOUR, Protocol
 from pointsman.wire import pictures, sensors
 from pointsman.wire.calls import calls_of, written_in
 from pointsman.wire.dialects import Dialect, is_result

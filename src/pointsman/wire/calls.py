@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import xxhash
 
-from pointsman.core.types import Call, CallKind
+from pointsman.core.messages import Call, CallKind
 from pointsman.wire.commands import kinds_of, undone
 
 _NAMES: dict[CallKind, str] = {

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from pointsman.core.types import Auth, Message, Protocol, Purpose
+from pointsman.core.messages import Message
+from pointsman.core.types import Auth, Protocol, Purpose
 from pointsman.wire.digest import Head
 from pointsman.wire.protocols import bare
 

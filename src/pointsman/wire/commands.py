@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pointsman.core.types import CallKind
+from pointsman.core.messages import CallKind
 
 LONGEST = 600
 """Characters of a command that are looked at: programs stand at its beginning, long arguments behind."""

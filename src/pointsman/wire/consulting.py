@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from pointsman.core.decisions import Advice
 from pointsman.core.edits import PROVIDER_TOOL, TOOL
-from pointsman.core.types import Advice, Protocol
+from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire.digest import decode
 from pointsman.wire.splice import Span, elements, open_body, open_object, splice

@@ -17,7 +17,8 @@ import msgspec
 import xxhash
 
 from pointsman.core.globs import Watch
-from pointsman.core.types import Message, MessageKind, Protocol
+from pointsman.core.messages import Message, MessageKind
+from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire import blocks, prompts
 from pointsman.wire.calls import hash_of

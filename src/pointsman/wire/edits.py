@@ -15,7 +15,9 @@ from typing import Any
 
 import msgspec
 
-from pointsman.core.types import Advice, Edit, Message, Protocol
+from pointsman.core.decisions import Advice, Edit
+from pointsman.core.messages import Message
+from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire import consulting
 from pointsman.wire.converting import peek

@@ -191,7 +191,8 @@ def _counts(usage: Any) -> Json:
     inside, reasoning = _object(usage.get("prompt_tokens_details")), _object(usage.get("completion_tokens_details"))
     thought = int(reasoning.get("reasoning_tokens") or 0)
     return {
-        "promptTokenCount": int(usage.get("prompt_tokens") or 0), "cachedContentTokenCount": int(inside.get("cached_tokens") or 0),
+        "promptTokenCount": int(usage.get("prompt_tokens") or 0),
+        "cachedContentTokenCount": int(inside.get("cached_tokens") or 0),
         "candidatesTokenCount": int(usage.get("completion_tokens") or 0) - thought, "thoughtsTokenCount": thought,
         "totalTokenCount": int(usage.get("total_tokens") or 0),
     }  # fmt: skip

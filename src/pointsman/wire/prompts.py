@@ -10,7 +10,7 @@ import re
 
 import xxhash
 
-from pointsman.core.types import Fact
+from pointsman.core.messages import Fact
 from pointsman.wire import reports
 
 BITS = 1_024

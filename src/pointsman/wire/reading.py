@@ -16,7 +16,8 @@ import msgspec
 import xxhash
 
 from pointsman.core.globs import Watch
-from pointsman.core.types import Message, Need, Protocol, Purpose, Request
+from pointsman.core.messages import Message
+from pointsman.core.types import Need, Protocol, Purpose, Request
 from pointsman.wire import blocks, digest
 from pointsman.wire.clients import Identity, Sight, auth_of, client_of, identify
 from pointsman.wire.dialects import AIDER_EXAMPLES_END, Dialect, dialect_of

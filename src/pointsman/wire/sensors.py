@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pointsman.core.types import Fact
+from pointsman.core.messages import Fact
 from pointsman.wire import reports
 
 HEAD_CHARS, TAIL_CHARS = 2_000, 8_000

@@ -21,8 +21,9 @@ REASONING = ("thinking", "redacted_thinking")
 
 
 def speaker(
-    protocol: Protocol, model: str, prompt: int, read: int = 0, usage_wanted: bool = False, spaces: Mapping[str, str] | None = None
-) -> Speaker:
+    protocol: Protocol, model: str, prompt: int, read: int = 0, usage_wanted: bool = False,
+    spaces: Mapping[str, str] | None = None,
+) -> Speaker:  # fmt: skip
     """Who words the answer for a client of ``protocol``. ``prompt``: its estimated tokens, ``read`` those of them that its cache
     holds: usage is said at the start, before anything is billed.
 
@@ -223,8 +224,9 @@ class _Responses(Speaker):
 
     def _response(self, response: Json) -> Json:
         items = [self._item(item) for item in response.get("output") or () if item.get("type") != "reasoning"]
-        out = {**response, "id": _item_id(response.get("id")), "model": self.model, "output": items, "store": False, "instructions": None, "tools": []}
-        out.pop("provider_specific_fields", None)  # what was asked is not said again: it can be most of the answer's bytes
+        quiet = {"instructions": None, "tools": [], "store": False}  # what was asked can be most of an answer's bytes
+        out = {**response, "id": _item_id(response.get("id")), "model": self.model, "output": items, **quiet}
+        out.pop("provider_specific_fields", None)
         usage = response.get("usage")
         if isinstance(usage, dict):
             out["usage"] = _responses_usage(usage)

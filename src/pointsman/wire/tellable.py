@@ -24,7 +24,8 @@ _TOLD: dict[str, frozenset[str]] = {
     "responses": frozenset(("input_text", "output_text", "text", "refusal", "summary_text", "input_image", "input_file")),
 }  # fmt: skip
 _GEMINI = frozenset(("text", "functionCall", "functionResponse", "inlineData", "thought"))
-_ITEMS = frozenset(("message", "agent_message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output",
+_ITEMS = frozenset(("message", "agent_message", "function_call", "custom_tool_call", "function_call_output",
+                    "custom_tool_call_output",
                     *RESPONSES_GONE, *RESPONSES_TOLD))  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from pointsman.core.types import Advice, Protocol
+from pointsman.core.decisions import Advice
+from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire.consulting import NAME
 from pointsman.wire.sse import parse
