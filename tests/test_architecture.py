@@ -18,7 +18,7 @@ SRC = ROOT / "src" / "pointsman"
 MODULES = sorted(SRC.rglob("*.py"))
 
 RANK = {
-    "errors": 0, "core": 1, "wire": 2, "sections": 1.5, "layers": 1, "settings": 2, "engine": 3, "sandbox": 4, "shell": 4, "library": 5, "plugins": 5,
+    "errors": 0, "core": 1, "wire": 2, "sections": 1.5, "complaints": 1.7, "layers": 1.4, "settings": 2, "engine": 3, "sandbox": 4, "shell": 4, "library": 5, "plugins": 5,
     "tui": 5, "bench": 5, "cli": 6,
 }
 """cli -> tui, bench -> sandbox, shell -> engine -> wire -> core. Only what stands lower, or its own part."""
@@ -32,7 +32,7 @@ ONLY_IN = {
     "textual": ("tui",),
     "aiohttp": ("shell", "sandbox", "bench"),
     "uvloop": ("shell", "sandbox", "bench", "cli"),
-    "pydantic": ("settings", "sections", "core/pricing", "shell/prices", "shell/control"),
+    "pydantic": ("settings", "sections", "complaints", "core/pricing", "shell/prices", "shell/control"),
     "msgspec": ("wire", "shell", "sandbox"),
     "networkx": ("core/plan", "cli", "shell/circles"),
     "litellm": ("shell/translate",),

@@ -9,7 +9,7 @@ import pytest
 
 from pointsman.core.globs import DEFAULTS
 from pointsman.core.policies import own_fields
-from pointsman.core.policy import Policy
+from pointsman.core.policy import DEADLINE_S, FAILURE_USD, STAKES, Policy
 from pointsman.errors import SettingsError
 from pointsman.settings import Settings, load, verify
 from pointsman.shell.answers import asked, open_questions, remember
@@ -74,8 +74,49 @@ def test_a_project_that_allows_none_of_your_models_is_refused(written: Write) ->
         written('allow = ["a"]', 'allow = ["b"]')
 
 
+@pytest.mark.parametrize(("theirs", "field", "expected"), [
+    ('profile = "balanced"', "profile", "quality"), ("failure_usd = 0", "failure_usd", FAILURE_USD),
+    ("failure_usd = 50", "failure_usd", 50.0), ("deadline_s = 99999", "deadline_s", DEADLINE_S),
+    ("deadline_s = 60", "deadline_s", 60.0), ("cache_diagnostics = true", "diagnose", False),
+    ("efforts = false", "efforts", False), ("[protect]\nstakes = 1", "stakes_usd", STAKES),
+    ("[protect]\nstakes = 9", "stakes_usd", 9.0),
+])  # fmt: skip
+def test_a_project_is_never_laxer_than_the_defaults(written: Write, theirs: str, field: str, expected: object) -> None:
+    assert getattr(written("", theirs), field) == expected
+
+
+def test_what_a_project_could_not_loosen_says_default(written: Write, own: Path, tmp_path: Path) -> None:
+    written("", 'profile = "balanced"\nfailure_usd = 50\n')
+    settings = load(cwd=tmp_path / "project")
+    assert settings.origin("profile") == "default" and "profile" not in settings.written
+    assert settings.origin("failure_usd") == f"{tmp_path / 'project' / '.pointsman.toml'}:2"
+
+
+@pytest.mark.parametrize(("mine", "theirs", "expected"), [
+    ('allow = ["b"]', "allow = []", ("b",)), ("allow = []", 'allow = ["b"]', ("b",)), ("", 'allow = ["b"]', ("b",)),
+])  # fmt: skip
+def test_an_empty_list_of_allowed_models_allows_no_more(
+    written: Write, mine: str, theirs: str, expected: tuple[str, ...]
+) -> None:  # fmt: skip
+    assert written(mine, theirs).allow == expected
+
+
+def test_efforts_that_you_keep_stay_kept(written: Write) -> None:
+    assert written("efforts = false", "efforts = true").efforts is False
+
+
+@pytest.mark.parametrize(("theirs", "named"), [
+    ("check = true", "check = true"), ("[budget]\nday = 1\nthen = 'cheapest'", "budget.then = cheapest"),
+    ('profile = "saver"', "the profile saver"),
+])  # fmt: skip
+def test_a_project_may_not_admit_weaker_models(written: Write, theirs: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=rf"\.pointsman\.toml:1: a project may not set {named}, because .*only you can"):
+        written("", theirs)
+
+
 @pytest.mark.parametrize("line", [
-    'asked = "haiku"', 'kinds = { plan = "haiku" }', "up_cap_usd = 99", "risk = 0.5", "consent_up = true",
+    'asked = "haiku"', 'kinds = { plan = "haiku" }', "up_cap_usd = 99", "risk = 0.5", "consent_up = true", 'pool = ["haiku"]',
+    "check_recall = 1", "check_false_alarm = 0",
 ])  # fmt: skip
 def test_a_project_may_not_spend_or_weaken(written: Write, line: str) -> None:
     with pytest.raises(SettingsError, match="may not be set by a project"):

@@ -132,7 +132,7 @@ def test_a_pool_of_one_and_a_pool_of_two_vendors_stay(book: Book) -> None:
     alone >> turn() << stay("opus", because="no_ladder") << unmoved()
     mixed = Play(book, Settings(pool=["gpt-6-luna", OPUS], profile="saver", failure_usd=0), model="opus")
     mixed >> turn() << stay("opus") << unmoved()
-    assert "wire format" in (mixed.decision.candidates[0].veto or "")
+    assert "no upstream with a key of its own" in (mixed.decision.candidates[0].veto or "")
 
 
 def test_a_requested_name_that_is_no_model_stays_even_with_a_pool(book: Book) -> None:

@@ -79,10 +79,20 @@ def test_every_name_in_the_help_is_understood(name: str, book: Book) -> None:
     assert all(word in HELP for word in ("asked", "cheap", "hindsight", "settings", "schedule"))
 
 
-@pytest.mark.parametrize("name", ["no-such-model", "profile=nonsense", "nothing.toml", "0:haiku"])
-def test_what_is_no_policy_is_refused_with_a_sentence(name: str, book: Book) -> None:
-    with pytest.raises(SettingsError):
+@pytest.mark.parametrize(("name", "said"), [
+    ("no-such-model", "--policy 'no-such-model' is no policy, model or settings file"),
+    ("profile=nonsense", "--policy 'profile=nonsense': profile is 'nonsense'; it can be quality"),
+    ("profil=saver", "--policy 'profil=saver': unknown setting 'profil' (did you mean 'profile'?)"),
+    ("nothing.toml", "there is no settings file nothing.toml"),
+    ("0:haiku", "'0:haiku' is not of the form"),
+    ("1:opsu", "--policy '1:opsu': unknown model 'opsu'; did you mean opus"),
+    ("claude-opus-5-5:hgih", "--policy 'claude-opus-5-5:hgih': claude-opus-5-5 has no effort 'hgih': it takes low"),
+    ("pool=oups", "pool names 'oups', which has no price; did you mean opus"),
+])  # fmt: skip
+def test_what_is_no_policy_is_refused_with_a_sentence(name: str, said: str, book: Book) -> None:
+    with pytest.raises(SettingsError) as caught:
         named(name, book)
+    assert said in str(caught.value)
 
 
 def story(admit: bool) -> list[Event]:

@@ -70,6 +70,13 @@ def test_nearest_project_file_is_found(project: Path) -> None:
         ('[prices.m]\ninput = 3\noutput = 1\ncache_raed = 1\n', 1, ["unknown setting 'prices.m.cache_raed'", "'cache_read'"]),
         ("failure_usd = -1\n", 1, ["failure_usd", "greater than or equal to 0"]),
         ('pool = ["a", "a"]\n', 1, ["different"]),
+        ("pool = 4\n", 1, ['a list is wanted, such as ["opus"], not 4']),
+        ("check = 5\n", 1, ["check: true, false, a command, or a table [check] is wanted, not 5"]),
+        ('protect = ["", "a"]\n', 1, ["protect: a glob must not be empty"]),
+        ("\n[kinds]\nplan = 3\n", 2, ["kinds.plan: MODEL, MODEL:effort, or a table with a model is wanted, not 3"]),
+        ('[advisor]\nmodel = "opus"\nmode = "pish"\n', 1, ["advisor.mode", "'push'", "not 'pish'"]),
+        ("budget = 5\n", 1, ["budget: a table is wanted, not 5"]),
+        ('schedule = "x"\n', 1, ["schedule: 'x' is not of the form"]),
     ],
 )
 def test_a_typo_names_file_line_key_and_near_match(own: Path, project: Path, text: str, line: int, words: list[str]) -> None:
@@ -80,6 +87,7 @@ def test_a_typo_names_file_line_key_and_near_match(own: Path, project: Path, tex
     assert said.startswith(f"{own}:{line}: "), said
     for word in words:
         assert word in said
+    assert said.count(str(own)) == 1 and "[_" not in said  # one mistake is one complaint, in our words
 
 
 def test_broken_toml_and_missing_files_are_sentences(own: Path, project: Path) -> None:

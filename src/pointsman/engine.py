@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pointsman import wire
@@ -88,6 +88,7 @@ class _Open:
     started: float
     upstream: str
     session: Session
+    headers: Mapping[str, str] = field(default_factory=dict)
     refused: int | None = None
 
 
@@ -186,7 +187,7 @@ class Router:
         self._count += 1
         decision = replace(decision, id=f"{int(now * 1000):x}-{self._count:x}")
         route = self._written(decision, request, path, headers, body, upstream)
-        self._open[route.id] = _Open(route, request, body, path, now, upstream, session)
+        self._open[route.id] = _Open(route, request, body, path, now, upstream, session, headers)
         self._routed(route, request, upstream, now)
         if ends and session.pin is not None:
             self._unpinned(session, session.pin, ends, now)
@@ -244,19 +245,25 @@ class Router:
         opened = self._open.get(id)
         if opened is None:
             raise DecisionError(f"no request {id!r} is under way: it was finished, or never routed here")
-        route, request = opened.route, opened.request
-        policy = self._policy_in(request.run)
-        found = failover.hop(route.decision, request, opened.session, self.book, policy, now, model, place, why)
+        request, decision = opened.request, opened.route.decision
+        if opened.refused is not None:  # what failed is the client's own request
+            asked = Config(request.model, request.effort)
+            decision = replace(decision, chosen=asked, action="stay", reason="retry_asked", edits=(), consult=None)
+        there = self._known.laid_under(opened.session, request, upstream) if upstream != opened.upstream else opened.session
+        found = failover.hop(
+            decision, request, opened.session, there, self.book, self._policy_in(request.run), now, model, place, why
+        )
         if found.decision is None:
-            self._emit(Noted(now, "no_failover", found.why, route.decision.place.session))
+            self._emit(Noted(now, "no_failover", found.why, decision.place.session))
             return None
-        onward = self._written(found.decision, request, opened.original_path, route.headers, opened.original, upstream)
-        if onward.decision.chosen != found.decision.chosen:  # it could not be written
+        onward = self._written(found.decision, request, opened.original_path, opened.headers, opened.original, upstream)
+        if onward.decision.chosen != found.decision.chosen:
+            self._emit(Noted(now, "no_failover", onward.decision.sentence, decision.place.session))
             return None
         self._emit(
             FailedOver(
-                now, route.decision.place.session, id, route.decision.chosen, onward.decision.chosen, opened.upstream, upstream,
-                why, status, found.extra_usd,
+                now, decision.place.session, id, decision.chosen, onward.decision.chosen, opened.upstream, upstream, why, status,
+                found.extra_usd,
             )  # fmt: skip
         )
         opened.route, opened.upstream = onward, upstream
@@ -280,7 +287,8 @@ class Router:
         if opened.request.purpose == "count":
             self._emit(Passed(ended, "POST", route.path, status, "token count", decision.place.session))
             return
-        back = resent or opened.refused is not None
+        resent = resent or opened.refused is not None
+        back = resent and decision.reason != "failover"  # whoever took over since was sent what its decision says
         served = Config(opened.request.model, opened.request.effort) if back else decision.chosen
         session = self.sessions.get(decision.place.session)
         account = accounting.account(session, opened.request, decision, served, billed, self.book, opened.started)

@@ -1,9 +1,9 @@
 """How the layers of settings become one: later ones win, but a project's file only tightens.
 
 Order: what you have answered (``answers.toml``), your own file, the project's ``.pointsman.toml``, the command line. A
-project's file comes with somebody's repository, so of what it says the stricter of its word and yours holds: protected work,
-denied models, floors and ceilings add up, allowed models are those that both allow, the lower budget and the higher price of a
-failure count, the stricter profile of two that are written.
+project's file comes with somebody's repository, so of what it says the stricter of its word and yours holds, and where you say
+nothing, of its word and the default: protected work, denied models, floors and ceilings add up, allowed models are those that
+both allow, the lower budget, the shorter deadline and the higher price of a failure count, and the stricter profile.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pointsman.core.policy import DEADLINE_S, FAILURE_USD, STAKES
 from pointsman.errors import SettingsError
 
 STRICT = ("quality", "fast", "balanced", "saver")
@@ -24,6 +25,12 @@ THEN = ("warn", "hold", "cheapest")
 """What a spent budget does, the mildest first."""
 
 WHATS = ("paths", "commands", "tools")
+
+UNSAID: Mapping[str, Any] = {
+    "profile": "quality", "mode": "auto", "side": True, "titles": True, "efforts": True, "cache_diagnostics": False,
+    "failure_usd": FAILURE_USD, "deadline_s": DEADLINE_S,
+}  # fmt: skip
+"""What holds of these keys where you have said nothing: a project may be stricter than that, and never laxer."""
 
 
 @dataclass(slots=True)
@@ -37,6 +44,8 @@ class Layers:
         """Lay the values ``found`` in ``file`` on top. ``shared``: it is a project's. Raises SettingsError in a sentence."""
         lines = lines_of(text)
         for key, value in found.items():
+            if shared and key in UNSAID and key not in self.values:
+                self.values[key], self.origins[key] = UNSAID[key], "default"
             before = self.values.get(key)
             here = f"{file}:{lines.get(key, 1)}"
             if key == "protect":
@@ -58,8 +67,10 @@ class Layers:
         try:
             if key in ("deny", "floor", "ceiling"):
                 return list(dict.fromkeys((*_names(own), *_names(value))))
-            if key == "allow" and own and value:
-                both = [name for name in own if name in value]
+            if key == "allow":
+                if not own or not value:
+                    return own or value
+                both = [name for name in _names(own) if name in _names(value)]
                 if not both:
                     raise SettingsError(f"{here}: this project allows none of the models that {self.origins[key]} allows")
                 return both
@@ -67,10 +78,12 @@ class Layers:
                 return min(own, value, key=STRICT.index)
             if key == "mode":
                 return "observe" if "observe" in (own, value) else value
-            if key in ("side", "titles"):
+            if key in ("side", "titles", "efforts", "cache_diagnostics"):
                 return own and value
             if key == "failure_usd":
                 return max(own, value)
+            if key == "deadline_s":
+                return min(own, value)
             if key == "budget":
                 return _tighter_budget(own, value)
         except (TypeError, ValueError, AttributeError):
@@ -88,8 +101,8 @@ class Layers:
             raise SettingsError(f"{file}:{begin}: a project may not take the default protection off; put it in your own file")
         known = before if isinstance(before, dict) else {}
         merged: dict[str, Any] = {**known, **{k: v for k, v in table.items() if k not in WHATS}}
-        if shared and "stakes" in known and "stakes" in table:
-            merged["stakes"] = max(known["stakes"], table["stakes"])
+        if shared and "stakes" in table:
+            merged["stakes"] = max(known.get("stakes", STAKES), table["stakes"])
         for what in WHATS:
             globs = table.get(what, ())
             merged[what] = list(dict.fromkeys((*known.get(what, ()), *globs)))

@@ -25,7 +25,7 @@ def _model_names(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Url = Annotated[str, AfterValidator(_base_url)]
-Models = Annotated[tuple[str, ...], AfterValidator(_model_names)]
+Models = Annotated[tuple[str, ...], AfterValidator(_model_names), BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 """One name, or several of which all hold."""

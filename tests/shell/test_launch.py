@@ -221,7 +221,6 @@ async def test_in_a_terminal_ctrl_c_reaches_the_agent_once(place: Place) -> None
 @pytest.mark.parametrize(("words", "said"), [
     (["vim"], "'vim' is no agent that we know how to wrap"),
     (["--client", "anthropic", "--", "no-such-agent-anywhere"], "is not in your PATH"),
-    (["--client", "cline", "--", sys.executable], "cline auth"),
 ])
 async def test_what_cannot_be_started_is_a_sentence_and_code_2(place: Place, words: list[str], said: str) -> None:
     argv = [*own_command(), "run", "--port", "0", *(words if "--" in words else ["--", *words])]

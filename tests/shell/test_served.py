@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pointsman.settings import Settings, load
+from pointsman.settings import load
 from pointsman.shell.launching import own_command
 from pointsman.shell.served import Served, served
 
@@ -19,11 +19,13 @@ MEMORY_MB = 60
 
 
 def test_settings_survive_the_way(tmp_path: Path) -> None:
-    given = load(tmp_path / "s.toml") if (tmp_path / "s.toml").write_text(
+    file = tmp_path / "settings.toml"
+    file.write_text(
         'pool = ["claude-haiku-5-5", "gpt-6-luna"]\n[keys]\nopenai = "MY_KEY"\n[upstreams]\nanthropic = "http://127.0.0.1:9/a"\n'
         '[deployments.spare]\nurl = "http://127.0.0.1:9/b"\nvendor = "anthropic"\n[fallbacks]\nanthropic = ["spare"]\n'
         '[prices."m"]\ninput = 1.0\noutput = 2.0\n'
-    ) else Settings()  # fmt: skip
+    )
+    given = load(file)
     plain = msgspec.json.decode(msgspec.json.encode(served(given)), type=Served)
     assert plain == served(given) and plain.policy() == given.policy()
     assert plain.keys == {"openai": "MY_KEY"} and plain.deployments["spare"].vendor == "anthropic"

@@ -90,3 +90,33 @@ def test_aiders_rules_behind_a_prompt_are_not_the_users_words() -> None:
     asked = next(m for m in first.messages if m.kind == "prompt")
     again = next(m for m in third.messages if m.kind == "prompt")
     assert (asked.said, asked.sketch) == (again.said, again.sketch) and asked.hash != again.hash
+
+
+RED = "===== 1 failed, 1 passed in 0.12s ====="
+FRAMES = {
+    "cline": ("ai-sdk/openai-compatible/3.0", "You are Cline, an AI coding agent.",
+              json.dumps([{"query": "pytest", "result": f"\n{RED}\n", "error": "Command failed", "success": False}])),
+    "mini": ("OpenAI/Python 2.54.0", "You are a helpful assistant that can interact with a computer.",
+             json.dumps({"returncode": 1, "output": f"\n{RED}\n"}, indent=2)),
+    "qwen": ("QwenCode/0.24.4 (linux; x64)", "You are Qwen Code, an agent.",
+             f"Command: pytest\nDirectory: (root)\nOutput: {RED}\nError: (none)\nExit Code: 1\nSignal: (none)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("client", FRAMES)
+def test_a_failing_test_is_seen_in_the_frame_that_its_client_puts_around_it(client: str) -> None:
+    agent, system, output = FRAMES[client]
+    call = {"id": "c", "type": "function", "function": {"name": "run", "arguments": "{}"}}
+    talk = [{"role": "system", "content": system}, {"role": "user", "content": "fix it"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": output}]  # fmt: skip
+    body = json.dumps({"model": "m", "messages": talk}).encode()
+    request = read("chat", "/v1/chat/completions", {"user-agent": agent}, body)
+    assert request.client == client and {"tests_failed", "tool_error"} <= set(request.messages[-1].facts)
+
+
+@pytest.mark.parametrize("output", ["{not json", "[1, 2]", "{}", '["x"]', "[" * 5_000, "\udcff"[:0] + "plain"])
+def test_what_is_no_frame_is_read_as_it_is(output: str) -> None:
+    from pointsman.wire.sensors import unwrapped
+
+    assert unwrapped(output, "cline") == output

@@ -93,11 +93,11 @@ def test_additions_are_repeated_byte_for_byte_in_every_recorded_session(file: Pa
             if json.loads(body).get("tools"):
                 assert json.loads(route.body)["tools"] == json.loads(before[0].body)["tools"]
         if route.decision.reason != "count":
-            lanes[place.session, place.lane] = (route, sent, _messages(route, body))
+            lanes[place.session, place.lane] = (route, sent, messages_of(route, body))
     assert added > 0 or not lanes
 
 
-def _messages(route: Route, body: bytes) -> int:
+def messages_of(route: Route, body: bytes) -> int:
     """Messages of the request as we count them: the leading system prompt left out."""
     value = json.loads(body)[HISTORY[route.protocol]]
     led = route.protocol == "chat" or (route.protocol == "responses" and not json.loads(body).get("instructions"))
@@ -115,7 +115,7 @@ def test_an_edit_falls_with_the_history_before_it(file: Path, book: Book) -> Non
     router = Router(Policy(side=False), book)
     for route, _ in played(file, router):
         for edit in route.decision.edits:
-            assert edit.at <= route.decision.place.kept or edit.at <= _messages(route, route.body)
+            assert edit.at <= route.decision.place.kept or edit.at <= messages_of(route, route.body)
     for session in router.sessions.values():
         for lane in session.lanes.values():
             assert standing(lane.edits, lane.messages, len(lane.messages)) == lane.edits

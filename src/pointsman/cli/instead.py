@@ -15,9 +15,10 @@ from pointsman.core.book import Book
 from pointsman.core.events import Event
 from pointsman.core.policies import named as read_names
 from pointsman.core.policy import Policy
-from pointsman.core.schedule import Step, parse
+from pointsman.core.schedule import WORDS, Step, config_of, parse, taken_apart
+from pointsman.core.types import Config
 from pointsman.errors import SettingsError
-from pointsman.tui.figures import money, share, short, signed
+from pointsman.tui.figures import config_name, money, share, short, signed
 
 if TYPE_CHECKING:
     from pointsman.core.hindsight import Recorded
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 ASKED, CHEAP, STRONG = ("asked", "always-asked"), ("cheap", "always-cheap"), ("strong", "always-strong")
 PROFILES = ("quality", "balanced", "saver", "fast")
+ENDS = ("cheapest", "strongest")
+"""Steps of a schedule that mean an end of each session's own ladder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -42,7 +46,7 @@ class Named:
             return replay_best(events, book)
         policy = self.policy
         end = policy.schedule[0].name if policy.schedule else ""
-        if end in ("cheapest", "strongest"):
+        if end in ENDS:
             policy = replace(policy, schedule=(Step(1, end_of_ladder(events, book, strongest=end == "strongest")),))
         return replay(events, book, policy)
 
@@ -51,13 +55,26 @@ def named(text: str, book: Book) -> Named:
     """The policy that ``text`` means. Raises SettingsError with what may be said."""
     if text == "hindsight":
         return Named(text, None)
-    return Named(text, read_names(_policy(text, book), book))
+    policy = _policy(text, book)
+    for step in policy.schedule:
+        _known(text, step, book)
+    return Named(text, read_names(policy, book))
+
+
+def _known(text: str, step: Step, book: Book) -> None:
+    """Raise SettingsError for a step that names a model nobody knows, or an effort that the model does not take."""
+    model, _ = taken_apart(step.name, book.has(step.name))
+    if model == "asked" or model in WORDS or model in ENDS:
+        return
+    known = book.resolve(model)
+    found = config_of(step, Config(known or model), book)
+    if isinstance(found, str):
+        near = book.near(model) if known is None else ()
+        raise SettingsError(f"--policy {text!r}: {found}" + (f"; did you mean {' or '.join(near[:3])}?" if near else ""))
 
 
 def _policy(text: str, book: Book) -> Policy:
-    from pointsman.settings import load
-
-    own = load().policy()
+    own = _loaded(text, book)
     fixed = replace(own, mode="auto")
     if text == "settings":
         return own
@@ -66,17 +83,32 @@ def _policy(text: str, book: Book) -> Policy:
     if text in CHEAP or text in STRONG:
         return replace(fixed, schedule=(Step(1, "cheapest" if text in CHEAP else "strongest"),))
     if text in PROFILES:
-        return load(flags={"profile": text, "mode": "auto"}).policy()
+        return _loaded(text, book, {"profile": text, "mode": "auto"})
     if re.match(r"\d+:", text):
         return replace(fixed, schedule=parse(text))
     if "=" in text:
-        return load(flags={"mode": "auto", **_flags(text)}).policy()
+        return _loaded(text, book, {"mode": "auto", **_flags(text)})
     if text.endswith(".toml") or Path(text).is_file():
-        return load(Path(text), projects=False).policy()
+        return _loaded(text, book, file=Path(text))
     model, _, _ = text.partition(":")
     if book.resolve(text) is None and book.resolve(model) is None:
         raise SettingsError(f"--policy {text!r} is no policy, model or settings file; {HELP}")
     return replace(fixed, schedule=(Step(1, text),))
+
+
+def _loaded(text: str, book: Book, flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Policy:
+    """The policy of your settings under ``flags``, or of ``file`` alone. Raises SettingsError; names are looked up as well."""
+    from pointsman.settings import load, verify
+
+    try:
+        settings = load(file, flags=flags, projects=file is None)
+        verify(settings, book)
+    except SettingsError as error:
+        said = str(error)
+        for key in flags or ():
+            said = said.replace(f"--{key.replace('_', '-')}: ", "")
+        raise SettingsError(said if file else f"--policy {text!r}: {said}") from error
+    return settings.policy()
 
 
 def _flags(text: str) -> dict[str, Any]:
@@ -88,9 +120,7 @@ def _flags(text: str) -> dict[str, Any]:
     return found
 
 
-def run(
-    sessions: Iterable[list[Event]], names: Sequence[str], book: Book, *, as_json: bool, brief: bool
-) -> int:
+def run(sessions: Iterable[list[Event]], names: Sequence[str], book: Book, *, as_json: bool, brief: bool) -> int:
     """Print every session under each policy, and the totals; how many sessions there were."""
     policies, count = [named(name, book) for name in names], 0
     totals: dict[str, list[Replayed]] = {policy.name: [] for policy in policies}
@@ -128,7 +158,8 @@ def lines_of(name: str, found: Replayed) -> Iterator[str]:
         return
     models: dict[str, int] = {}
     for request in found.requests:
-        model = short(request.now.chosen.model)
+        now = request.now.chosen
+        model = config_name(now) if now.model == request.ran.model and request.differs else short(now.model)  # another effort
         models[model] = models.get(model, 0) + 1
     ran = ", ".join(f"{model} ×{n}" for model, n in sorted(models.items(), key=lambda item: -item[1]))
     differs = sum(request.differs for request in found.requests)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointsman.core.certificate import Record
 from pointsman.core.types import Config
-from pointsman.core.userrecord import proposal
+from pointsman.core.userrecord import REPEATED, proposal
 from pointsman.errors import SettingsError
 from pointsman.shell.userdata import open_proposals, user_record
 from pointsman.tui.certified import slices
@@ -55,8 +55,9 @@ def _only(action: str, settings: Settings) -> str:
     if len(kinds) == 1:
         return kinds[0]
     if not kinds:
-        none = "no rule was accepted" if wanted else "no rule is proposed: pin a model three times for one kind of task"
-        raise SettingsError(none)
+        if wanted:
+            raise SettingsError("no rule was accepted, so there is nothing to undo")
+        raise SettingsError(f"no rule is proposed: pin a model {REPEATED} times for one kind of task")
     raise SettingsError(f"which one? `pointsman config {action}` {' or '.join(kinds)}")
 
 

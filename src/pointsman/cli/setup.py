@@ -128,7 +128,7 @@ def _config(args: Namespace) -> int:
         book = load_book(found.prices)
         settings.verify(found, book)
         Fallbacks(found, Upstreams(found.upstream, found.upstreams), time.time, book.vendor)
-        print("settings are sound: " + ", ".join(str(p) for p in _files(own) if p.is_file()) or "defaults")
+        print("settings are sound: " + (", ".join(str(p) for p in _files(own) if p.is_file()) or "defaults only"))
         return OK
     rows = {key: (found.model_dump(mode="json")[key], found.origin(key)) for key in type(found).model_fields}
     if args.json:
@@ -147,9 +147,10 @@ def _config(args: Namespace) -> int:
 def _files(own: Path) -> Iterator[Path]:
     from pointsman import settings
 
+    yield settings.answers_file(own)
     yield own
     project = settings.project_file(Path.cwd())
-    if project is not None:
+    if project is not None and project != own:
         yield project
 
 

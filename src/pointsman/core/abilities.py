@@ -1,4 +1,4 @@
-"""What the user's own outcomes say of models and tasks: abilities, how hard his tasks are, hand-overs, repeats. Pure.
+"""What the user's own outcomes say of models and tasks: abilities, how hard the tasks are, hand-overs, repeats. Pure.
 
 Theory of operation. P(success) is (1 - nobody) sigmoid(slope (theta + offset - kappa - tasks - project - kind - b)): a Rasch
 curve whose every part is a Gaussian prior that the verdicts of checks (and marks, where no check spoke) move. A verdict is
@@ -33,7 +33,7 @@ TEMPER = 0.5
 """Weight of one verdict: a check errs in the same way again and again, so its verdicts are not independent (DECISION.md 3)."""
 
 FORGET = 1.0 / 200.0
-"""Share of what was learned that each verdict takes back: tasks and models change, and nobody must stay written off because he
+"""Share of what was learned that each verdict takes back: tasks and models change, and no model must stay written off because it
 is not asked any more (assumed: a few months of one person's tasks)."""
 
 POINTS, REACH = 21, 3.5

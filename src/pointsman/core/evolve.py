@@ -161,12 +161,12 @@ def _sums_after(lane: Lane, decision: Decision) -> envelope.Sums:
 
 
 def _failed_over(session: Session, event: FailedOver) -> Session:
-    """The request goes on at another deployment, whose caches are its own."""
+    """The request goes on at another deployment, whose caches are its own, and which is asked only now."""
     pending = session.pending.get(event.id)
     if pending is None:
         return session
     lane = session.lanes[pending.lane].at(event.to_upstream)
-    pending = replace(pending, upstream=event.to_upstream)
+    pending = replace(pending, upstream=event.to_upstream, started=event.ts)
     return replace(session, pending={**session.pending, event.id: pending}, lanes={**session.lanes, lane.id: lane})
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pointsman.core.book import Book
 from pointsman.core.candidates import price, setting, with_effort
 from pointsman.core.decisions import Candidate, Decision
+from pointsman.core.foreign import is_foreign
 from pointsman.core.policy import Policy
 from pointsman.core.sentences import short, usd
 from pointsman.core.session import Session
@@ -30,24 +31,30 @@ class Hop:
 
 
 def hop(
-    decision: Decision, request: Request, session: Session, book: Book, policy: Policy, now: float,
+    decision: Decision, request: Request, session: Session, there: Session, book: Book, policy: Policy, now: float,
     model: str | None, place: str, why: str,
 ) -> Hop:  # fmt: skip
     """The decision for ``request`` after its provider failed with ``why``: on ``model`` (None: the same), at ``place``.
 
-    ``session`` as it was when the request was decided. ``place``: the deployment's name, for people.
+    ``session`` as it was when the request was decided; ``there``: the same where the request would go, with the caches of that
+    place; the same object where the place is the same. ``place``: the deployment's name, for people.
     """
     chosen = decision.chosen
     to = chosen if model in (None, chosen.model) else with_effort(model or chosen.model, request.effort, book)
-    if to != chosen and decision.reason == "pin":
+    if to != chosen and session.pin is not None and session.pin.config.model == chosen.model:
         return Hop(None, f"{chosen} is pinned: another model is not taken in its place")
-    row, here = (_row(config, decision, request, session, book, policy, now) for config in (to, chosen))
-    if to != chosen and row.veto is not None and to != decision.asked:
+    here = decision.row(chosen) or _row(chosen, decision, request, session, book, policy, now)
+    known = decision.row(to) if there is session else None
+    row = known or _row(to, decision, request, there, book, policy, now)
+    unserved = there is not session and to in there.refused
+    if row.veto is not None and (unserved or to not in (chosen, decision.asked)):
         return Hop(None, f"{to} cannot take it over: {row.veto}")
-    extra = _extra(row, here, moved=to != chosen)
+    if there is not session and _without_key(to, decision, request, book, policy):
+        return Hop(None, f"{to} cannot take it over: the client's key belongs to another vendor, and no translation leads there")
+    extra = None if row.input_usd is None or here.input_usd is None else row.input_usd - here.input_usd
     cost = "" if extra is None else f", {'+' if extra >= 0 else '-'}{usd(abs(extra))} for the prompt"
     said = f"{short(chosen.model)} failed ({why}): {_where(to, chosen, place)}{cost}"
-    rows = decision.candidates if decision.row(to) else (*decision.candidates, row)
+    rows = (*(other for other in decision.candidates if other.config != to), row)
     return Hop(
         replace(
             decision, chosen=to, action=decision.action if to == chosen else "switch", reason="failover",
@@ -59,21 +66,15 @@ def hop(
 def _row(
     config: Config, decision: Decision, request: Request, session: Session, book: Book, policy: Policy, now: float
 ) -> Candidate:
-    """The candidate row of ``config``: the decision's own where it has one."""
-    known = decision.row(config)
-    if known is not None:
-        return known
+    """The candidate row of ``config`` in ``session``."""
     at = setting(request, session, decision.place, book, policy, decision.asked, now, decision.belief)
     return price(config, at)
 
 
-def _extra(row: Candidate, here: Candidate, *, moved: bool) -> float | None:
-    """USD above what the prompt would have cost: another deployment holds nothing, so all of it is written there."""
-    if row.input_usd is None or here.input_usd is None or row.rates is None:
-        return None
-    if moved:
-        return row.input_usd - here.input_usd
-    return max(row.rates.fresh, *(rate for _, rate in row.rates.cache_write), 0.0) * row.prompt - here.input_usd
+def _without_key(to: Config, decision: Decision, request: Request, book: Book, policy: Policy) -> bool:
+    """Whether ``to`` is of another vendor and would be asked in the client's own words: those carry the key of the client's."""
+    vendor, home = book.vendor(to.model), book.vendor(decision.asked.model)
+    return vendor != home and not is_foreign(request, home, vendor, policy)
 
 
 def _where(to: Config, chosen: Config, place: str) -> str:

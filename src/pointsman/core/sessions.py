@@ -89,8 +89,8 @@ class Sessions:
     def laid_under(self, session: Session, request: Request, upstream: str) -> Session:
         """``session`` with what outlasts it: a pin that always holds in its folder, and what this upstream does not serve."""
         refused = self._unserved.get(upstream)
-        if refused:
-            session = replace(session, refused=refused)
+        if refused or session.refused:
+            session = replace(session, refused=refused or {})
         if session.pin is None and self.always:
             pin = self.always.get(session.cwd or request.cwd) or self.always.get(None)
             session = replace(session, pin=pin)

@@ -13,6 +13,9 @@ IN_A_ROW = 3
 COOL_S, COOL_MOST_S = 30.0, 300.0
 """Seconds of the first and of the longest cool-down (common defaults of circuit breakers: 3 to 5 failures, 30 to 60 s)."""
 
+DOUBLINGS = 8
+"""Times a cool-down is doubled at most: by then it is the longest, and a power of a larger count would overflow."""
+
 TRIAL_S = 10.0
 """Seconds after which another request may try, where the first one after a cool-down has not answered."""
 
@@ -33,14 +36,17 @@ class Breaker:
         self._circuits: dict[str, _Circuit] = {}
 
     def usable(self, base: str) -> bool:
-        """Whether a request may go to ``base``. After the cool-down the first one that asks may, the others later."""
+        """Whether ``base`` is not left alone now; asking changes nothing."""
         circuit = self._circuits.get(base)
-        if circuit is None or circuit.until <= 0.0:
-            return True
-        now = self._clock()
-        if circuit.until > now:
+        return circuit is None or circuit.until <= self._clock()
+
+    def enter(self, base: str) -> bool:
+        """Whether a request goes to ``base`` now. After a cool-down the first one does; the others once it was answered, or later."""
+        if not self.usable(base):
             return False
-        circuit.until = now + TRIAL_S
+        circuit = self._circuits.get(base)
+        if circuit is not None and circuit.until > 0.0:
+            circuit.until = self._clock() + TRIAL_S
         return True
 
     def failed(self, base: str, retry_after: float | None = None) -> None:
@@ -48,7 +54,7 @@ class Breaker:
         circuit = self._circuits.setdefault(base, _Circuit())
         circuit.failures += 1
         over = circuit.failures - IN_A_ROW
-        cool = min(COOL_MOST_S, COOL_S * 2.0**over) if over >= 0 else 0.0
+        cool = min(COOL_MOST_S, COOL_S * 2.0 ** min(over, DOUBLINGS)) if over >= 0 else 0.0
         asked = min(COOL_MOST_S, retry_after) if retry_after is not None else 0.0
         if cool or asked:
             circuit.until = max(circuit.until, self._clock() + max(cool, asked))

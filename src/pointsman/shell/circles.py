@@ -17,10 +17,13 @@ def refuse_circles(fallbacks: Mapping[str, Iterable[str]], origin: str) -> None:
     if not fallbacks:
         return
     edges = [[name, other] for name, others in fallbacks.items() for other in others]
-    found = subprocess.run(
-        [sys.executable, "-m", "pointsman.shell.circles"], input=json.dumps(edges), capture_output=True, text=True,
-        timeout=LIMIT_S, check=False,
-    )  # fmt: skip
+    try:
+        found = subprocess.run(
+            [sys.executable, "-P", "-m", "pointsman.shell.circles"], input=json.dumps(edges), capture_output=True, text=True,
+            timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SettingsError(f"{origin}: the fallbacks could not be checked: {error}; start again") from error
     if found.returncode:
         raise SettingsError(f"{origin}: the fallbacks could not be checked: {found.stderr.strip().rpartition(chr(10))[2]}")
     circle = json.loads(found.stdout)

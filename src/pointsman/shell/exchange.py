@@ -44,6 +44,9 @@ REFUSALS = frozenset({400, 403, 404, 413, 422})
 HUNG_UP = 499
 """nginx's status for a client that closed the connection before the answer; never sent to anybody."""
 
+WORDS_S = 10.0
+"""Seconds that a provider which failed gets to say why."""
+
 DECISION_HEADER = "x-pointsman-decision"
 
 
@@ -128,13 +131,16 @@ class Exchange:
             self.status = answer.status
             try:
                 failure = await self._failure(answer)
-                if failure is None:
-                    return await self._relay(answer)
-                words = words or failure
-                if not self._goes_on(f"answered {failure.status}", failure.status, failure.retry_after):
-                    return await self._said(words)
+                if failure is not None:
+                    words = words or failure
+                    if not self._goes_on(f"answered {failure.status}", failure.status, failure.retry_after):
+                        return await self._said(words)
+                elif (response := await self._relay(answer)) is not None:
+                    return response
             except UpstreamError as error:
                 if self._begun or not self._goes_on(str(error)):
+                    if words is not None and not self._begun:
+                        return await self._said(words)
                     if self.first_byte is not None or not again or answer.status >= 400:
                         self._drop(str(error))
                     again, self._lost = False, str(error)
@@ -142,25 +148,39 @@ class Exchange:
                 answer.close()
 
     async def _failure(self, answer: Answer) -> Failure | None:
-        """The answer as a failure that somebody else may make good; None: it is relayed as it comes."""
+        """The answer as a failure that somebody else may make good; None: it is relayed as it comes.
+
+        Whoever took over and refuses the request fails it: its client did not ask there.
+        """
         retry_after = seconds(answer.headers.get("Retry-After"), self.desk.clock())
-        if self.onward is None or self.route is None or not hops(answer.status, retry_after):
+        if self.onward is None or self.route is None:
+            return None
+        refused = self.onward.gone and answer.status in REFUSALS | {401, 402}
+        if not refused and not hops(answer.status, retry_after):
             return None
         pieces = []
-        while chunk := await received(answer):
-            pieces.append(chunk)
+        try:
+            async with asyncio.timeout(WORDS_S):
+                while chunk := await received(answer):
+                    pieces.append(chunk)
+        except TimeoutError:
+            raise UpstreamError(f"{answer.url.host} answered {answer.status} and said no more") from None
         return Failure(answer.status, answer.reason, forwardable(answer.raw_headers), b"".join(pieces), retry_after)
 
     def _goes_on(self, why: str, status: int | None = None, retry_after: float | None = None) -> bool:
         """Whether the request now goes to somebody else: the next deployment or model that can take it."""
         if self.onward is None or self.route is None or not self.body.whole:
             return False
-        found = self.onward.next(self.desk, self.route, self.base, why, status, retry_after)
+        if self.route.native is not None and not self.onward.gone:
+            return False  # a model of another vendor was chosen: the asked one is next
+        found = self.onward.next(self.desk, self.route, why, status, retry_after)
         if found is None:
             return False
         self.route, to = found
+        self.resent = self._asked_abroad = False  # what was refused was refused elsewhere; the ledger knows of it
         if self.route.native is None:  # another vendor is reached by translation, with a key of its own: nothing of ours moves
-            self.base, self.headers = to.base, self.onward.credentialed(self.headers, to)
+            self.base = to.base
+            self.target, self.headers = self.onward.addressed(self.headers, to)
         return True
 
     async def _from_abroad(self, route: Route) -> Spoken | None:
@@ -170,14 +190,15 @@ class Exchange:
             self._asked_abroad = True
             try:
                 return await self.abroad(self, route)
-            except Refused as refused:
-                if refused.status in REFUSALS | {401}:
-                    self.resent = True
-                    self.route = self.desk.refused(route, refused.status) or route
-                    return None
-                error = refused
             except PointsmanError as failure:
+                if self.onward is not None and self.onward.gone:  # it was to take over: the next one may
+                    raise UpstreamError(f"{route.model} could not take over: {failure}") from failure
                 error = failure
+            if isinstance(error, Refused):
+                if error.status in REFUSALS | {401}:
+                    self.resent = True
+                    self.route = self.desk.refused(route, error.status) or route
+                    return None
         self.route = self.desk.unchanged(route, error) or replace(route, native=None, changed=False)
         return None
 
@@ -197,11 +218,9 @@ class Exchange:
         if self.adviser is not None and offered(route):  # what is woven must be readable
             headers = replaced(headers, "accept-encoding", "identity")
         answer = await self._send(route.path + mark + query, headers, Upload(route.body))
-        if answer.status not in REFUSALS:
+        if answer.status not in REFUSALS or (self.onward is not None and self.onward.gone):
             return answer
         answer.close()
-        if self.onward is not None and self.onward.gone:
-            raise UpstreamError(f"{route.model} refused the request with {answer.status}")
         self.resent = True
         self.route = self.desk.refused(route, answer.status) or route
         return await self._send(self.target, self.headers, self.body)
@@ -209,10 +228,10 @@ class Exchange:
     async def _send(self, target: str, headers: Headers, body: Upload) -> aiohttp.ClientResponse:
         return await self.out.send(self.request.method, join(self.base, target), headers, body)
 
-    async def _relay(self, answer: Answer) -> web.StreamResponse:
+    async def _relay(self, answer: Answer) -> web.StreamResponse | None:
         """Forward the answer as it arrives. Ours begins with its first byte: a loss before that can be repaired.
 
-        Where somebody else could take over, ours begins with the first content instead.
+        Where somebody else could take over, ours begins with the first content instead; None: it failed before, and somebody does.
         """
         kind, encoding = answer.headers.get("Content-Type", ""), answer.headers.get("Content-Encoding", "")
         inner = listener(self.protocol, answer.status, kind, encoding)
@@ -224,18 +243,24 @@ class Exchange:
         if chunk:
             self.first_byte = self.desk.clock()
         parts = self._parts(answer, chunk)
-        held, waiting = await held_back(parts, self.heard) if self.onward and self.onward.more else ([], None)
-        if self.onward is not None and not isinstance(answer, Spoken):
-            self.onward.worked(self.base)
+        held, waiting, failed = await held_back(parts, self.heard) if self.onward and self.onward.more else ([], None, "")
+        if failed and self._goes_on(failed):
+            return None
         response = self._response(answer)
-        await response.prepare(self.request)
-        self._begun = True
-        for part in held:
-            await self._write(response, *part)
-        if waiting is not None and (late := await waiting) is not None:
-            await self._write(response, *late)
-        async for part in parts:
-            await self._write(response, *part)
+        try:
+            if self.onward is not None and not failed and (self.onward.gone or not isinstance(answer, Spoken)):
+                self.onward.worked()
+            await response.prepare(self.request)
+            self._begun = True
+            for part in held:
+                await self._write(response, *part)
+            if waiting is not None and (late := await waiting) is not None:
+                await self._write(response, *late)
+            async for part in parts:
+                await self._write(response, *part)
+        finally:
+            if waiting is not None:
+                waiting.cancel()  # the client left in the meantime
         rest = self.heard.rest()
         if self.heard.cut:
             raise UpstreamError(f"{answer.url.host} ended its answer in the middle")

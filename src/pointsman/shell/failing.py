@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pointsman.errors import UpstreamError
-from pointsman.shell.fallbacks import Fallback, Fallbacks
+from pointsman.shell.fallbacks import Fallback, Fallbacks, without_key
 from pointsman.shell.streams import Listener
 from pointsman.shell.upstream import Headers
 from pointsman.wire import auth_of
@@ -38,17 +37,22 @@ class Failure:
 class Onward:
     """The way of one request through the fallbacks.
 
-    ``client``: its headers (lower-case keys); ``gone``: it has left the provider it was meant for.
+    ``target``: its raw path and query; ``client``: its headers (lower-case keys); ``run``: vendor to base URL, of its run.
+    ``gone``: it has left the provider it was meant for.
     """
 
     def __init__(
-        self, fallbacks: Fallbacks, model: str, vendor: str, base: str, client: Mapping[str, str], started: float
-    ) -> None:
+        self, fallbacks: Fallbacks, model: str, vendor: str, base: str, target: str, client: Mapping[str, str],
+        run: Mapping[str, str] | None, started: float,
+    ) -> None:  # fmt: skip
         self._fallbacks = fallbacks
-        self._client = client
+        self._client, self._target = client, target
         self._until = started + fallbacks.deadline_s
-        self._ways: Iterator[Fallback] = fallbacks.after(model, vendor, base, subscription=auth_of(client, "") == "subscription")
+        self._ways: Iterator[Fallback] = fallbacks.after(
+            model, vendor, base, subscription=auth_of(client, target) == "subscription", run=run
+        )
         self._ahead: Fallback | None = next(self._ways, None)
+        self._at = base
         self.gone = False
 
     @property
@@ -57,33 +61,38 @@ class Onward:
         return self._ahead is not None
 
     def next(
-        self, desk: Desk, route: Route, base: str, why: str, status: int | None, retry_after: float | None
+        self, desk: Desk, route: Route, why: str, status: int | None, retry_after: float | None
     ) -> tuple[Route, Fallback] | None:
-        """The route to whoever takes over after ``base`` failed with ``why``; None: nobody does, or the time is over."""
-        self._fallbacks.breaker.failed(base, retry_after)
+        """The route to whoever takes over after this provider failed with ``why``; None: nobody does, or the time is over."""
+        breaker = self._fallbacks.breaker
+        breaker.failed(self._at, retry_after)
         while (to := self._ahead) is not None and desk.clock() < self._until:
             self._ahead = next(self._ways, None)
+            if to.base != self._at and not breaker.usable(to.base):
+                continue
             found = desk.failed_over(route, to, why, status)
             if found is not None:
-                self.gone = True
+                breaker.enter(to.base)
+                self.gone, self._at = True, to.base
                 return found, to
         return None
 
-    def worked(self, base: str) -> None:
-        """``base`` has answered."""
-        self._fallbacks.breaker.worked(base)
+    def worked(self) -> None:
+        """The provider that was asked last has answered."""
+        self._fallbacks.breaker.worked(self._at)
 
-    def credentialed(self, headers: Headers, to: Fallback) -> Headers:
-        """``headers`` with the credentials that belong to ``to``."""
-        return self._fallbacks.credentialed(headers, to, self._client)
+    def addressed(self, headers: Headers, to: Fallback) -> tuple[str, Headers]:
+        """The target and ``headers`` of a request to ``to``, with the credentials that belong there and no others."""
+        target = without_key(self._target) if to.key_env else self._target
+        return target, self._fallbacks.credentialed(headers, to, self._client)
 
 
 async def held_back(
     parts: AsyncIterator[Part], heard: Listener, hold_s: float = HOLD_S
-) -> tuple[list[Part], asyncio.Future[Part | None] | None]:
-    """The parts of an answer up to its first content, and the read under way where that takes too long to wait for.
+) -> tuple[list[Part], asyncio.Future[Part | None] | None, str]:
+    """The parts of an answer up to its first content; the read under way where that takes too long to wait for; what failed.
 
-    Raises UpstreamError where the answer ends, or brings an error, before any content.
+    The last is empty unless the answer ends, or brings an error, before any content. Raises UpstreamError where it breaks off.
     """
     held: list[Part] = []
     loop = asyncio.get_running_loop()
@@ -96,14 +105,12 @@ async def held_back(
             reading.cancel()
             raise
         if not done:
-            return held, reading
+            return held, reading, ""
         part = reading.result()
         if part is None:
-            raise UpstreamError("the provider ended its answer before any content")
+            return held, None, "the provider ended its answer before any content"
         held.append(part)
-    if heard.refused:
-        raise UpstreamError("the provider sent an error before any content")
-    return held, None
+    return held, None, "the provider sent an error before any content" if heard.refused else ""
 
 
 async def _next(parts: AsyncIterator[Part]) -> Part | None:

@@ -30,7 +30,9 @@ PATIENCE_S = 10.0
 """Seconds of retry-after that a client waits for better than we can help: a hop would write the whole prompt anew."""
 
 KEY_HEADERS: Mapping[str, str] = {"anthropic": "x-api-key", "openai": "authorization", "google": "x-goog-api-key"}
-CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key")
+CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie")
+ACCOUNT = ("openai-organization", "openai-project")
+"""Headers that name the account whose key stands beside them: with another key they are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Fallbacks:
 
     def __init__(
         self, settings: Settings | Served, upstreams: Upstreams, clock: Callable[[], float], vendor_of: Callable[[str], str],
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] = os.environ, resolve: Callable[[str], str | None] = str,
     ) -> None:  # fmt: skip
         self.breaker = Breaker(clock)
         self.deadline_s = settings.deadline_s
@@ -58,34 +60,48 @@ class Fallbacks:
         self._upstreams = upstreams
         self._vendor_of = vendor_of
         self._environ = environ
+        self._resolve = resolve
         origin = settings.origin("fallbacks")
         refuse_circles(self._graph, origin)
         self._check_names(origin)
-        self._models = {name: tuple(self._later_models(name)) for name in self._graph if self._is_model(name)}
-        self._places = {vendor: tuple(self._later_places(vendor)) for vendor in VENDORS}
+        self._models = {
+            self._spelled(name): tuple(map(self._spelled, self._later_models(name))) for name in self._graph if self._is_model(name)
+        }
+        self._places = {vendor: tuple(dict.fromkeys(self._later_places(vendor))) for vendor in VENDORS}
 
-    def after(self, model: str, vendor: str, base: str, *, subscription: bool) -> Iterator[Fallback]:
-        """Every place after ``model`` failed at ``base``, in order, those left out that are failing now."""
-        for found in self._all(model, vendor):
+    def after(
+        self, model: str, vendor: str, base: str, *, subscription: bool, run: Mapping[str, str] | None = None
+    ) -> Iterator[Fallback]:  # fmt: skip
+        """Every place after ``model`` failed at ``base``, in order, those left out that are failing now.
+
+        ``run``: vendor to base URL, of the client's run. Another model may be asked where this one failed: providers limit and
+        overload per model.
+        """
+        for found in self._all(model, vendor, run):
             elsewhere = found.model is not None or found.base != base
-            if elsewhere and not (subscription and (found.place or found.vendor != vendor)) and self.breaker.usable(found.base):
+            stays = not subscription or not (found.place or found.vendor != vendor)
+            if elsewhere and stays and (found.base == base or self.breaker.usable(found.base)):
                 yield found
 
     def instead(self, vendor: str, base: str, *, subscription: bool) -> Fallback | None:
         """The deployment to go to at once while ``base`` is left alone; None: ``base`` itself."""
         places = self._places.get(vendor, ())
-        if not places or subscription or self.breaker.usable(base):
+        if not places or subscription or self.breaker.enter(base):
             return None
-        return next((to for to in places if to.base != base and self.breaker.usable(to.base)), None)
+        return next((to for to in places if to.base != base and self.breaker.enter(to.base)), None)
 
-    def _all(self, model: str, vendor: str) -> Iterator[Fallback]:
+    def _all(self, model: str, vendor: str, run: Mapping[str, str] | None) -> Iterator[Fallback]:
         yield from self._places.get(vendor, ())
-        for other in self._models.get(model, ()):
-            home = self._vendor_of(other) or vendor
-            own = home if home in VENDORS else vendor
-            yield Fallback(other, "", self._upstreams.base(own), own)
-            for place in self._places.get(own, ()):
+        for other in self._models.get(model) or self._models.get(self._spelled(model), ()):
+            home = self._vendor_of(other)
+            own = home if home in VENDORS and (home, vendor) != ("openai", "chatgpt") else vendor
+            yield Fallback(other, "", self._upstreams.base(own, run), own)
+            for place in self._places.get(own, ()) if own == vendor else ():  # another vendor is asked at its own API only
                 yield Fallback(other, place.place, place.base, own, place.key_env)
+
+    def _spelled(self, name: str) -> str:
+        """A model as its vendor writes it, where a person named it by its tier or in other letters."""
+        return self._resolve(name) or name
 
     def _later_models(self, name: str, seen: tuple[str, ...] = ()) -> Iterator[str]:
         for other in self._graph.get(name, ()):
@@ -127,11 +143,18 @@ class Fallbacks:
 
     def credentialed(self, headers: Headers, to: Fallback, client: Mapping[str, str]) -> Headers:
         """``headers`` with the credentials that belong to ``to``: its own key, else those of the ``client`` (lower-case keys)."""
-        kept = [(name, value) for name, value in headers if name.lower() not in CREDENTIALS]
+        kept = [(name, value) for name, value in headers if name.lower() not in CREDENTIALS + ACCOUNT]
         if to.key_env is None:
-            return kept + [(name, client[name]) for name in CREDENTIALS if name in client]
+            return kept + [(name, client[name]) for name in CREDENTIALS + ACCOUNT if name in client]
         key, name = self._environ.get(to.key_env, ""), KEY_HEADERS[to.vendor]
         return [*kept, (name, f"Bearer {key}" if name == "authorization" else key)]
+
+
+def without_key(target: str) -> str:
+    """A raw path and query without the API key that Gemini's clients may write into it."""
+    path, mark, query = target.partition("?")
+    kept = [part for part in query.split("&") if not part.startswith("key=")] if mark else []
+    return f"{path}?{'&'.join(kept)}" if kept else path
 
 
 def hops(status: int, retry_after: float | None) -> bool:

@@ -216,7 +216,7 @@ class Gateway:
         """Who takes over when a provider fails; None where the settings name nobody."""
         if not self.settings.fallbacks:
             return None
-        return Fallbacks(self.settings, self.upstreams, self._clock, router.book.vendor)
+        return Fallbacks(self.settings, self.upstreams, self._clock, router.book.vendor, resolve=router.book.resolve)
 
     def _recalled(self, session: str) -> Iterator[Event]:
         """The past of a session that spoke before those kept in memory; nothing where the ledger cannot be read."""
@@ -281,7 +281,7 @@ class Gateway:
         if ours:
             self._bypass(exchange, vendor)
             await self._decide(exchange, path, run)
-            self._prepare_failover(exchange, vendor)
+            self._prepare_failover(exchange, vendor, dict(known.upstreams) if known else None)
         return exchange
 
     def _bypass(self, exchange: Exchange, vendor: str) -> None:
@@ -293,10 +293,13 @@ class Gateway:
             exchange.base = to.base
             exchange.headers = self.fallbacks.credentialed(exchange.headers, to, exchange.given)
 
-    def _prepare_failover(self, exchange: Exchange, vendor: str) -> None:
-        if self.fallbacks is not None and exchange.route is not None and exchange.route.native is None:
+    def _prepare_failover(self, exchange: Exchange, vendor: str, run: Mapping[str, str] | None) -> None:
+        """Lay out who takes over from the client's own provider; another vendor's model is first left for the asked one."""
+        route = exchange.route
+        if self.fallbacks is not None and route is not None and route.decision.reason != "count":
+            model = route.model if route.native is None else route.decision.asked.model
             exchange.onward = Onward(
-                self.fallbacks, exchange.route.model, vendor, exchange.base, exchange.given, exchange.started
+                self.fallbacks, model, vendor, exchange.base, exchange.target, exchange.given, run, exchange.started
             )
 
     async def _body(self, request: web.BaseRequest, limit: int) -> Upload:

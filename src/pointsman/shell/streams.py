@@ -158,6 +158,11 @@ class Packed(Events):
                     return b"", chunk
         return chunk, b""
 
+    @property
+    def begun(self) -> bool:
+        """True also once it can no longer be read: what then comes may be content."""
+        return self._damage is not None or super().begun
+
     def rest(self) -> bytes:
         """Nothing: every chunk was given back already."""
         super().rest()

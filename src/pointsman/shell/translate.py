@@ -4,7 +4,7 @@ Theory of operation
     The worker (``shell.translate_worker``) has LiteLLM and no network; the gateway has connections and keys and no LiteLLM. A
     request for another vendor's model goes to the worker, comes back in the provider's format, is sent from here, and the
     answer takes the same way back. What the provider bills is heard here, in its own words, before it is translated.
-    A worker that dies is started again when it is next needed; requests under way at that moment are lost like any upstream.
+    A worker that dies is started again; requests under way at that moment are lost like any upstream.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from pointsman.shell.upstream import received
 
 READY_S = 30.0
 """Seconds the worker may take to start: LiteLLM's import takes three, several times that on a busy machine."""
+
+LIVED_S = 5.0
+"""Seconds that a worker must have lived to be started again at once when it dies."""
 
 AGAIN_S = 60.0
 """Seconds before a worker that could not be started is tried again: every try makes a request wait."""
@@ -273,7 +276,8 @@ class Translator:
             self._tell(Frame("warm", facts={"natives": sorted(self._natives)}))
 
     async def _read(self, process: asyncio.subprocess.Process, arriving: Any) -> None:
-        """Hand out what the worker says; when it dies, its requests are lost."""
+        """Hand out what the worker says; when it dies, its requests are lost, and another takes its place."""
+        born = asyncio.get_running_loop().time()
         with contextlib.suppress(ValueError):
             async for frame in arriving:
                 self._arrive(frame)
@@ -282,6 +286,8 @@ class Translator:
         await process.wait()
         for id in list(self._open):
             self._arrive(Frame("error", id, facts={"why": "the translation worker died"}))
+        if asyncio.get_running_loop().time() - born > LIVED_S:
+            self.warm()  # one that dies at once is left alone until it is needed
 
 
 async def _until_sent(arrived: asyncio.Queue[Frame]) -> tuple[bytes, Frame]:

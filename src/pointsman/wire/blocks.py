@@ -94,7 +94,7 @@ class Notes:
         """An output of a tool; ``failed`` None: the protocol has no field for it, the text may say."""
         self.result = True
         self.mix.add(text)
-        ends = sensors.ends(text)
+        ends = sensors.ends(sensors.unwrapped(text, self.dialect.client))
         if failed is None and self.dialect.exit_codes:
             failed = bool(sensors.exit_code(ends))
         if failed:

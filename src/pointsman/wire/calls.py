@@ -43,11 +43,11 @@ WRITTEN = ("content", "contents", "file_text", "new_source", "insert_text", "tex
 PATCHES = ("patch", "diff", "input", "patchText")
 
 _SHELL = re.compile(r"(?:/\S+/)?(?:ba|z|da)?sh +-l?c +(['\"])(.*)\1 *$", re.DOTALL)
-_BLOCKS = re.compile(r"<{5,} ?(?:SEARCH|ORIGINAL)\n(.*?)\n?={5,}\n(.*?)\n?>{5,} ?(?:REPLACE|UPDATED)", re.DOTALL)
+_BLOCK_MARKS = re.compile(r"(?<!<)<{5,} ?(?:SEARCH|ORIGINAL)\n|(?<!=)={5,}\n|(?<!>)>{5,} ?(?:REPLACE|UPDATED)")
 _SCRIPTED = re.compile(r'"?\b(?:cmd|command)"?: *"((?:[^"\\]|\\.)*)"')
 _FENCED = re.compile(r"```(?:bash|sh|mswea_bash_command)\n(.*?)\n?```", re.DOTALL)
-_CLINE = re.compile(r"<(execute_command|write_to_file|replace_in_file|read_file|search_files|list_files)>(.*?)</\1>", re.DOTALL)
-_CLINE_ARGUMENT = re.compile(r"<(command|path|content|diff)>(.*?)</\1>", re.DOTALL)
+_CLINE = re.compile(r"<(execute_command|write_to_file|replace_in_file|read_file|search_files|list_files)>")
+_CLINE_ARGUMENT = re.compile(r"<(command|path|content|diff)>")
 _TEST_FILE = re.compile(
     r"(?:^|[/\\])(?:tests?|specs?|__tests__|e2e)[/\\]|(?:^|[/\\])test_[^/\\]*$|[._-](?:test|tests|spec|cy)\.\w+$|Tests?\.\w+$"
 )
@@ -75,20 +75,46 @@ def calls_of(name: Any, arguments: Any) -> tuple[Call, ...]:
 def written_in(text: str) -> tuple[Call, ...]:
     """Calls of agents that write them into their answers: aider's edit blocks, mini-swe-agent's commands, cline's elements."""
     found: list[Call] = []
-    if "<<<<" in text and text.count("<<<<<") < MOST_BLOCKS:
-        found += [_changed(hash_of(text[m.start() : m.end()]), (), m[1], m[2]) for m in _BLOCKS.finditer(text)]
+    if "<<<<<" in text:
+        found += [_changed(hash_of(whole), (), old, new) for whole, old, new in _blocks(text)]
     if "```" in text:
         blocks = _FENCED.findall(text)
         if len(blocks) == 1 and "<<<<" not in text:
             found += _command({"command": blocks[0]})
     if "</" in text:
-        for name, inner in _CLINE.findall(text):
-            found += calls_of(name, dict(_CLINE_ARGUMENT.findall(inner)))
+        for name, inner in _elements(text, _CLINE):
+            found += calls_of(name, dict(_elements(inner, _CLINE_ARGUMENT)))
     return tuple(found)
 
 
-MOST_BLOCKS = 200
-"""More edit blocks than any answer holds: beyond it a text is no list of edits, and looking for their ends would take long."""
+def _blocks(text: str) -> list[tuple[str, str, str]]:
+    """The edit blocks in ``text``: whole, what is searched for, what replaces it. One pass: an unfinished block costs no more."""
+    found, begin, middle = [], None, None
+    for mark in _BLOCK_MARKS.finditer(text):
+        sign = mark[0][0]
+        if sign == "<":
+            begin, middle = mark, None
+        elif sign == "=" and begin is not None and middle is None:
+            middle = mark
+        elif sign == ">" and begin is not None and middle is not None:
+            old, new = text[begin.end() : middle.start()], text[middle.end() : mark.start()]
+            found.append((text[begin.start() : mark.end()], old.removesuffix("\n"), new.removesuffix("\n")))
+            begin = middle = None
+    return found
+
+
+def _elements(text: str, opening: re.Pattern[str]) -> list[tuple[str, str]]:
+    """Name and content of the elements that ``opening`` begins. The end of one that never ends is looked for once."""
+    found, at, unended = [], 0, set()
+    while (mark := opening.search(text, at)) is not None:
+        at, closing = mark.end(), f"</{mark[1]}>"
+        end = -1 if mark[1] in unended else text.find(closing, at)
+        if end < 0:
+            unended.add(mark[1])
+        else:
+            found.append((mark[1], text[at:end]))
+            at = end + len(closing)
+    return found
 
 
 def hash_of(text: str) -> int:
@@ -158,9 +184,9 @@ def _edit(tool: str, given: dict[str, Any]) -> Call:
         return _changed(same, files, "\n".join(old for old, _ in pairs), "\n".join(new for _, new in pairs), tests)
     patch = next((given[key] for key in PATCHES if isinstance(given.get(key), str)), "")
     if patch:
-        blocks = _BLOCKS.findall(patch)
+        blocks = _blocks(patch)
         if blocks:
-            return _changed(same, files, "\n".join(old for old, _ in blocks), "\n".join(new for _, new in blocks), tests)
+            return _changed(same, files, "\n".join(old for _, old, _ in blocks), "\n".join(new for _, _, new in blocks), tests)
         return _patched(same, patch)
     text = next((given[key] for key in WRITTEN if isinstance(given.get(key), str)), "")
     return _changed(same, files, "", text, tests)

@@ -8,7 +8,10 @@ runners print one line per package.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
 
 from pointsman.core.messages import Fact
 from pointsman.wire import reports
@@ -23,6 +26,37 @@ _EXIT = re.compile(
 _VALUE = re.compile(r'": ?"')
 _FAILS = re.compile(r'"success": ?false')
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+
+FRAMED = ("cline", "mini")
+"""Clients that give what a command printed as JSON (Cline 3.0.65: a list of results; mini-swe-agent 2.4.6: one)."""
+
+FRAMED_CHARS = 200_000
+"""Longest output that is taken out of its frame."""
+
+_LABEL = re.compile(r"^Output: (?=\S)", re.MULTILINE)
+
+
+def unwrapped(text: str, client: str) -> str:
+    """What a command printed, without the frame that its client puts around it: runners' lines begin where lines begin."""
+    if client in FRAMED and text[:1] in ("{", "[") and len(text) <= FRAMED_CHARS:
+        try:
+            printed = "\n".join(_printed(msgspec.json.decode(text)))
+        except (msgspec.DecodeError, UnicodeDecodeError, UnicodeEncodeError, RecursionError):
+            return text
+        return printed or text
+    return _LABEL.sub("Output:\n", text)  # Qwen Code and Gemini CLI
+
+
+def _printed(value: Any) -> Iterator[str]:
+    """The texts of a framed output, and how it ended."""
+    for row in value if isinstance(value, list) else [value]:
+        if not isinstance(row, dict):
+            continue
+        yield from (row[name] for name in ("output", "result", "error") if isinstance(row.get(name), str))
+        code = row.get("returncode")
+        if isinstance(code, int) or row.get("success") is False:
+            yield f"Exit code: {code if isinstance(code, int) else 1}"
 
 
 def ends(text: str) -> str:

@@ -224,7 +224,7 @@ class _Responses(Speaker):
 
     def _response(self, response: Json) -> Json:
         items = [self._item(item) for item in response.get("output") or () if item.get("type") != "reasoning"]
-        quiet = {"instructions": None, "tools": [], "store": False}  # what was asked can be most of an answer's bytes
+        quiet: Json = {"instructions": None, "tools": [], "store": False}  # what was asked can be most of an answer's bytes
         out = {**response, "id": _item_id(response.get("id")), "model": self.model, "output": items, **quiet}
         out.pop("provider_specific_fields", None)
         usage = response.get("usage")
