@@ -127,7 +127,7 @@ def _config(args: Namespace) -> int:
 
         book = load_book(found.prices)
         settings.verify(found, book)
-        Fallbacks(found, Upstreams(found.upstream, found.upstreams), time.time, book.vendor)
+        Fallbacks(found, Upstreams(found.upstream, found.upstreams), time.time, book.vendor, resolve=book.resolve)
         print("settings are sound: " + (", ".join(str(p) for p in _files(own) if p.is_file()) or "defaults only"))
         return OK
     rows = {key: (found.model_dump(mode="json")[key], found.origin(key)) for key in type(found).model_fields}

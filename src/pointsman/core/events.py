@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pointsman.core.decisions import Advice, Decision, Edit
@@ -332,12 +332,17 @@ KINDS: Mapping[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(E
 
 
 def paired(events: Iterable[Event]) -> tuple[list[Routed], dict[str, Finished]]:
-    """The routed requests in order, and what became of each by its id."""
+    """The routed requests in order, each with the upstream that was asked last, and what became of each by its id."""
     routed: list[Routed] = []
+    upstreams: dict[str, str] = {}
     finished: dict[str, Finished] = {}
     for event in events:
         if isinstance(event, Routed):
             routed.append(event)
+        elif isinstance(event, FailedOver):
+            upstreams[event.id] = event.to_upstream
         elif isinstance(event, Finished):
             finished[event.id] = event
+    if upstreams:
+        routed = [replace(event, upstream=upstreams.get(event.id, event.upstream)) for event in routed]
     return routed, finished

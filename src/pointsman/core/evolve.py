@@ -166,7 +166,7 @@ def _failed_over(session: Session, event: FailedOver) -> Session:
     if pending is None:
         return session
     lane = session.lanes[pending.lane].at(event.to_upstream)
-    pending = replace(pending, upstream=event.to_upstream, started=event.ts)
+    pending = replace(pending, upstream=event.to_upstream, failed_over=event.ts)
     return replace(session, pending={**session.pending, event.id: pending}, lanes={**session.lanes, lane.id: lane})
 
 
@@ -207,6 +207,7 @@ def taught(learned: Learned, session: Session, event: Finished, book: Book) -> L
     if pending is None:
         return learned
     lane = session.lanes[pending.lane]
+    event = replace(event, started=pending.failed_over) if pending.failed_over else event  # how long others failed is no speed
     held = lane.warm.get(event.served) if event.served else None
     text = _text_seen(lane, pending, event.served, event.usage) if event.served and event.usage else None
     learned = after(learned, _as_sent(pending, event), pending.decision.place, held, event, book, text)
@@ -238,7 +239,7 @@ def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
     usage = event.usage
     if usage is None or usage.prompt <= 0 or event.status >= 400:
         return lane
-    request, started, ttl_s = pending.request, event.started, event.ttl_s or FIVE_MINUTES
+    request, started, ttl_s = pending.request, pending.failed_over or event.started, event.ttl_s or FIVE_MINUTES
     touched = cache.touch(lane.warm.get(served), _as_sent(pending, event), usage, started, ttl_s)
     if event.asked_usage is None:
         shadow = touched

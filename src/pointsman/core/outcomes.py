@@ -76,7 +76,7 @@ def next_try(found: Sequence[Next], here: Config, asked: Config | None, odds: Od
 def worth(found: Sequence[Next], asked: Config | None, odds: Odds) -> tuple[bool, str]:
     """Whether any further try after a failed check is worth its price, and why in words; ``asked`` as for ``next_try``.
 
-    A try that does not pay spends the user's money on a failure that he can be shown now: uplift x what a resolved task is
+    A try that does not pay spends money on a failure that the user can be shown now: uplift x what a resolved task is
     worth stays below its price.
     """
     none = next((row for row in found if row.config is None), None)

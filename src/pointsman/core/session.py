@@ -33,7 +33,10 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A request that was routed and has not finished. ``before``: messages of the lane's last request."""
+    """A request that was routed and has not finished. ``before``: messages of the lane's last request.
+
+    ``failed_over``: epoch seconds at which whoever took over from a failed provider was asked; 0: nobody had to.
+    """
 
     lane: str
     request: Request
@@ -41,6 +44,7 @@ class Pending:
     started: float
     upstream: str = ""
     before: int = 0
+    failed_over: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

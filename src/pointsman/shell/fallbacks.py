@@ -127,6 +127,9 @@ class Fallbacks:
     def _check_names(self, origin: str) -> None:
         for name, others in self._graph.items():
             for other in others:
+                for model in (name, other):
+                    if self._is_model(model) and self._resolve(model) is None:
+                        raise SettingsError(f"{origin}: fallbacks names {model!r}, which has no price: add it under [prices]")
                 if self._is_model(name) != self._is_model(other):
                     what = "a model" if self._is_model(name) else "a vendor or a deployment"
                     raise SettingsError(f"{origin}: {name} is {what}, so {other!r} cannot take over: see [deployments]")
