@@ -140,7 +140,8 @@ def test_the_commands_print_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_meter_is_shown_with_its_clock_time_and_in_the_timeline() -> None:
     from pointsman.core.timeline import Timeline
-    from pointsman.tui.reasons import because, why
+    from pointsman.tui.because import because
+    from pointsman.tui.reasons import why
 
     session = next(iter(Timeline(story(admit=True)).sessions.values()))
     turn = session.turns[-1]

@@ -173,6 +173,23 @@ def test_a_spent_budget_goes_to_the_cheapest_that_is_admitted(book: Book) -> Non
     saver >> turn("go") << stay("opus") >> turn("more") << switch("sonnet", because="budget")
 
 
+@pytest.mark.parametrize("then", ["hold", "cheapest"])
+def test_a_budget_that_ends_inside_a_tool_loop_waits_for_its_end(book: Book, then: str) -> None:
+    budget = {"session": 0.3, "then": then}
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, up_cap_usd=None, budget=budget), model="sonnet")
+    play >> turn("go") >> check(False) >> turn("again")
+    assert play.decision.action == "escalate" and play.router.sessions[play.session].spent < 0.3
+    up = play.decision.chosen
+    for _ in range(60):
+        play >> run("ls")
+        assert play.decision.chosen == up
+        if play.router.sessions[play.session].spent >= 0.3:
+            break
+    play >> run("ls")
+    assert (play.decision.chosen, play.decision.place.in_loop) == (up, True)
+    play >> turn("more") << switch("sonnet", because="budget")
+
+
 def test_the_day_counts_all_sessions_and_ends(book: Book) -> None:
     play = Play(book, Settings(budget={"day": 0.01}), model="opus")
     play >> turn("go")

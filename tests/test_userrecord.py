@@ -212,7 +212,7 @@ def test_config_accept_undo_and_decline(
     """What was proposed is accepted into a file beside one's own, taken back, and declined, without a gateway."""
     monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
     monkeypatch.setenv("POINTSMAN_CONFIG", str(tmp_path / "config.toml"))
-    assert main(["config", "accept"]) == 2 and "pin a model three times" in capsys.readouterr().err
+    assert main(["config", "accept"]) == 2 and "pin a model 3 times" in capsys.readouterr().err
     store = Ledger(tmp_path / "ledger.db", say=print)
     store.append(pinned_three_times(book).router.events())
     store.close(5)

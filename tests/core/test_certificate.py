@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.core.certificate import ALARM, GRID, Judgement, Record, Served, alarm, bound, missing, won
+from pointsman.core.certificate import ALARM, ANY, GRID, Judgement, Record, Served, alarm, bound, missing, won
 from pointsman.core.types import Config
 
 OPUS, HAIKU = Config("opus"), Config("haiku")
@@ -77,7 +77,12 @@ def test_a_certificate_once_read_stays_and_more_failures_never_help(failures: li
     more = [(True, *ALONE) if i % 7 == 0 else task for i, task in enumerate(tasks)]
     assert won(tasks, promise) or not won(more, promise)
     low = bound(tasks)
-    assert low is None or not any(won(tasks, m) for m in GRID if m < low)
+    excluded = [won(tasks, m) for m in GRID]
+    if low is None:
+        assert not excluded[-1]
+    else:
+        at = GRID.index(low)
+        assert all(excluded[at:]) and (at == 0 or not excluded[at - 1])
 
 
 @given(st.lists(st.booleans(), max_size=60))
@@ -125,6 +130,13 @@ def test_a_vetoed_slice_is_vetoed_by_kind_anywhere_and_by_project_for_every_kind
     assert not certified and "12 of the 12" in vetoed[HAIKU]
     assert HAIKU in found.standing(OPUS, "plan", "/p")[1]
     assert HAIKU not in found.standing(OPUS, "plan", "/elsewhere")[1]
+
+
+def test_a_veto_on_tasks_of_no_kind_is_not_taken_for_that_of_a_folder() -> None:
+    found = record([True] * 12, kind=ANY, project="")
+    assert HAIKU in found.standing(OPUS, None, None)[1]
+    assert found.standing(OPUS, "plan", None)[1] == {}
+    assert found.standing(OPUS, "plan", "")[1] == {}
 
 
 def test_the_slices_say_how_far_away_they_are() -> None:

@@ -17,10 +17,11 @@ from pointsman.core.decisions import BreakEven, Candidate
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config
-from pointsman.tui import view
+from pointsman.tui import pinning, view
+from pointsman.tui.because import because
 from pointsman.tui.figures import Line, plain, width_of
 from pointsman.tui.lanes import labels, lanes_of
-from pointsman.tui.reasons import because, fail_interval, failure
+from pointsman.tui.reasons import fail_interval, failure
 from samples import HAIKU, LADDER, OPUS, SONNET, Story, afternoon, api_fix
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -66,10 +67,11 @@ def test_why(n: int, width: int) -> None:
 
 def test_sessions_line_closing_and_pin_rows() -> None:
     timeline, session, now = shown()
-    rows = view.pin_rows(session, timeline.outcomes, 66)
+    rows = pinning.pin_rows(session, timeline.outcomes, 66)
     lines: list[Line] = [*view.sessions(timeline.newest(), session.id, now, 22), view.line(session, now)]
     lines += [view.closing(session.totals, session.interrupted)]
-    text = plain(lines) + "\n" + "\n".join(row.text.rstrip() for row in rows) + "\n" + view.warm_note(session, now, 66).rstrip()
+    text = plain(lines) + "\n" + "\n".join(row.text.rstrip() for row in rows)
+    text += "\n" + pinning.warm_note(session, now, 66).rstrip()
     golden("small", text)
     assert [row.running for row in rows] == [False, True, False]
 
@@ -166,20 +168,20 @@ def test_a_veto_is_shown_with_its_reason_and_cannot_be_pinned_silently() -> None
     assert decision is not None and session.newest is not None
     vetoed = Candidate("claude-opus-4-5", "high", veto="its window is too small")
     session.newest.decision = replace(decision, candidates=(*decision.candidates[:2], vetoed))
-    rows = view.pin_rows(session, 0, 66)
+    rows = pinning.pin_rows(session, 0, 66)
     assert rows[2].veto == "its window is too small"
     assert "⊘ its window is too small" in rows[2].text
-    assert view.escalation(session) == (None, "opus-4-5·high cannot take this request: its window is too small")
+    assert pinning.escalation(session) == (None, "opus-4-5·high cannot take this request: its window is too small")
 
 
 def test_escalation_goes_one_rung_up_or_says_why_not() -> None:
-    assert view.escalation(Timeline(Story("s").turn().events).sessions["s"])[0] == OPUS
+    assert pinning.escalation(Timeline(Story("s").turn().events).sessions["s"])[0] == OPUS
     top = Timeline(Story("s", asked=OPUS).turn().events).sessions["s"]
-    assert view.escalation(top) == (None, "opus-4-5·high is already the strongest model offered here")
+    assert pinning.escalation(top) == (None, "opus-4-5·high is already the strongest model offered here")
     strange = Timeline(Story("s").turn().events).sessions["s"]
     assert strange.newest is not None
     strange.newest.served = Config("llama")
-    assert "no ladder" in view.escalation(strange)[1]
+    assert "no ladder" in pinning.escalation(strange)[1]
 
 
 def test_equal_names_are_numbered() -> None:

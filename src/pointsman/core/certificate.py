@@ -169,8 +169,17 @@ def _step(failed: bool, q: float, m: float) -> float:
 
 
 def bound(tasks: Sequence[Judgement]) -> float | None:
-    """The smallest share of ``GRID`` below which the failures are, with 95 %, at all looks; None: above half is not excluded."""
-    return next((m for m in GRID if won(tasks, m)), None)
+    """The smallest share of ``GRID`` below which the failures are, with 95 %, at all looks; None: above half is not excluded.
+
+    Every larger share must be excluded as well: a false bound then needs a false exclusion of one share, the one next below the
+    true one, and not of any of many.
+    """
+    found = None
+    for m in reversed(GRID):
+        if not won(tasks, m):
+            break
+        found = m
+    return found
 
 
 def alarm(tasks: Iterable[tuple[bool, float]]) -> float:
@@ -212,7 +221,9 @@ class Record:
         if not self.told:
             return _NONE, {}
         name = kind or ANY
-        found = {**self.vetoed.get((asked, "", project or ""), {}), **self.vetoed.get((asked, name, ""), {})}
+        found = dict(self.vetoed.get((asked, name, ""), {}))
+        if project:  # without one the key would be that of tasks of no kind
+            found = {**self.vetoed.get((asked, "", project), {}), **found}
         return self.certified.get((asked, name), _NONE), found
 
     def slices(self) -> dict[tuple[Config, Config, str], Standing]:

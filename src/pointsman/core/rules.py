@@ -138,7 +138,7 @@ def _up(row: Candidate, at: Setting, base: Candidate | None) -> str | None:
     more = (row.run_usd - base.run_usd) * REQUESTS_PER_TURN + (row.toll_usd or 0.0)
     if more <= left:
         return None
-    return f"a turn of it costs ≈${more:.2f} more, and ${max(0.0, left):.2f} of this task's ${at.policy.up_cap_usd:.2f} are left"
+    return f"a turn of it costs ≈${more:.2f} more, and ≈${max(0.0, left):.2f} of this task's ${at.policy.up_cap_usd:.2f} are left"
 
 
 def up_left(at: Setting) -> float | None:
@@ -223,8 +223,8 @@ def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config,
         fit = [r for r in rows if r.veto is None and r.run_usd is not None and (may.get(r.config) or r.config == at.asked)]
         best = min(fit, key=lambda r: (r.run_usd or 0.0, r.config != at.current), default=None)
         here = next((r for r in fit if r.config == at.current), None)
-        if best is not None and here is not None and not free and at.place.in_loop:
-            best = here  # what runs is admitted: no move inside a tool loop
+        if not free and at.place.in_loop:
+            best = here  # no move inside a tool loop: what runs goes on, by the other rules where it is not admitted any more
         if best is not None:
             return Ruled(best.config, f"{said}, so the cheapest that you admit", "budget", rule, notices)
     if policy.budget_then != "warn" and above and not at.place.in_loop:

@@ -14,7 +14,7 @@ from pointsman.core.session import Lane, Session
 from pointsman.core.types import Config
 
 MARK_RECALL, MARK_FALSE_ALARM = 0.9, 0.05
-"""Share of wrong work that a person who marks a turn marks bad, and of right work (assumed: people look first, and may be wrong)."""
+"""Share of wrong work that a person who marks a turn marks bad, and of right work (assumed: people look first, and may err)."""
 
 RATES = ("recall", "false_alarm")
 """Keys in a signal's detail under which the check's rates at that time stand."""

@@ -5,7 +5,8 @@ anew against the second fold, with the caches that path would have had. Pins are
 stay as they were. Both paths are priced alike (core.plan); a request that would have cost the same is taken as it was billed, so
 that the same path costs the same to the cent. Requests and answers are the recorded ones; ``most`` adds the further requests
 that another model usually needs. Failures are not re-lived: from the request on at which the paths part, a task's outcome is
-unknown, and its checks are not shown to the policy.
+unknown, and its checks are not shown to the policy. What other sessions have taught (abilities, certificates, the day's
+budget) is not in it: a session is replayed by itself.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pointsman.core.types import Config
 from pointsman.tui.figures import Line, config_name, fit
 from pointsman.tui.guide import help_lines
 from pointsman.tui.lines import Text
-from pointsman.tui.view import PinRow
+from pointsman.tui.pinning import PinRow
 
 SCOPES: tuple[tuple[PinScope, str], ...] = (
     ("turn", "this turn"), ("task", "this task"), ("session", "session"), ("always", "always here"),

@@ -1,4 +1,4 @@
-"""Why: one decision explained in lines of text for a width, and the few words that stand for it in the timeline.
+"""Why: one decision explained in lines of text for a width.
 
 Pure, and needs no Textual: the why panel and ``pointsman why`` show the same lines. Everything about candidates is
 modelled; what was billed stands beside what was predicted.
@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from math import exp, log, pi, sqrt
 
 from pointsman.core.decisions import BreakEven, Candidate, Decision
-from pointsman.core.events import Checked, FailedOver, Verdict
+from pointsman.core.events import Checked, FailedOver
 from pointsman.core.rows import RequestRow, Totals, TurnRow
 from pointsman.core.types import Belief, Config
 from pointsman.tui.advice import advised
 from pointsman.tui.audited import audit_lines, move_lines, quota_lines
+from pointsman.tui.because import FREE_POINTS, VERDICTS
 from pointsman.tui.figures import (
     UNKNOWN,
     Line,
@@ -30,7 +31,6 @@ from pointsman.tui.figures import (
     fraction,
     line_of,
     money,
-    nickname,
     share,
     short,
     signed,
@@ -42,111 +42,12 @@ from pointsman.tui.figures import (
 ENOUGH = 30
 """Outcomes under which failure is shown as an interval and never as a bare number (design rule 3)."""
 
-VERDICTS: dict[Verdict, tuple[str, Style]] = {"check_passed": ("passed", "good"), "check_failed": ("failed", "bad"),
-                                             "check_unsure": ("not clear", "warn")}  # fmt: skip
-"""What a check said, in words and colour."""
-
-FREE_POINTS = {
-    "session_start": "session start", "idle": "idle", "compaction": "compaction", "clear": "clear",
-    "subagent_start": "sub-agent start", "rewind": "rewind",
-}  # fmt: skip
-
-
-def because(turn: TurnRow) -> tuple[str, Style]:
-    """The turn's reason in a few words; what needs a person's eye is coloured."""
-    decision = turn.decision
-    if decision is None:
-        return UNKNOWN, "dim"
-    if turn.refused:
-        return f"{nickname(turn.refused[0].model)} refused by provider: asked model", "warn"
-    newest = turn.newest
-    if newest is not None and newest.failed:
-        return f"provider error {newest.status}", "bad"
-    text, style = _reason(turn, decision)
-    if turn.check is not None:
-        said = VERDICTS[turn.check.verdict]
-        text, style = f"check {said[0]} · {text}", said[1] or style
-    if newest is not None and newest.interrupted:
-        return f"{text} (interrupted)" if newest.stop == "hangup" else f"{text} (stream broke off)", "warn"
-    return text, style
-
-
 def _checked(check: Checked) -> str:
     """One run of the check: what it said, of whose work, and what it took."""
     names = f" ({', '.join(check.new_failures[:3])}{' ...' if len(check.new_failures) > 3 else ''})" if check.new_failures else ""
     of = f" on {config_name(check.config)}'s work" if check.config else ""
     more = "; the agent was sent back" if check.sent_back else f"; no further try: {check.stopped}" if check.stopped else ""
     return f"check `{check.label}` {VERDICTS[check.verdict][0]}{of} after {check.seconds:.1f} s: {check.why}{names}{more}"
-
-
-def _reason(turn: TurnRow, decision: Decision) -> tuple[str, Style]:
-    name = nickname(decision.chosen.model)
-    at = f"{FREE_POINTS[decision.free_point]}: " if decision.free_point else ""
-    match decision.reason:
-        case "asked":
-            return _stay(turn, decision), ""
-        case "no_ladder":
-            return "stay: no ladder known for this name", ""
-        case "unpriced":
-            return "stay: the asked model has no price", "warn"
-        case "pin":
-            would = f", else {nickname(decision.would.model)}" if decision.would and decision.would != decision.chosen else ""
-            return f"pinned {name}{would}", "pinned"
-        case "pin_refused":
-            return decision.notices[0] if decision.notices else "pin could not be honoured", "bad"
-        case "compaction":
-            return f"summary on {name}, which is warm", ""
-        case "retry":
-            return "retry: same decision", ""
-        case "retry_asked":
-            return "retry on the asked model", "warn"
-        case "sticky":
-            return "sticky: escalated earlier", ""
-        case "escalate":
-            return f"escalate to {name}", "warn"
-        case "free_point":
-            return (f"stay on {name}" if decision.action == "stay" else f"{at}{name} from here"), ""
-        case "rule":
-            return (decision.rules[0].name if decision.rules else f"a rule of yours: {name}"), "warn"
-        case "budget":
-            return f"{name}: a budget is spent", "warn"
-        case "hand_down":
-            return f"next try on {name}", "warn"
-        case "schedule":
-            return f"{name}, as scheduled", ""
-        case "effort":
-            return f"effort {decision.chosen.effort or 'as asked'}", ""
-        case "advisor":
-            return f"advice asked first, then {name}", ""
-        case "failover":
-            return f"provider failed: {name}", "warn"
-        case "envelope":
-            return f"{name} from here: the switch is paid for", ""
-        case "fail_open":
-            return "an error of ours: original sent", "warn"
-        case _:
-            return f"{decision.reason}: {name}", ""
-
-
-def _stay(turn: TurnRow, decision: Decision) -> str:
-    """``stay: asked model``, with what moving would cost where a cheaper alternative is held back by that."""
-    here = decision.row(decision.chosen)
-    if decision.action == "hold":
-        return "hold until a free point"
-    if turn.n <= 1 or here is None or here.run_usd is None:
-        return "stay: asked model"
-    most = max(decision.envelope, key=lambda meter: meter.saved_usd, default=None)
-    if most is not None and most.saved_usd >= 0.0005:
-        return f"stay: {nickname(most.model)} {money(most.saved_usd, modelled=True)} of {money(most.switch_usd, modelled=True)}"
-    cheaper = [
-        c for c in decision.candidates
-        if c.veto is None and c.config != decision.chosen and c.run_usd is not None and c.run_usd < here.run_usd
-        and c.round_trip_usd is not None and c.round_trip_usd > 0
-    ]  # fmt: skip
-    if not cheaper:
-        return "stay: asked model"
-    best = min(cheaper, key=lambda c: c.round_trip_usd or 0.0)
-    return f"stay: {nickname(best.model)} round trip {money(best.round_trip_usd, modelled=True)}"
 
 
 def fail_interval(fail: float, belief: Belief) -> tuple[float, float]:
@@ -293,11 +194,13 @@ def _figure(head: str, candidate: Candidate, base: Candidate | None, decision: D
 def _envelope(decision: Decision) -> list[Line]:
     """What each admitted alternative would have saved since when, beside what the switch costs."""
     out: list[Line] = []
+    twice = [candidate.model for candidate in decision.candidates]
     for i, meter in enumerate(decision.envelope):
+        name = config_name(meter.config) if twice.count(meter.model) > 1 else short(meter.model)
         saved, switch = money(meter.saved_usd, modelled=True), money(meter.switch_usd, modelled=True)
         since = f" since {time.strftime('%H:%M', time.localtime(meter.since))}" if meter.saved_usd >= 0.0005 else ""
         style: Style = "warn" if meter.saved_usd >= meter.switch_usd > 0 else ""
-        said = f"{short(meter.model)} would have saved {saved}{since}; the switch costs {switch}"
+        said = f"{name} would have saved {saved}{since}; the switch costs {switch}"
         out.append(line_of(("envelope " if i == 0 else " " * 9, "dim"), (said, style)))
     return out
 

@@ -13,7 +13,7 @@ from pointsman.core.rows import SessionRow
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config
 from pointsman.errors import PointsmanError
-from pointsman.tui import view
+from pointsman.tui import pinning
 from pointsman.tui.actions import Actions
 from pointsman.tui.dialogs import Choice, PinDialog
 from pointsman.tui.feed import Feed
@@ -44,7 +44,7 @@ class Steering(App[None]):
     def action_pin(self) -> None:
         """Choose a model, with the price of obeying."""
         session = self._session
-        rows = view.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH) if session else []
+        rows = pinning.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH) if session else []
         if session is None or not rows:
             self._say_no("Nothing can be pinned yet: no request of this session has been decided. `pointsman pin MODEL` works.")
             return
@@ -56,15 +56,15 @@ class Steering(App[None]):
         if session is None:
             self._say_no("There is no session to escalate.")
             return
-        target, reason = view.escalation(session)
+        target, reason = pinning.escalation(session)
         if target is None:
             self._say_no(f"Cannot escalate: {reason}.")
             return
-        rows = view.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH)
+        rows = pinning.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH)
         self._ask(f"Escalate to {config_name(target)}", session, rows, target, "task")
 
-    def _ask(self, title: str, session: SessionRow, rows: list[view.PinRow], at: Config | None, scope: PinScope) -> None:
-        note = view.warm_note(session, self._clock(), DIALOG_WIDTH)
+    def _ask(self, title: str, session: SessionRow, rows: list[pinning.PinRow], at: Config | None, scope: PinScope) -> None:
+        note = pinning.warm_note(session, self._clock(), DIALOG_WIDTH)
 
         def chosen(choice: Choice | None) -> None:
             if choice is None:

@@ -1,4 +1,4 @@
-"""What is on screen, as lines of text for a width: header, sessions, timeline, cost per turn, one-liner, pin rows.
+"""What is on screen, as lines of text for a width: header, sessions, timeline, cost per turn, one-liner.
 
 Pure, and needs no Textual: the terminal screens, ``line``, ``demo --no-tui`` and ``run``'s closing line use the same
 functions, so that one formatter serves them all. ``why`` lives in ``pointsman.tui.reasons`` and is offered here too.
@@ -14,6 +14,7 @@ from pointsman.core.events import Pinned
 from pointsman.core.rows import SessionRow, Totals, TurnRow
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config
+from pointsman.tui.because import VERDICTS, because
 from pointsman.tui.certified import word
 from pointsman.tui.figures import (
     UNKNOWN,
@@ -31,15 +32,14 @@ from pointsman.tui.figures import (
     line_of,
     money,
     share,
-    short,
     signed,
     span,
     width_of,
 )
 from pointsman.tui.lanes import OUTCOMES, Lanes, lanes_of, marks
-from pointsman.tui.reasons import VERDICTS, as_asked, because, failure, why
+from pointsman.tui.reasons import as_asked, failure, why
 
-__all__ = ["Columns", "Status", "closing", "columns", "header", "line", "pin_rows", "sessions", "timeline", "trend", "why"]
+__all__ = ["Columns", "Status", "closing", "columns", "header", "line", "sessions", "timeline", "trend", "why"]
 
 NARROW, MEDIUM, WIDE = 72, 100, 140
 """Terminal widths that the layouts were drawn for (design: 72, 100 and 140 columns)."""
@@ -177,7 +177,6 @@ def columns(session: SessionRow, width: int, outcomes: int = 0, differs: frozens
     return Columns(lanes, (*fixed, ("why", max(0, rest))), outcomes, differs)
 
 
-_HEADS = {"#": "#", "kind": "kind", "hard": "hard", "$": "$", "cache": "cache", "ok": "ok", "wait": "wait", "fail": "fail", "saved": "saved"}
 _RIGHT = {"$", "cache", "wait", "fail", "saved"}
 
 
@@ -188,7 +187,7 @@ def timeline_head(cols: Columns) -> Line:
         if name == "lanes":
             out += [*cols.lanes.head(), Segment(" ")]
         else:
-            out.append(Segment(_cell(name, _HEADS.get(name, name), size), "dim"))
+            out.append(Segment(_cell(name, name, size), "dim"))
     return tuple(out)
 
 
@@ -342,60 +341,6 @@ def closing(totals: Totals, interrupted: int = 0) -> Line:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PinRow:
-    """One config that can be pinned, with the modelled price of obeying.
-
-    ``pins``: what is pinned: the model alone, which goes on following the effort that the client asks for, unless another row
-    offers the same model at another effort.
-    """
-
-    config: Config
-    text: str
-    running: bool = False
-    veto: str | None = None
-    pins: Config = Config("")
-
-
-def pin_rows(session: SessionRow, outcomes: int, width: int) -> list[PinRow]:
-    """The configs of the newest decision, cheap to strong: price now, way back, chance of failure, or why it cannot run."""
-    decision = session.decision
-    if decision is None:
-        return []
-    current = session.newest.ran if session.newest else decision.chosen
-    models = [candidate.model for candidate in decision.candidates]
-    out = []
-    for candidate in decision.candidates:
-        running = candidate.config == current
-        name = fit(config_name(candidate.config), 20)
-        if candidate.veto:
-            text = f"{name}⊘ {candidate.veto}"
-        else:
-            price = None if candidate.input_usd is None else candidate.input_usd + (candidate.output_usd or 0.0)
-            back = "(running)" if running else f"way back {money(candidate.way_back_usd, modelled=True)}"
-            fail = f"fail {failure(candidate.fail, decision, outcomes)}"
-            text = f"{name}now {fit(money(price, modelled=True), 9)}{fit(back, 19)}{fail}"
-        pins = candidate.config if models.count(candidate.model) > 1 else Config(candidate.model)
-        out.append(PinRow(candidate.config, fit(text, width), running, candidate.veto, pins))
-    return out
-
-
-def warm_note(session: SessionRow, now: float, width: int) -> str:
-    """How long the running model's prefix stays warm, and what coming back costs after that."""
-    decision, newest = session.decision, session.newest
-    if decision is None or newest is None:
-        return ""
-    here = decision.row(newest.ran)
-    until = newest.warm_until or (here.warm_until if here else None)
-    if here is None or until is None or here.rates is None:
-        return ""
-    refill = here.prompt * (here.rates.write(300) - here.rates.cache_read)
-    name = short(here.model)
-    if until <= now:
-        return fit(f"{name} is cold by now: the next request refills {money(refill, modelled=True)} anyway", width)
-    return fit(f"{name} stays warm {span(until - now)}; after that, back costs {money(refill, modelled=True)}", width)
-
-
 def matching(turns: Iterable[TurnRow], words: str) -> list[TurnRow]:
     """The turns that show every word: in their reason, models, outcome or cache state. ``turn`` numbers match as ``#7``."""
     wanted = words.lower().split()
@@ -408,20 +353,3 @@ def _haystack(turn: TurnRow) -> str:
     cold = "cold" if turn.cold else ""
     moved = "moved" if turn.totals.moved else ""
     return " ".join((f"#{turn.n}", because(turn)[0], *turn.models, turn.outcome, action, reason, cold, moved)).lower()
-
-
-def escalation(session: SessionRow) -> tuple[Config | None, str]:
-    """The next stronger config than the one that runs, or why there is none."""
-    decision, newest = session.decision, session.newest
-    if decision is None or newest is None:
-        return None, "no request has been decided yet, so there is nothing to escalate from"
-    order = [candidate.config for candidate in decision.candidates]
-    if newest.ran not in order:
-        return None, f"{config_name(newest.ran)} is on no ladder we know, so no stronger model can be named; pin one with p"
-    above = decision.candidates[order.index(newest.ran) + 1 :]
-    usable = next((candidate for candidate in above if candidate.veto is None), None)
-    if usable is not None:
-        return usable.config, ""
-    if above:
-        return None, f"{config_name(above[0].config)} cannot take this request: {above[0].veto}"
-    return None, f"{config_name(newest.ran)} is already the strongest model offered here"
