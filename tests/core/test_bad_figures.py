@@ -61,7 +61,7 @@ def test_a_provider_without_cache_fields_says_nothing_about_its_cache(book: Book
         done = Finished(1.0, "s", "1", 200, "final", 10.0, 12.0, usage=usage, served=config, ttl_s=300)
         found = learned.after(learned.Learned(), asked(5), place, first, done, book)
         assert bool(found.seen) == counted
-        assert cache.touch(first, asked(5), usage, 10.0, 300).aside == (20_000 if counted else 0)
+        assert cache.touch(first, asked(5), usage, 10.0, 300).other_machine == (20_000 if counted else 0)
 
 
 def test_an_unknown_model_is_unpriced_with_near_names(book: Book) -> None:

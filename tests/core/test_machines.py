@@ -79,10 +79,10 @@ def test_a_session_that_moves_finds_what_the_other_machine_saw_last() -> None:
     first = ((user(1),), Usage(fresh=20_000))
     second = ((answer(2), result(3)), Usage(fresh=1_160, cache_read=19_840))
     moved = talk(first, second, ((answer(4), result(5)), Usage(fresh=19_568, cache_read=2_432)))
-    assert (moved.aside, moved.steady) == (21_000, 0)
+    assert (moved.other_machine, moved.steady) == (21_000, 0)
     warm = cache.predict(moved, asked(*moved.messages, answer(6), result(7)), 23_000, FORGETS, 40.0)
     assert (warm.tokens, warm.head, warm.cell) == (43 * 512 - 128, 41 * 512 - 128, "loop new")
-    assert warm.p == pytest.approx(0.9) and warm.p_head == cache.P_ASIDE
+    assert warm.p == pytest.approx(0.9) and warm.p_head == cache.P_OTHER_MACHINE
 
 
 def test_a_block_behind_is_no_other_machine() -> None:

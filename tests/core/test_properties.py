@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pointsman import Settings, engine
@@ -31,6 +31,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("prompt"), st.integers(1, 4_000)),
     st.tuples(st.just("prompt"), st.integers(1, 4_000)),
     st.tuples(st.just("tool"), st.sampled_from(["1 failed, 3 passed in 0.1s", "4 passed in 0.1s", "ok"])),
+    st.tuples(st.just("run"), st.sampled_from(["ls", "git push origin main", "vi db/migrations/1.sql"])),
     st.tuples(st.just("retry"), st.none()),
     st.tuples(st.just("rewind"), st.integers(1, 4)),
     st.tuples(st.just("side"), st.none()),
@@ -131,9 +132,14 @@ class Talk:
         self.said.append({"role": "user", "content": [{"type": "text", "text": f"do {len(self.said)} " + "x" * chars}]})
         self._send(self.said, **more)
 
-    def _answered(self) -> None:
+    def _answered(self, **given: str) -> None:
         self.said.append({"role": "assistant", "content": [{"type": "tool_use", "id": f"t{len(self.said)}", "name": "Bash",
-                                                            "input": {}}]})  # fmt: skip
+                                                            "input": given}]})  # fmt: skip
+
+    def _run(self, command: str) -> None:
+        if self.said and self.said[-1]["role"] == "user":
+            self._answered(command=command)
+        self._tool("done")
 
     def _tool(self, text: str) -> None:
         if not self.said:
@@ -199,6 +205,7 @@ def test_the_live_state_is_the_fold_of_the_ledger_as_it_is_written_and_read(step
         assert fold(e for e in read if getattr(e, "session", None) == name) == session
     rebuilt = engine.Router(policy.policy(), BOOK, read)
     assert rebuilt.sessions == talk.router.sessions and rebuilt._known.learned == talk.router._known.learned
+    assert rebuilt._known.user.told == talk.router._known.user.told and rebuilt._known.user.day == talk.router._known.user.day
 
 
 @FAST
@@ -252,6 +259,28 @@ def test_by_default_a_persons_work_runs_on_the_model_that_was_asked(steps: list[
             assert ladder.index(decision.chosen.model) > ladder.index(decision.asked.model)
         else:
             assert decision.chosen == decision.asked or decision.reason in ("escalate", "sticky")
+
+
+@settings(FAST, max_examples=200)
+@given(TALKS, POLICIES)
+@example([("prompt", 100), ("run", "git push origin main"), ("prompt", 30)], Settings(profile="saver", failure_usd=0))
+def test_weaker_and_dearer_only_where_somebody_agreed_and_never_weaker_on_protected_work(
+    steps: list[Step], policy: Settings
+) -> None:
+    """Pins, housekeeping, sub-agents and what repeats an earlier request apart. Less effort is weaker too."""
+    down = policy.profile == "saver" or (policy.profile == "balanced" and policy.check is True)
+    for route, held in Talk(policy).play(steps).routes:
+        decision = route.decision
+        if decision.place.kind != "main" or held is not None or decision.would is not None or decision.chosen == decision.asked:
+            continue
+        if decision.reason in ("count", "compaction", "retry"):
+            continue
+        order = [row.config for row in decision.candidates]
+        if order.index(decision.chosen) < order.index(decision.asked):
+            assert down, decision
+            assert not any(rule.name.startswith("protect ") for rule in decision.rules), decision
+        else:
+            assert policy.consent_up and decision.reason in ("escalate", "sticky", "effort"), decision
 
 
 @FAST

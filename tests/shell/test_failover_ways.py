@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pointsman.core.events import FailedOver, Finished, Noted, Routed
+from pointsman.core.events import Checked, FailedOver, Finished, Noted, Routed
 from pointsman.sandbox import Provider, faults, say
 from pointsman.settings import Settings
 from pointsman.shell.breaker import Breaker
@@ -29,6 +29,10 @@ from shell.support import PATHS, body, client, events, headers, only, serving, s
 
 MODEL, OTHER = "claude-sonnet-4-5", "claude-haiku-4-5"
 VENDOR = {"messages": "anthropic", "chat": "openai", "responses": "openai", "gemini": "google"}
+
+
+def made(**values: Any) -> Settings:
+    return Settings(**values)
 
 
 def spare_for(vendor: str, url: str, **more: Any) -> dict[str, Any]:
@@ -89,7 +93,7 @@ async def test_a_model_of_another_vendor_takes_over_in_translation_with_its_own_
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
     async with Provider(script=lambda request: say("Over here.")) as one:
         bases = {vendor: f"{one.url}/{vendor}" for vendor in ("anthropic", "openai", "google")}
-        given = Settings(upstreams=bases, fallbacks={"claude-opus-5-5": ["gpt-6-luna"]})
+        given = made(upstreams=bases, fallbacks={"claude-opus-5-5": ["gpt-6-luna"]})
         async with Gateway(given, ledger=tmp_path / "l.db", say=lambda said: None) as gateway, client() as http:
             one.fault(faults.status(529))
             talk = Speaking(http, gateway.url, "messages")
@@ -108,7 +112,7 @@ async def test_another_vendor_without_a_key_is_not_asked_and_the_note_says_why(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     async with Provider() as one, Provider() as two:
-        given = Settings(upstreams={"anthropic": one.url, "openai": two.url}, fallbacks={"claude-opus-5-5": ["gpt-6-luna"]})
+        given = made(upstreams={"anthropic": one.url, "openai": two.url}, fallbacks={"claude-opus-5-5": ["gpt-6-luna"]})
         async with Gateway(given, ledger=tmp_path / "l.db", say=lambda said: None) as gateway, client() as http:
             one.fault(faults.status(529))
             talk = Speaking(http, gateway.url, "messages")
@@ -121,7 +125,7 @@ async def test_a_chat_clients_key_goes_to_no_other_vendor(tmp_path: Path) -> Non
     """A model that nobody knows has no vendor: nothing says that its key fits the vendor of the fallback."""
     async with Provider(strict=False) as one, Provider(strict=False) as two:
         prices = {"our-own": {"input": 1.0, "output": 2.0}}
-        given = Settings(
+        given = made(
             upstreams={"openai": one.url, "anthropic": two.url}, fallbacks={"our-own": [OTHER]}, prices=prices,
         )  # fmt: skip
         async with Gateway(given, ledger=tmp_path / "l.db", say=lambda said: None) as gateway, client() as http:
@@ -265,7 +269,7 @@ async def test_the_wait_for_a_first_word_ends_and_what_was_held_goes_out() -> No
 
 
 def test_a_run_with_its_own_upstream_keeps_its_key_there() -> None:
-    settings = Settings(fallbacks={MODEL: [OTHER]})
+    settings = made(fallbacks={MODEL: [OTHER]})
     ways = Fallbacks(settings, Upstreams(), lambda: 0.0, lambda model: "anthropic", {})
     run = {"anthropic": "http://127.0.0.1:7"}
     found = only(list(ways.after(MODEL, "anthropic", run["anthropic"], subscription=False, run=run)))
@@ -306,3 +310,17 @@ async def test_what_the_failed_provider_took_is_not_the_other_models_time(tmp_pa
             assert (times.warm_n, times.cold_n) != (0, 0) and times.warm_s + times.cold_s < 0.5
     done, routed = only(events(tmp_path / "l.db", Finished)), only(events(tmp_path / "l.db", Routed))
     assert done.ended - routed.ts > 0.5
+
+
+async def test_the_deadline_of_a_turn_that_a_check_sent_on_holds_for_failover_too(tmp_path: Path) -> None:
+    async with Provider() as first, Provider() as spare:
+        more = {**spare_for("anthropic", spare.url), "deadline_s": 900}
+        async with before(first.url, tmp_path / "l.db", **more) as (gateway, http):
+            await ask(http, gateway)
+            router, now = gateway.desk.router, gateway.desk.clock()
+            session = next(iter(router.sessions))
+            router.checked(Checked(now, session, "test", "check_failed", "1 failed", 1.0, sent_back=True), 1)
+            routed = router.route(path=PATHS["messages"], headers=headers("messages"), body=body("messages"), now=now, dice=0.5)
+            assert router.fail_over(routed.id, now + 800, upstream=spare.url, why="answered 500") is not None
+            assert router.fail_over(routed.id, now + 1_000, upstream=spare.url, why="answered 500") is None
+    assert "900 seconds are over" in events(tmp_path / "l.db", Noted)[-1].text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace, _SubParsersAction
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace, _SubParsersAction
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,9 +38,12 @@ def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    found = tuple(float(word) for word in text.split(","))
+    try:
+        found = tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no list of dollars such as 2,5") from error
     if any(not 0.0 <= value < 1e6 for value in found):
-        raise ValueError(f"{text!r} holds a value outside 0 to 1,000,000")
+        raise ArgumentTypeError(f"{text!r} holds a value outside 0 to 1,000,000")
     return found
 
 

@@ -38,7 +38,7 @@ TEMPLATE = """\
 # risk = 0.1                # your own outcomes certify a weaker model that fails in at most this share of tasks (95 %)
 # asked = "claude-sonnet-4-5"   # the baseline, where it is not what the agent asks for
 
-# deadline_s = 1800         # seconds of one turn after which no failover and no retry after a failed check begins
+# deadline_s = 1800         # seconds after which nothing is begun by itself: no failover of a request, no retry in a turn
 # port = 4141
 # upstream = "https://gateway.example.com"           # one base URL for every protocol
 

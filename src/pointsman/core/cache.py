@@ -21,7 +21,7 @@ from pointsman.core.messages import Message
 from pointsman.core.types import HOUR, Request, Usage
 from pointsman.core.warmth import COLD, NOTHING_SEEN, WARM_SHARE, CacheRule, Head, Warm, Warmth
 
-P_ASIDE = 0.7
+P_OTHER_MACHINE = 0.7
 """Chance that a session which moved finds the machine it came from: 14 of 20 in the same sessions; else only the head."""
 
 STEADY = 10
@@ -102,7 +102,7 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
     has_moved = usage.cache_reported and machines.moved(old, new, usage)
     carried, settled = machines.reasoned(old, new, usage)
     return replace(
-        found, carried=carried, settled=settled, aside=machines.aside(old, new, has_moved),
+        found, carried=carried, settled=settled, other_machine=machines.left_on_other(old, new, has_moved),
         steady=0 if has_moved else old.steady + 1, branch=_kept_branch(old.branch, started),
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def head_read(old: Warmth | None, request: Request, usage: Usage) -> int:
     shared = min(_shared(old, request, None), usage.prompt)
     if usage.cache_read >= WARM_SHARE * shared:
         return known
-    return min(known, usage.cache_read) if known and old.aside else usage.cache_read
+    return min(known, usage.cache_read) if known and old.other_machine else usage.cache_read
 
 
 def predict(
@@ -209,10 +209,10 @@ def _predicted(
     settled = shared and bool(dropped(warmth, request.messages[len(warmth.messages) :], rule))
     if settled:
         shared = min(shared, warmth.settled)
-    if warmth.aside and not rule.explicit and shared:
-        aside = _held(min(warmth.aside, shared), prompt, rule)
-        if aside > head:
-            head, p_head = aside, P_ASIDE
+    if warmth.other_machine and not rule.explicit and shared:
+        other = _held(min(warmth.other_machine, shared), prompt, rule)
+        if other > head:
+            head, p_head = other, P_OTHER_MACHINE
     age = max(0.0, now - warmth.touched)
     if warmth.marks and age >= warmth.ttl_s:
         longer = _held(_longer(warmth, request, age, shared), prompt, rule)

@@ -9,7 +9,7 @@ points at another key or deployment. The dollars are what the same tokens would 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from pointsman.core.book import Book
@@ -32,7 +32,7 @@ RARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One cause: in how many of ``of`` requests, and the USD it cost (None: not a matter of dollars)."""
+    """One cause: in how many of ``of`` requests, and the USD it cost (None: unknown, or not a matter of dollars)."""
 
     cause: Cause
     requests: int
@@ -81,7 +81,7 @@ class Step:
 class _Sum:
     requests: int = 0
     usd: float = 0.0
-    lanes: set[tuple[str, str]] = field(default_factory=set)
+    priced: bool = False
 
 
 def findings(events: Iterable[Event], book: Book) -> list[Finding]:
@@ -147,11 +147,11 @@ def _broken(steps: list[Step], book: Book) -> Iterator[Finding]:
         if step.lost:
             cause = _cause(step, book)
             one = sums.setdefault(cause, _Sum())
-            one.requests, one.usd = one.requests + 1, one.usd + step.usd
+            one.requests, one.usd, one.priced = one.requests + 1, one.usd + step.usd, one.priced or step.new.rates is not None
     for cause, one in sums.items():
         rare = cause in ("key", "unexplained") and one.requests < max(2, RARE * len(steps))
         if cause in _SAID and not rare:
-            yield Finding(cause, one.requests, len(steps), one.usd, _SAID[cause])
+            yield Finding(cause, one.requests, len(steps), one.usd if one.priced else None, _SAID[cause])
 
 
 def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:

@@ -39,8 +39,8 @@ def moved(old: Warmth, new: tuple[Message, ...], usage: Usage) -> bool:
     return least - usage.cache_read > max(MOVED_TOKENS, MOVED_SHARE * least)
 
 
-def aside(old: Warmth, new: tuple[Message, ...], has_moved: bool) -> int:
+def left_on_other(old: Warmth, new: tuple[Message, ...], has_moved: bool) -> int:
     """Tokens that the machine which does not serve the lane now holds of its prompt, after ``new`` messages."""
     if old.carried and spoken(new):
-        return min(old.aside, old.settled)
-    return old.prompt if has_moved else old.aside
+        return min(old.other_machine, old.settled)
+    return old.prompt if has_moved else old.other_machine

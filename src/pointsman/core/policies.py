@@ -12,6 +12,7 @@ from pointsman.core.policy import Policy
 FIELDS = frozenset(f.name for f in fields(Policy)) - {"origins", "stakes"}
 
 MEANS = {"protect": ("protect", "stakes_usd"), "kinds": ("kinds", "kind_rules"),
+         "check": ("check", "check_recall", "check_false_alarm"), "cache_diagnostics": ("diagnose",),
          "budget": ("budget_session", "budget_day", "budget_then", "day_offset_s")}  # fmt: skip
 """Settings that become fields of other names."""
 

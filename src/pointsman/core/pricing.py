@@ -194,8 +194,8 @@ def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: float, p_warm: f
 
 
 def forecast(rates: Rates, ttl_s: int, prompt: int, warm: Warm, caches: bool) -> float:
-    """USD of the prompt to tell a person: its average, kept near the likely case where the other is rare (``warmth.BEARS``)."""
-    share = warm.bears()
+    """USD of the prompt to tell a person: its average, near the likely case where the other is rare (``warmth.RARE_SHARES``)."""
+    share = warm.rare_share()
     if share is None:
         return expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches)
     likely = expected_input(rates, ttl_s, prompt, warm.likely, 1.0, caches)

@@ -44,6 +44,16 @@ class Sessions:
         self._unserved: dict[str, dict[Config, str]] = {}
         self._index = lineage.Index()
         self.user = UserRecord()
+        self._reading = False
+
+    def read(self, events: Iterable[Event]) -> None:
+        """Fold a ledger's past. Sessions are dropped only once all is read: half of one would not be recalled."""
+        self._reading = True
+        for event in events:
+            self.apply(event)
+        self._reading = False
+        if len(self.held) > SESSIONS_KEPT:
+            self._forget(None)
 
     def apply(self, event: Event) -> None:
         """Fold one event into the state; the same path for live events and for a ledger being read."""
@@ -107,7 +117,7 @@ class Sessions:
         self.held[name] = session
         if isinstance(event, Routed) and event.kept == 0:
             self._index.add(event.request, name)
-        if len(self.held) > SESSIONS_KEPT:
+        if len(self.held) > SESSIONS_KEPT and not self._reading:
             self._forget(name)
 
     def _not_served(self, event: Finished) -> None:
@@ -131,9 +141,9 @@ class Sessions:
             self.always.pop(event.cwd, None)
             self._released = event.ts
 
-    def _forget(self, spoke: str) -> None:
+    def _forget(self, spoke: str | None) -> None:
         """Drop the quarter of the sessions that spoke longest ago and have nothing under way, or gave up on it; not ``spoke``."""
         newest = max(s.seen for s in self.held.values())
         idle = [s for s in self.held.values() if s.id != spoke and (not s.pending or s.seen < newest - LOST_S)]
-        for session in sorted(idle, key=lambda s: s.seen)[: SESSIONS_KEPT // 4]:
+        for session in sorted(idle, key=lambda s: s.seen)[: max(SESSIONS_KEPT // 4, len(self.held) - SESSIONS_KEPT)]:
             del self.held[session.id]

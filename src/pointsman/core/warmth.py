@@ -12,7 +12,7 @@ from pointsman.core.types import FIVE_MINUTES
 MATERIAL = 0.02
 """A chance below this is left out of the forecast of a turn's first request (``Warm.reckoned``); any other is priced in."""
 
-BEARS: Mapping[str, tuple[tuple[float, float], ...]] = {
+RARE_SHARES: Mapping[str, tuple[tuple[float, float], ...]] = {
     "loop": ((0.01, 0.0), (0.05, 0.03), (0.25, 0.12)),
     "loop new": ((0.05, 0.035), (0.25, 0.11)),
     "loop settled": ((0.05, 0.035), (0.25, 0.11)),
@@ -66,7 +66,7 @@ class Warmth:
     ``chars``: its size on the wire, ``head_chars`` that of tools and system; ``touched``: epoch seconds at which it
     *started*; ``ttl_s``: how long the provider keeps it from then on. ``head``: tokens that a request of this lane read when
     its history was cold (0: not seen yet). ``reasoning``: reasoning tokens of the last answer, ``carried`` those of earlier
-    answers that are in the prompt, ``settled``: tokens of the prompt before the first of them. ``aside``: tokens of the prompt
+    answers that are in the prompt, ``settled``: tokens of the prompt before the first of them. ``other_machine``: tokens of it
     that another machine of the provider held when it last served this lane (0: one machine has served it so far); ``steady``:
     requests since one found a colder cache than the one before it had left. ``marks``: (messages covered, lifetime) of a prompt
     marked with several lifetimes, of which ``ttl_s`` is the last; ``branch``: what it held of the branch that was left last.
@@ -86,7 +86,7 @@ class Warmth:
     reasoning: int = 0
     carried: int = 0
     settled: int = 0
-    aside: int = 0
+    other_machine: int = 0
     steady: int = 0
     marks: tuple[tuple[int, int], ...] = ()
     branch: Warmth | None = None
@@ -146,10 +146,10 @@ class Warm:
         p, p_head = _settled(self.p), _settled(self.p_head)
         return p * self.tokens + (1.0 - p) * p_head * self.head
 
-    def bears(self) -> float | None:
+    def rare_share(self) -> float | None:
         """The share of its likely dollars that a forecast bears for the less likely case; None: it is the average."""
         rare = self.rare
-        for below, share in BEARS.get(self.cell or "", ()):
+        for below, share in RARE_SHARES.get(self.cell or "", ()):
             if rare < below:
                 return share
         return None

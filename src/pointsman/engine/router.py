@@ -128,9 +128,14 @@ class Router(Steering, Advising):
         if opened.refused is not None:  # what failed is the client's own request
             asked = Config(request.model, request.effort)
             decision = replace(decision, chosen=asked, action="stay", reason="retry_asked", edits=(), consult=None)
+        session, policy = self.sessions[decision.place.session], self._policy_in(request.run)
+        if session.sent_at > session.turn_began and now > session.turn_began + policy.deadline_s:
+            said = f"a check sent this turn on, and its {policy.deadline_s:.0f} seconds are over: nobody takes over any more"
+            self._emit(Noted(now, "no_failover", said, session.id))
+            return None
         there = self._known.laid_under(opened.session, request, upstream) if upstream != opened.upstream else opened.session
         found = failover.hop(
-            decision, request, opened.session, there, self.book, self._policy_in(request.run), now, model, place, why
+            decision, request, opened.session, there, self.book, policy, now, model, place, why
         )
         if found.decision is None:
             self._emit(Noted(now, "no_failover", found.why, decision.place.session))

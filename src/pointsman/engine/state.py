@@ -53,9 +53,10 @@ class State:
         self._new: list[Event] = []
         self._count = 0
         self._undiagnosed: set[str] = set()
-        for event in events:
+        past = list(events)
+        for event in past:
             self.additions.heard(event)
-            self._known.apply(event)
+        self._known.read(past)
 
     @property
     def sessions(self) -> Mapping[str, Session]:

@@ -41,7 +41,7 @@ class Breaker:
         return circuit is None or circuit.until <= self._clock()
 
     def enter(self, base: str) -> bool:
-        """Whether a request goes to ``base`` now. After a cool-down the first one does; the others once it was answered, or later."""
+        """Whether a request goes to ``base`` now. After a cool-down the first one does, the others once that is answered."""
         if not self.usable(base):
             return False
         circuit = self._circuits.get(base)

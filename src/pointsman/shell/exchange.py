@@ -231,7 +231,7 @@ class Exchange:
     async def _relay(self, answer: Answer) -> web.StreamResponse | None:
         """Forward the answer as it arrives. Ours begins with its first byte: a loss before that can be repaired.
 
-        Where somebody else could take over, ours begins with the first content instead; None: it failed before, and somebody does.
+        Where somebody else could take over, ours begins with the first content instead; None: it failed before, and one does.
         """
         kind, encoding = answer.headers.get("Content-Type", ""), answer.headers.get("Content-Encoding", "")
         inner = listener(self.protocol, answer.status, kind, encoding)

@@ -64,9 +64,8 @@ class Fallbacks:
         origin = settings.origin("fallbacks")
         refuse_circles(self._graph, origin)
         self._check_names(origin)
-        self._models = {
-            self._spelled(name): tuple(map(self._spelled, self._later_models(name))) for name in self._graph if self._is_model(name)
-        }
+        models = [name for name in self._graph if self._is_model(name)]
+        self._models = {self._spelled(name): tuple(map(self._spelled, self._later_models(name))) for name in models}
         self._places = {vendor: tuple(dict.fromkeys(self._later_places(vendor))) for vendor in VENDORS}
 
     def after(

@@ -290,6 +290,8 @@ class Gateway:
             return
         to = self.fallbacks.instead(vendor, exchange.base, subscription=auth_of(exchange.given, "") == "subscription")
         if to is not None:
+            said = f"{exchange.base} keeps failing: requests go to the deployment {to.place} meanwhile"
+            self.desk.note(f"left_alone {exchange.base}", said)
             exchange.base = to.base
             exchange.headers = self.fallbacks.credentialed(exchange.headers, to, exchange.given)
 

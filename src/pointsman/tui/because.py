@@ -36,53 +36,44 @@ def because(turn: TurnRow) -> tuple[str, Style]:
     return text, style
 
 
+WORDS: dict[str, tuple[str, Style]] = {
+    "no_ladder": ("stay: no ladder known for this name", ""),
+    "unpriced": ("stay: the asked model has no price", "warn"),
+    "compaction": ("summary on {name}, which is warm", ""),
+    "retry": ("retry: same decision", ""),
+    "retry_asked": ("retry on the asked model", "warn"),
+    "sticky": ("sticky: escalated earlier", ""),
+    "escalate": ("escalate to {name}", "warn"),
+    "budget": ("{name}: a budget is spent", "warn"),
+    "hand_down": ("next try on {name}", "warn"),
+    "schedule": ("{name}, as scheduled", ""),
+    "advisor": ("advice asked first, then {name}", ""),
+    "failover": ("provider failed: {name}", "warn"),
+    "envelope": ("{name} from here: the switch is paid for", ""),
+    "fail_open": ("an error of ours: original sent", "warn"),
+}
+"""Reasons whose words depend on the model at most."""
+
+
 def _reason(turn: TurnRow, decision: Decision) -> tuple[str, Style]:
     name = nickname(decision.chosen.model)
-    at = f"{FREE_POINTS[decision.free_point]}: " if decision.free_point else ""
     match decision.reason:
         case "asked":
             return _stay(turn, decision), ""
-        case "no_ladder":
-            return "stay: no ladder known for this name", ""
-        case "unpriced":
-            return "stay: the asked model has no price", "warn"
         case "pin":
             would = f", else {nickname(decision.would.model)}" if decision.would and decision.would != decision.chosen else ""
             return f"pinned {name}{would}", "pinned"
         case "pin_refused":
             return decision.notices[0] if decision.notices else "pin could not be honoured", "bad"
-        case "compaction":
-            return f"summary on {name}, which is warm", ""
-        case "retry":
-            return "retry: same decision", ""
-        case "retry_asked":
-            return "retry on the asked model", "warn"
-        case "sticky":
-            return "sticky: escalated earlier", ""
-        case "escalate":
-            return f"escalate to {name}", "warn"
         case "free_point":
+            at = f"{FREE_POINTS[decision.free_point]}: " if decision.free_point else ""
             return (f"stay on {name}" if decision.action == "stay" else f"{at}{name} from here"), ""
         case "rule":
             return (decision.rules[0].name if decision.rules else f"a rule of yours: {name}"), "warn"
-        case "budget":
-            return f"{name}: a budget is spent", "warn"
-        case "hand_down":
-            return f"next try on {name}", "warn"
-        case "schedule":
-            return f"{name}, as scheduled", ""
         case "effort":
             return f"effort {decision.chosen.effort or 'as asked'}", ""
-        case "advisor":
-            return f"advice asked first, then {name}", ""
-        case "failover":
-            return f"provider failed: {name}", "warn"
-        case "envelope":
-            return f"{name} from here: the switch is paid for", ""
-        case "fail_open":
-            return "an error of ours: original sent", "warn"
-        case _:
-            return f"{decision.reason}: {name}", ""
+    text, style = WORDS.get(decision.reason, (f"{decision.reason}: {{name}}", ""))
+    return text.format(name=name), style
 
 
 def _stay(turn: TurnRow, decision: Decision) -> str:
