@@ -34,7 +34,7 @@ ONLY_IN = {
     "uvloop": ("shell", "sandbox", "bench", "cli"),
     "pydantic": ("settings", "sections", "complaints", "core/pricing", "shell/prices", "shell/control"),
     "msgspec": ("wire", "shell", "sandbox"),
-    "networkx": ("core/plan", "cli", "shell/circles"),
+    "networkx": ("core/plan", "cli", "shell/cycles"),
     "litellm": ("shell/translate",),
     "tiktoken": ("shell/translate", "bench/tokens"),
     "tokenizers": ("shell/translate",),

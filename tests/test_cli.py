@@ -163,7 +163,8 @@ def test_every_line_of_the_written_file_is_valid_when_uncommented(tmp_path: Path
 def test_doctor_looks_at_everything_and_finds_what_is_wrong(typed: Typed, tmp_path: Path) -> None:
     code, out, _ = typed("doctor", "--json")
     found = {row["what"]: row["state"] for row in json.loads(out)}
-    assert code == 0 and set(found) == {"pointsman", "litellm", "settings", "certificate", "prices", "ledger", "gateway", "agents"}
+    whats = {"pointsman", "litellm", "settings", "certificate", "prices", "ledger", "gateway", "agents"}
+    assert code == 0 and set(found) == whats
     assert "wrong" not in found.values()
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "ledger.db").write_bytes(b"no ledger at all, only words")

@@ -101,6 +101,12 @@ def test_an_empty_list_of_allowed_models_allows_no_more(
     assert written(mine, theirs).allow == expected
 
 
+def test_a_project_brings_a_check_of_its_own_and_never_takes_yours_off(written: Write, tmp_path: Path) -> None:
+    for theirs, expected in (("check = false", "pytest -q"), ('check = "npm test"', "npm test")):
+        written('check = "pytest -q"', theirs)
+        assert load(cwd=tmp_path / "project").check == expected
+
+
 def test_efforts_that_you_keep_stay_kept(written: Write) -> None:
     assert written("efforts = false", "efforts = true").efforts is False
 

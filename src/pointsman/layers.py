@@ -80,6 +80,8 @@ class Layers:
                 return "observe" if "observe" in (own, value) else value
             if key in ("side", "titles", "efforts", "cache_diagnostics"):
                 return own and value
+            if key == "check":  # a project may bring its own, which is asked about; it may not take yours off
+                return value or own
             if key == "failure_usd":
                 return max(own, value)
             if key == "deadline_s":

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pointsman.core.boundaries import SHORT, begins
+from pointsman.core.boundaries import SHORT, SKETCH_BITS, begins
 from pointsman.core.messages import Call, Fact, Message
 from pointsman.core.progress import Progress
 from pointsman.core.session import Lane, Session
-from pointsman.wire.prompts import length_of, sketch_of
+from pointsman.wire.prompts import BITS, length_of, sketch_of
 
 NEXT = count(1)
 BEFORE = "The parser is slow for large files because it copies every token. I cached the tokens; the tests pass now."
@@ -91,3 +91,7 @@ def test_what_a_failed_check_sends_to_the_agent_begins_nothing() -> None:
 def test_without_words_only_the_pause_counts() -> None:
     unseen = (answer(), Message(next(NEXT), "user", "prompt", 9))
     assert begins(SESSION, LANE, unseen, 9_000) and not begins(SESSION, LANE, unseen, 60)
+
+
+def test_chance_is_reckoned_with_the_bits_that_sketches_have() -> None:
+    assert SKETCH_BITS == BITS

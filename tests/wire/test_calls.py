@@ -156,3 +156,10 @@ def test_no_text_is_kept() -> None:
     ]}  # fmt: skip
     assert "swordfish" not in repr(_digests("messages", "/v1/messages", body))
     assert isinstance(_digests("messages", "/v1/messages", body)[1].calls[0], Call)
+
+
+@pytest.mark.parametrize("piece", ["=======\n", "<<<<<<< SEARCH\n", "<", "<read_file>", "<read_file><path>", "```bash\n"])
+def test_unfinished_blocks_cost_one_pass(piece: str) -> None:
+    """With a search for each end, such a text took hours; here it only has to come back, with nothing found."""
+    text = "<<<<<<< SEARCH\nx\n" + piece * (400_000 // len(piece)) + "</"
+    assert not [call for call in written_in(text) if call.kind == "edit"]

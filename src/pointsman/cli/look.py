@@ -48,7 +48,7 @@ def _why(args: Namespace) -> int:
                 more=more(user_record(), turn.decision) if args.source is None else (),
                 advice=_in_memory(turn) if args.source is None else None)
     print(f"{session.id} · turn {turn.n} of {session.turns[-1].n}")
-    _show([*lines, *regret_lines(_events_of(args.source, session.id), turn.n)])
+    _show([*lines, *regret_lines(_events_of(args.source, session.id), turn.n, _width())])
     return OK
 
 

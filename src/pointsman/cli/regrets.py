@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pointsman.core.events import Event, Routed
 from pointsman.core.hindsight import Regret, recorded, regret, second_thoughts
-from pointsman.tui.figures import Line, line_of, money, signed
+from pointsman.tui.figures import Line, line_of, money, signed, wrap
 
 SMALL = 0.0005
 """USD below which a regret is none: less than the last digit shown."""
 
 
-def regret_lines(events: Sequence[Event], turn: int) -> list[Line]:
-    """Two lines on one turn and the session up to its end: against what was asked, and against the best admitted path."""
+def regret_lines(events: Sequence[Event], turn: int, width: int = 100) -> list[Line]:
+    """Two paragraphs on one turn and the session up to its end: against what was asked, and against the best admitted path."""
     found = regret(recorded(events))
     if turn not in found.ran:
         return []
@@ -30,7 +30,7 @@ def regret_lines(events: Sequence[Event], turn: int) -> list[Line]:
         f"path that you admit; in all {money(found.knowable, modelled=True)} knowable then, "
         f"{money(found.afterwards, modelled=True)} only afterwards"
     )
-    return [*out, line_of((" " * 9, "dim"), (text, "dim"))]
+    return [*out, *[line_of((part, "dim")) for part in wrap(text, width, " " * 9, " " * 9)]]
 
 
 class Regrets:

@@ -16,7 +16,7 @@ from pointsman.errors import PointsmanError, SettingsError
 
 TEMPLATE = """\
 # Pointsman's settings. Every line is optional; what is written here is what holds without it.
-# Order, later wins: defaults, this file, the project's .pointsman.toml, command line flags.
+# Order, later wins: defaults, this file, the project's .pointsman.toml (which only makes things stricter), command line flags.
 
 # profile = "quality"       # quality: the asked model or better. balanced: weaker ones on turns a check guards.
 #                           # fast: fewer minutes. saver: also weaker ones, unguarded.

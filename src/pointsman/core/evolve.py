@@ -106,8 +106,8 @@ def _routed(session: Session | None, event: Routed) -> Session:
     if pin is not None and pin.turn is None and place.kind == "main" and request.purpose == "turn":
         pin = replace(pin, turn=place.turn, task=place.task)
     return replace(
-        session, seen=event.ts, turn=place.turn, turn_began=_turn_began(session, event), task=place.task, pin=pin, run=request.run or session.run,
-        cwd=request.cwd or session.cwd, client=request.client if session.client == "unknown" else session.client,
+        session, seen=event.ts, turn=place.turn, turn_began=_turn_began(session, event), task=place.task, pin=pin,
+        run=request.run or session.run, cwd=request.cwd or session.cwd, client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,
         title=session.title or request.title, failed=() if place.new_task else session.failed,
         sent_back=0 if place.new_task else session.sent_back, extra=0.0 if place.new_task else session.extra,
@@ -141,7 +141,8 @@ def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
         last_stop="", last_decision=decision, last_request=request, turn_id=request.turn_id or lane.turn_id, speed=request.speed,
         plan=any("plan_mode" in m.facts for m in request.messages[place.kept :]) if place.new_turn else lane.plan,
         opened_as=decision.kind if place.new_task else lane.opened_as, belief=decision.belief,
-        progress=progressed(lane.progress, request, place, lane.last_stop)[0], rewritten=event.rewritten or lane.rewritten and event.kept > 0,
+        progress=progressed(lane.progress, request, place, lane.last_stop)[0],
+        rewritten=event.rewritten or lane.rewritten and event.kept > 0,
         sums=_sums_after(lane, decision) if turn_purpose else lane.sums, edits=decision.edits,
     )  # fmt: skip
 

@@ -4,7 +4,8 @@
     Usage     what one request consumed, in disjoint buckets
     Config    a model at an effort: what the router chooses between
 
-Messages are in ``core.messages``; candidates and decisions in ``core.decisions``. Session, Lane and Pin live in ``core.session``; events in ``core.events``; price cards in ``core.pricing``.
+Messages are in ``core.messages``; candidates and decisions in ``core.decisions``. Session, Lane and Pin
+live in ``core.session``; events in ``core.events``; price cards in ``core.pricing``.
 """
 
 from __future__ import annotations

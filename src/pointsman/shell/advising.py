@@ -136,6 +136,7 @@ class Adviser:
     def listening(self, exchange: Exchange, answer: Answer, inner: Listener) -> Listener:
         """The listener for this answer: a weaving one where the tool was offered and the answer can be read."""
         route, kind = exchange.route, answer.headers.get("Content-Type", "").strip().lower()
+        self.woven, self.sent = None, b""  # an answer that failed before its content may have been listened to
         encoded = answer.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
         if route is None or exchange.resent or answer.status >= 400 or encoded or not offered(route):
             return inner

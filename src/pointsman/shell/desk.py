@@ -178,7 +178,7 @@ class Desk:
 
 
 def header(route: Route | None, resent: bool) -> str:
-    """What the response header says about the decision: model, action, reason, id, and its sentence as ``why`` shows it; ASCII."""
+    """What the response header says about the decision: model, action, reason, id, and the sentence of ``why``; ASCII."""
     if route is None:
         return "passed"
     if resent:

@@ -15,6 +15,7 @@ from pointsman.wire import auth_of
 if TYPE_CHECKING:
     from pointsman.engine import Route
     from pointsman.shell.desk import Desk
+    from pointsman.shell.exchange import Exchange
 
 HOLD_S = 20.0
 """Seconds for which the beginning of a stream is held back while somebody else could still take over."""
@@ -85,6 +86,32 @@ class Onward:
         """The target and ``headers`` of a request to ``to``, with the credentials that belong there and no others."""
         target = without_key(self._target) if to.key_env else self._target
         return target, self._fallbacks.credentialed(headers, to, self._client)
+
+
+def go_around(fallbacks: Fallbacks, exchange: Exchange, vendor: str) -> None:
+    """Send a request to the deployment that stands in while the vendor's own is left alone."""
+    subscription = auth_of(exchange.given, exchange.target) == "subscription"
+    to = fallbacks.instead(vendor, exchange.base, subscription=subscription)
+    if to is None:
+        return
+    said = f"{exchange.base} keeps failing: requests go to the deployment {to.place} meanwhile"
+    exchange.desk.note(f"left_alone {exchange.base}", said)
+    exchange.base = to.base
+    exchange.headers = fallbacks.credentialed(exchange.headers, to, exchange.given)
+    exchange.target = without_key(exchange.target) if to.key_env else exchange.target
+
+
+def lay_out(fallbacks: Fallbacks, exchange: Exchange, vendor: str, run: Mapping[str, str] | None) -> None:
+    """Lay out who takes over from the client's own provider; another vendor's model is first left for the asked one.
+
+    ``run``: vendor to base URL, of the client's run.
+    """
+    route = exchange.route
+    if route is not None and route.decision.reason != "count":
+        model = route.model if route.native is None else route.decision.asked.model
+        exchange.onward = Onward(
+            fallbacks, model, vendor, exchange.base, exchange.target, exchange.given, run, exchange.started
+        )
 
 
 async def held_back(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pointsman.errors import SettingsError
 from pointsman.shell.breaker import Breaker
-from pointsman.shell.circles import refuse_circles
+from pointsman.shell.cycles import refuse_cycles
 from pointsman.shell.upstream import Headers
 from pointsman.shell.vendors import VENDORS, Upstreams, checked
 
@@ -47,7 +47,7 @@ class Fallback:
 
 
 class Fallbacks:
-    """Where a failed request may go, in order. Raises SettingsError for circles, unknown names and missing keys."""
+    """Where a failed request may go, in order. Raises SettingsError for cycles, unknown names and missing keys."""
 
     def __init__(
         self, settings: Settings | Served, upstreams: Upstreams, clock: Callable[[], float], vendor_of: Callable[[str], str],
@@ -62,7 +62,7 @@ class Fallbacks:
         self._environ = environ
         self._resolve = resolve
         origin = settings.origin("fallbacks")
-        refuse_circles(self._graph, origin)
+        refuse_cycles(self._graph, origin)
         self._check_names(origin)
         models = [name for name in self._graph if self._is_model(name)]
         self._models = {self._spelled(name): tuple(map(self._spelled, self._later_models(name))) for name in models}

@@ -33,20 +33,14 @@ from pointsman.shell.advising import Advising
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
 from pointsman.shell.exchange import Exchange
-from pointsman.shell.failing import Onward
+from pointsman.shell.failing import go_around, lay_out
 from pointsman.shell.fallbacks import Fallbacks
 from pointsman.shell.ledger import Ledger, ledger_path, read_events, recent_events, say_on_stderr
 from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
 from pointsman.shell.served import Served
-from pointsman.shell.upstream import (
-    HEADER_LIMIT,
-    HEADERS_AT_MOST,
-    Outbound,
-    forwardable,
-    replaced,
-)
+from pointsman.shell.upstream import HEADER_LIMIT, HEADERS_AT_MOST, Outbound, forwardable, replaced
 from pointsman.shell.vendors import Upstreams, vendor_of
-from pointsman.wire import auth_of, protocol_of
+from pointsman.wire import protocol_of
 
 if TYPE_CHECKING:
     from pointsman.engine import Router
@@ -279,30 +273,12 @@ class Gateway:
             protocol=protocol if ours else None, started=self._clock(),
         )  # fmt: skip
         if ours:
-            self._bypass(exchange, vendor)
+            if self.fallbacks is not None:
+                go_around(self.fallbacks, exchange, vendor)
             await self._decide(exchange, path, run)
-            self._prepare_failover(exchange, vendor, dict(known.upstreams) if known else None)
+            if self.fallbacks is not None:
+                lay_out(self.fallbacks, exchange, vendor, dict(known.upstreams) if known else None)
         return exchange
-
-    def _bypass(self, exchange: Exchange, vendor: str) -> None:
-        """Go to the deployment that stands in while the vendor's own is left alone."""
-        if self.fallbacks is None:
-            return
-        to = self.fallbacks.instead(vendor, exchange.base, subscription=auth_of(exchange.given, "") == "subscription")
-        if to is not None:
-            said = f"{exchange.base} keeps failing: requests go to the deployment {to.place} meanwhile"
-            self.desk.note(f"left_alone {exchange.base}", said)
-            exchange.base = to.base
-            exchange.headers = self.fallbacks.credentialed(exchange.headers, to, exchange.given)
-
-    def _prepare_failover(self, exchange: Exchange, vendor: str, run: Mapping[str, str] | None) -> None:
-        """Lay out who takes over from the client's own provider; another vendor's model is first left for the asked one."""
-        route = exchange.route
-        if self.fallbacks is not None and route is not None and route.decision.reason != "count":
-            model = route.model if route.native is None else route.decision.asked.model
-            exchange.onward = Onward(
-                self.fallbacks, model, vendor, exchange.base, exchange.target, exchange.given, run, exchange.started
-            )
 
     async def _body(self, request: web.BaseRequest, limit: int) -> Upload:
         if not request.body_exists:

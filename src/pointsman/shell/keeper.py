@@ -95,8 +95,8 @@ class Keeper:
         with open(log, "ab", opener=_private) as output:
             begin = output.tell()
             self._child = subprocess.Popen(
-                [*own_command(), "serve", "--no-project", "--port", str(port), *self._flags], stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, env=self._env, start_new_session=True,
+                [*own_command(), "serve", "--no-project", "--port", str(port), *self._flags],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._env, start_new_session=True,
             )
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:

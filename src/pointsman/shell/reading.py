@@ -113,7 +113,7 @@ def read_events(
 
 
 def recent_events(path: Path | str, since: float) -> list[Event]:
-    """What a router needs to go on: all events of sessions seen after ``since`` (epoch seconds), runs, lasting pins, judgements."""
+    """What a router needs to go on: events of sessions seen after ``since`` (epoch seconds), runs, lasting pins, judgements."""
     query = """
         SELECT kind, body FROM event
         WHERE (session IS NULL AND kind IN ('Pinned', 'Unpinned', 'RunStarted', 'RunEnded'))

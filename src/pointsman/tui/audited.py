@@ -27,7 +27,8 @@ def move_lines(decision: Decision, width: int) -> list[Line]:
     there, here = config_name(found.there), config_name(found.here)
     parts = []
     if found.come_back is None:
-        when = "is never repaid" if found.repaid is None else f"is repaid after {found.repaid} requests"
+        many = "" if found.repaid == 1 else "s"
+        when = "is never repaid" if found.repaid is None else f"is repaid after {found.repaid} request{many}"
         parts.append(f"to {there} for good, never back, {when}")
     else:
         parts.append(f"up to {there}: coming back beats staying there for at most {found.come_back} of {found.ahead} requests")

@@ -230,7 +230,7 @@ def _flip(point: BreakEven, belief: Belief) -> str:
     if point.axis == "requests":
         if point.at is None:
             return "never repaid by its price"
-        if point.at <= 0:
+        if point.at < 0.5:
             return "repaid at once"
         return f"repaid after {point.at:,.0f} requests ({point.now or 0:,.0f} expected)"
     if point.at is None:
