@@ -107,7 +107,8 @@ def _routed(session: Session | None, event: Routed) -> Session:
         pin = replace(pin, turn=place.turn, task=place.task)
     return replace(
         session, seen=event.ts, turn=place.turn, turn_began=_turn_began(session, event), task=place.task, pin=pin,
-        run=request.run or session.run, cwd=request.cwd or session.cwd, client=request.client if session.client == "unknown" else session.client,
+        run=request.run or session.run, cwd=request.cwd or session.cwd,
+        client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,
         title=session.title or request.title, failed=() if place.new_task else session.failed,
         sent_back=0 if place.new_task else session.sent_back, extra=0.0 if place.new_task else session.extra,

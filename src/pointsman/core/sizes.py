@@ -160,7 +160,8 @@ def prompt_tokens(
         known, factor = (believed, factor) if last_model == model else (_times(believed, 1.0 / factor), factor)
     new = request.messages[kept:]
     if before is not None and kept < before:
-        tokens = min(float(last.prompt), known.tokens(chars_of(request.messages[:kept], request.head_chars)))
+        held = request.messages[:kept]
+        tokens = min(float(last.prompt), known.tokens(chars_of(held, request.head_chars)) + pictured(held, images))
         tokens += known.tokens(chars_of(new))
     else:
         said, heard = answer_of(new) if before is not None and last.complete else (0, new)
