@@ -18,7 +18,7 @@ SRC = ROOT / "src" / "pointsman"
 MODULES = sorted(SRC.rglob("*.py"))
 
 RANK = {
-    "errors": 0, "core": 1, "wire": 2, "sections": 1.5, "complaints": 1.7, "layers": 1.4, "settings": 2, "engine": 3, "sandbox": 4, "shell": 4, "library": 5, "plugins": 5,
+    "errors": 0, "core": 1, "wire": 2, "settings": 2, "engine": 3, "sandbox": 4, "shell": 4, "library": 5, "plugins": 5,
     "tui": 5, "bench": 5, "cli": 6,
 }
 """cli -> tui, bench -> sandbox, shell -> engine -> wire -> core. Only what stands lower, or its own part."""
@@ -32,12 +32,12 @@ ONLY_IN = {
     "textual": ("tui",),
     "aiohttp": ("shell", "sandbox", "bench"),
     "uvloop": ("shell", "sandbox", "bench", "cli"),
-    "pydantic": ("settings", "sections", "complaints", "core/pricing", "shell/prices", "shell/control"),
+    "pydantic": ("settings", "core/pricing", "shell/prices", "shell/control"),
     "msgspec": ("wire", "shell", "sandbox"),
-    "networkx": ("core/plan", "cli", "shell/cycles"),
-    "litellm": ("shell/translate",),
-    "tiktoken": ("shell/translate", "bench/tokens"),
-    "tokenizers": ("shell/translate",),
+    "networkx": ("core/plan", "shell/failover/cycles"),
+    "litellm": ("shell/translation/worker",),
+    "tiktoken": ("bench/tokens",),
+    "tokenizers": (),
 }
 """Heavy packages and the only places that may import them (ARCHITECTURE.md, "Who may import whom")."""
 

@@ -19,7 +19,7 @@ from pointsman.core.evolve import evolve
 from pointsman.core.messages import CallKind
 from pointsman.core.progress import NOTHING, Evidence
 from pointsman.core.session import Session
-from pointsman.shell import history
+from pointsman.shell.history import readers as history
 from pointsman.shell.prices import load_book
 
 RECORDINGS = sorted((Path(__file__).parents[1] / "sessions").glob("*.jsonl"))

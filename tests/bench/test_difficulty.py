@@ -14,7 +14,7 @@ from pointsman.bench.difficulty import Point, Reading, auc, ece, fitted, parse_l
 from pointsman.cli import main
 from pointsman.core.book import Book
 from pointsman.core.types import Belief
-from pointsman.shell import history
+from pointsman.shell.history import readers as history
 from pointsman.shell.prices import load_book
 
 SESSIONS = Path(__file__).parents[2] / "sessions"

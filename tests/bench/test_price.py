@@ -18,7 +18,7 @@ from pointsman.bench.simple_prices import SIMPLE, Known
 from pointsman.cli import main
 from pointsman.core.book import Book
 from pointsman.core.types import FIVE_MINUTES, HOUR, Usage
-from pointsman.shell import history
+from pointsman.shell.history import readers as history
 from pointsman.shell.prices import load_book
 
 DATA = Path(os.environ.get("POINTSMAN_DATA") or "../shared/data")

@@ -22,7 +22,8 @@ from pointsman.sandbox.log import Record
 from pointsman.sandbox.provider import Provider
 from pointsman.sandbox.reply import Bill
 from pointsman.sandbox.script import Script
-from pointsman.shell import clients, ports
+from pointsman.shell import ports
+from pointsman.shell.client import table as clients
 from pointsman.shell.launching import own_command
 from pointsman.shell.reading import read_events
 

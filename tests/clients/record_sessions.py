@@ -28,8 +28,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 from clients import real, scenarios  # noqa: E402  (a program sets its path first)
 from pointsman.sandbox.provider import Provider  # noqa: E402
 from pointsman.sandbox.script import Script  # noqa: E402
-from pointsman.shell import clients as wrapping  # noqa: E402
 from pointsman.shell import recording, resources  # noqa: E402
+from pointsman.shell.client import table as wrapping  # noqa: E402
 from pointsman.shell.record import Recorder, session  # noqa: E402
 
 ROOT = Path("/srv/points")  # stands in the recordings: a folder that says nothing about the machine they were made on

@@ -129,7 +129,7 @@ async def test_the_ledger_shows_two_configs_one_escalation_its_price_and_the_che
 
 def test_a_hook_with_nothing_to_do_is_quick(tmp_path: Path) -> None:
     """Prints what Claude Code waits at "done": without a check, and with one where no file has changed."""
-    from pointsman.shell.checks import ENV, Guarded, Spec
+    from pointsman.shell.check.checks import ENV, Guarded, Spec
     from pointsman.shell.resources import folder
 
     repairs.lay_out(tmp_path / "work")

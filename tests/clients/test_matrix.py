@@ -165,7 +165,7 @@ def down_and_back(bare: Result, ours: Result) -> None:
     assert "HighRisk" not in ours.output
 
 
-def abroad(model: str) -> tuple[str, ...]:
+def for_other_vendor(model: str) -> tuple[str, ...]:
     """The schedule that sends a model's requests 2 and 3 to another vendor."""
     there = "gpt-6-luna" if "claude" in model else "claude-haiku-5-5"
     return ("--schedule", f"2:{there},4:asked")
@@ -286,7 +286,7 @@ def cells() -> list[Any]:
 async def test_the_same_result_with_and_without(client: str, model: str, name: str, tmp_path: Path) -> None:
     told_of, folder = JOURNEYS[name], tmp_path / "run"
     bare = await journey(client, model, told_of.play, folder, "bare", slow=told_of.slow, script=told_of.script())
-    serve = abroad(model) if told_of.away else told_of.serve
+    serve = for_other_vendor(model) if told_of.away else told_of.serve
     settings = told_of.settings.format(adviser=adviser(model))
     ours = await journey(client, model, told_of.play, folder, told_of.way, serve=serve, settings=settings,
                          slow=told_of.slow, script=told_of.script())  # fmt: skip

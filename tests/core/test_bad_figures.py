@@ -21,7 +21,7 @@ from pointsman.core.events import Finished, Routed
 from pointsman.core.messages import Message
 from pointsman.core.types import Config, Place, Rates, Request, Usage
 from pointsman.errors import Unpriced, WireError
-from pointsman.shell.history_traces import read
+from pointsman.shell.history.traces import read
 from pointsman.shell.prices import load_book
 
 

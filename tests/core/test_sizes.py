@@ -100,6 +100,13 @@ def test_a_fork_goes_by_the_characters_it_keeps() -> None:
     assert sizes.prompt_tokens(fork, 1, USAGE, "m", "m", {"m": ratio(1.0)}, before=3) == 21_000, "never more than was billed"
 
 
+def test_a_fork_still_shows_the_images_that_it_keeps() -> None:
+    rule, known = ImageRule(area=750.0), {"m": ratio(10.0)}
+    plain, shown = (request(said(0, images=images), said(40)) for images in ((), ((750, 1_000),)))
+    found = [sizes.prompt_tokens(fork, 1, USAGE, "m", "m", known, before=3, images=rule) for fork in (plain, shown)]
+    assert found[1] - found[0] == 1_000
+
+
 def test_a_retry_has_the_tokens_it_had() -> None:
     assert sizes.prompt_tokens(FIRST, 3, USAGE, "m", "m", {}, before=3) == 20_000
 

@@ -7,9 +7,9 @@ import json
 import tomllib
 from pathlib import Path
 
-from pointsman.shell import clients
-from pointsman.shell.client_codex import HOOK_KEY
-from pointsman.shell.client_opencode import again
+from pointsman.shell.client import table as clients
+from pointsman.shell.client.codex import HOOK_KEY
+from pointsman.shell.client.opencode import again
 
 BASE = "http://127.0.0.1:4141/run/r"
 

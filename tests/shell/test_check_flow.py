@@ -20,10 +20,11 @@ from pointsman.core.events import Checked, Event, Routed
 from pointsman.sandbox import repairs
 from pointsman.sandbox.provider import Provider
 from pointsman.settings import Settings
-from pointsman.shell import check_watch, control, hooks
-from pointsman.shell.checks import ENV
+from pointsman.shell import control, hooks
+from pointsman.shell.check import watch as check_watch
+from pointsman.shell.check.checks import ENV
+from pointsman.shell.check.guarding import RunGuard, Spec
 from pointsman.shell.gateway import Gateway
-from pointsman.shell.guarding import RunGuard, Spec
 from pointsman.shell.launching import own_command
 from pointsman.shell.reading import ledger_path, read_events
 

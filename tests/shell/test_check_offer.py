@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pointsman.settings import load
-from pointsman.shell import check_offer, guarding
-from pointsman.shell.guarding import choose, sentence
+from pointsman.shell.check import guarding
+from pointsman.shell.check import offer as check_offer
+from pointsman.shell.check.guarding import choose, sentence
 
 PROJECTS = {
     "pytest": ({"pyproject.toml": "[tool.pytest.ini_options]\n"}, "pytest -q"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.shell.check_run import TAIL_BYTES, run
+from pointsman.shell.check.command import TAIL_BYTES, run
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes that left the group are seen on Linux only")
 
@@ -95,7 +95,8 @@ def test_the_environment_is_the_users_with_ours_added(tmp_path: Path, monkeypatc
 
 def test_it_does_not_outlive_us(tmp_path: Path) -> None:
     """A hook that is killed outright takes its check with it."""
-    code = f"from pointsman.shell.check_run import run; from pathlib import Path; run('sleep 7105', Path({str(tmp_path)!r}), 60)"
+    code = "from pointsman.shell.check.command import run; from pathlib import Path; "
+    code += f"run('sleep 7105', Path({str(tmp_path)!r}), 60)"
     process = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ))
     deadline = time.monotonic() + 10
     while not alive("sleep 7105$") and time.monotonic() < deadline:

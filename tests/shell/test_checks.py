@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.sandbox import repairs
-from pointsman.shell.checks import ENV, Guarded, Said, Spec, found
+from pointsman.shell.check.checks import ENV, Guarded, Said, Spec, found
 
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider"
 UNITTEST = f"{sys.executable} -m unittest -q"

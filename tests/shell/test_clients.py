@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pointsman.errors import SettingsError
-from pointsman.shell import clients
-from pointsman.shell.client_claude import OUR_COMMAND, USER_LINE
-from pointsman.shell.clients import CLIENTS, identify, wrap
+from pointsman.shell.client import table as clients
+from pointsman.shell.client.claude import OUR_COMMAND, USER_LINE
+from pointsman.shell.client.table import CLIENTS, identify, wrap
 from pointsman.shell.launching import Wrapped, as_object, endpoint, option, without
 from pointsman.shell.vendors import Upstreams, join, vendor_of
 

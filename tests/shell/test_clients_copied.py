@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.shell import clients
+from pointsman.shell.client import table as clients
 from pointsman.shell.launching import Wrapped
 
 BASE = "http://127.0.0.1:4141/run/ab12"

@@ -15,8 +15,8 @@ from pointsman.core.events import FailedOver, Finished, Noted
 from pointsman.errors import SettingsError
 from pointsman.sandbox import Provider, faults
 from pointsman.settings import Settings
-from pointsman.shell.breaker import Breaker
-from pointsman.shell.fallbacks import Fallbacks, hops, seconds
+from pointsman.shell.failover.breaker import Breaker
+from pointsman.shell.failover.fallbacks import Fallbacks, hops, seconds
 from pointsman.shell.gateway import Gateway
 from pointsman.shell.vendors import Upstreams
 from shell.support import PATHS, body, client, events, headers, only

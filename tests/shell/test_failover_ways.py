@@ -18,9 +18,9 @@ from aiohttp import web
 from pointsman.core.events import Checked, FailedOver, Finished, Noted, Routed
 from pointsman.sandbox import Provider, faults, say
 from pointsman.settings import Settings
-from pointsman.shell.breaker import Breaker
-from pointsman.shell.failing import held_back
-from pointsman.shell.fallbacks import Fallback, Fallbacks, without_key
+from pointsman.shell.failover.breaker import Breaker
+from pointsman.shell.failover.fallbacks import Fallback, Fallbacks, without_key
+from pointsman.shell.failover.onward import held_back
 from pointsman.shell.gateway import Gateway
 from pointsman.shell.streams import Events
 from pointsman.shell.vendors import Upstreams

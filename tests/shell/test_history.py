@@ -19,9 +19,12 @@ from pointsman.core.book import Book
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.timeline import Timeline
-from pointsman.shell import history, history_claude, history_codex, history_traces
+from pointsman.shell.history import claude as history_claude
+from pointsman.shell.history import codex as history_codex
+from pointsman.shell.history import readers as history
+from pointsman.shell.history import traces as history_traces
+from pointsman.shell.history.transcript import Transcript
 from pointsman.shell.prices import load_book
-from pointsman.shell.transcript import Transcript
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("POINTSMAN_DATA") or ROOT.parent / "shared" / "data")

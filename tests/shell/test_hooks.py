@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.shell import resources
-from pointsman.shell.client_claude import USER_LINE
+from pointsman.shell.client.claude import USER_LINE
 from pointsman.shell.hooks import COMMANDS, claude, status_line
 
 PLUGIN = resources.folder("plugins") / "claude_code"

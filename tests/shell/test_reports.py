@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.shell.reports import NAMES_AT_MOST, Report, junit_files
+from pointsman.shell.check.reports import NAMES_AT_MOST, Report, junit_files
 
 PYTEST = """\
 =========================== short test summary info ============================

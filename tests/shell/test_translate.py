@@ -172,7 +172,7 @@ async def test_what_breaks_goes_to_the_asked_model_until_something_was_said_and_
         with pytest.raises(aiohttp.ClientError):
             await talk(2).ask_prompt("second")
         await until(lambda: ended()[1:] == [("gpt-6-luna", "cut")])
-        worker, asked = gateway.abroad.translator.pid, len(provider.requests)
+        worker, asked = gateway.foreign.translator.pid, len(provider.requests)
         assert worker is not None
         provider.fault(faults.hang("text"))
         asking = asyncio.ensure_future(talk(3).ask_prompt("third"))
@@ -184,7 +184,7 @@ async def test_what_breaks_goes_to_the_asked_model_until_something_was_said_and_
         await until(lambda: ended()[2:] == [("gpt-6-luna", "cut")])
         last = talk(4)
         await last.ask_prompt("fourth")
-        assert last.decided == ["gpt-6-luna:high"] and gateway.abroad.translator.pid not in (None, worker)
+        assert last.decided == ["gpt-6-luna:high"] and gateway.foreign.translator.pid not in (None, worker)
 
 
 async def test_a_subscription_login_goes_nowhere_else(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ async def test_without_a_key_of_its_own_a_vendor_is_not_asked(tmp_path: Path, mo
         talk = Speaking(http, gateway.url, "messages")
         await talk.ask_prompt("first")
         assert [r.model for r in provider.requests] == ["claude-opus-5-5"]
-        assert gateway.abroad.translator.pid is None, "a worker is started only where it may be needed"
+        assert gateway.foreign.translator.pid is None, "a worker is started only where it may be needed"
         notices = events(tmp_path / "ledger.db", Routed)[0].decision.notices
         assert "no upstream with a key of its own is set for openai" in notices[0]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.sandbox import repairs
-from pointsman.shell import worktree
+from pointsman.shell.check import worktree
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pointsman.core.targets import Target
 from pointsman.errors import WireError
-from pointsman.wire.foreign import MISSING, abroad, call_id
+from pointsman.wire.foreign import MISSING, call_id, for_other_vendor
 from pointsman.wire.natives import fit
 from pointsman.wire.reasoning import LEAST, Overheard, Thoughts, given_back
 from pointsman.wire.spoken import speaker
@@ -21,7 +21,7 @@ MARK = {"cache_control": {"type": "ephemeral"}}
 
 
 def messages(*history: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return abroad("messages", {"model": "m", "max_tokens": 9, "messages": list(history), **more})
+    return for_other_vendor("messages", {"model": "m", "max_tokens": 9, "messages": list(history), **more})
 
 
 def user(*blocks: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_ids_are_canonical_and_the_same_everywhere() -> None:
 
 
 def test_chat_and_responses_lose_what_is_their_vendors_own() -> None:
-    chat = abroad("chat", {
+    chat = for_other_vendor("chat", {
         "model": "m", "user": "u", "metadata": {"a": "b"}, "store": True, "reasoning_effort": "high", "messages": [
             {"role": "developer", "content": "rules"}, {"role": "user", "content": [{**text("go"), **MARK}]},
             {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [
@@ -123,7 +123,7 @@ def test_chat_and_responses_lose_what_is_their_vendors_own() -> None:
         {"role": "tool", "tool_call_id": "a", "content": MISSING},
         {"role": "user", "content": "[Result of an earlier tool call]\nlost"}, {"role": "user", "content": "on"},
     ]}  # fmt: skip
-    out = abroad("responses", {
+    out = for_other_vendor("responses", {
         "model": "m", "store": False, "include": ["x"], "prompt_cache_key": "k", "client_metadata": {"a": "b"},
         "reasoning": {"effort": "high"}, "tools": [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {}}],
         "tool_choice": "auto", "input": [
@@ -143,7 +143,7 @@ def test_chat_and_responses_lose_what_is_their_vendors_own() -> None:
         ],
     }  # fmt: skip
     with pytest.raises(WireError, match="kept by the client's own vendor"):
-        abroad("responses", {"model": "m", "input": [], "previous_response_id": "resp_1"})
+        for_other_vendor("responses", {"model": "m", "input": [], "previous_response_id": "resp_1"})
 
 
 BLOCKS = st.sampled_from([text("a"), text("b"), use("x"), use("y"), result("x", "1"), result("y", "2"), result("z", "3")])
@@ -348,7 +348,7 @@ def test_tools_in_namespaces_are_offered_by_name_and_their_calls_name_the_namesp
         {"type": "custom_tool_call_output", "call_id": "a", "output": "x"},
         {"type": "agent_message", "author": "/a", "recipient": "/b", "content": [{"type": "input_text", "text": "done"}]},
     ]}  # fmt: skip
-    out = abroad("responses", body)
+    out = for_other_vendor("responses", body)
     assert [tool["name"] for tool in out["tools"]] == ["f", "exec"]
     assert [item["type"] for item in out["input"]] == ["message", "custom_tool_call", "custom_tool_call_output", "message"]
     assert "namespace" not in out["input"][1] and out["input"][3]["role"] == "user"

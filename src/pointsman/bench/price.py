@@ -29,7 +29,7 @@ from pointsman.core.session import Session
 from pointsman.core.sizes import CHARS_PER_TOKEN, chars_of, prior
 from pointsman.core.types import Config, Place, Request, Usage
 from pointsman.core.warmth import WARM_SHARE
-from pointsman.shell.transcript import Call, Piece, Transcript
+from pointsman.shell.history.transcript import Call, Piece, Transcript
 
 REWRITTEN = 0.1
 """A prompt that is shorter than the one before it by more than this share has a rewritten history (cleared tool results, a

@@ -51,7 +51,7 @@ def _bench(args: Namespace) -> int:
 def _price(args: Namespace) -> int:
     from pointsman.bench.price import measure
     from pointsman.settings import load
-    from pointsman.shell import history
+    from pointsman.shell.history import readers as history
     from pointsman.shell.prices import load_book
 
     if args.speed:

@@ -40,7 +40,7 @@ def _measure(args: Namespace) -> int:
     from pointsman.bench import difficulty
     from pointsman.cli.bench import data
     from pointsman.settings import load
-    from pointsman.shell import history
+    from pointsman.shell.history import readers as history
     from pointsman.shell.prices import load_book
 
     if args.folds < 2:

@@ -31,7 +31,7 @@ def _policies(args: Namespace) -> int:
     from pointsman.bench.policies import POOLS, ROUTED, measure, sessions_of
     from pointsman.cli.bench import TRACES, data
     from pointsman.settings import load
-    from pointsman.shell import history
+    from pointsman.shell.history import readers as history
     from pointsman.shell.prices import load_book
 
     files = args.files or [data() / TRACES]

@@ -60,8 +60,9 @@ def _begin(found: Found, folder: Path) -> Done:
     """Register the run with its check, learn what fails already; what the agent asks when it says that it is done."""
     from pointsman.core.checks import Learned
     from pointsman.core.codec import encode
-    from pointsman.shell import check_hook, control
-    from pointsman.shell.checks import Guarded, Spec
+    from pointsman.shell import control
+    from pointsman.shell.check import hook as check_hook
+    from pointsman.shell.check.checks import Guarded, Spec
 
     runner = "pytest -q -p no:cacheprovider" if find_spec("pytest") else "unittest"
     spec = Spec(f"python3 -m {runner}", str(folder), 60.0, env=(("PATH", _path()), ("PYTHONDONTWRITEBYTECODE", "1")))

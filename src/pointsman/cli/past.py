@@ -43,7 +43,7 @@ def events_in(path: Path) -> Iterator[Event]:
 
         yield from (event for _, event in read_events(path))
     else:
-        from pointsman.shell import history
+        from pointsman.shell.history import readers as history
 
         troubles: list[str] = []
         for events in history.sessions([path], _book(), troubles):
@@ -116,7 +116,7 @@ def _reports(files: list[Path], book: Book, troubles: list[str], wanted: str | N
 
 def _sessions(files: list[Path], book: Book, troubles: list[str], wanted: str | None) -> Iterator[list[Event]]:
     """The events of every session in ``files`` (none: your own ledger) whose id begins with ``wanted``."""
-    from pointsman.shell import history
+    from pointsman.shell.history import readers as history
     from pointsman.shell.reading import ledger_path
 
     ledgers = [path for path in files if is_ledger(path)] if files else [ledger_path()]

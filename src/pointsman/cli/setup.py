@@ -121,7 +121,7 @@ def _config(args: Namespace) -> int:
 
         return answer(args.action, args.kind, found, args.json, own)
     if args.action == "check":
-        from pointsman.shell.fallbacks import Fallbacks
+        from pointsman.shell.failover.fallbacks import Fallbacks
         from pointsman.shell.prices import load_book
         from pointsman.shell.vendors import Upstreams
 
@@ -312,7 +312,7 @@ def _gateway() -> Iterator[Finding]:
 def _agents() -> Iterator[Finding]:
     import shutil
 
-    from pointsman.shell.clients import CLIENTS
+    from pointsman.shell.client.table import CLIENTS
 
     commands = [command for client in CLIENTS.values() for command in client.commands]
     found = [command for command in commands if shutil.which(command)]
@@ -346,7 +346,7 @@ def _found(path: Path) -> Iterator[Finding]:
     from pointsman.core.findings import findings
     from pointsman.core.volatile import volatile
     from pointsman.settings import load
-    from pointsman.shell.history import kind_of
+    from pointsman.shell.history.readers import kind_of
     from pointsman.shell.prices import load_book
 
     audited = audit(events_in(path))

@@ -4,7 +4,7 @@ The rules of WIRE.md section 4, in the order in which they matter here:
 * an advisor that fails, times out or is capped never stops the executor: it goes on, and what it cost is recorded;
 * the client is kept alive while the advisor thinks, and sees one answer;
 * the advisor of the client's own vendor is asked with the client's own credential, at the place where the request goes; any
-  other with its vendor's key (``shell.abroad``): no credential ever goes to another vendor;
+  other with its vendor's key (``shell.translation.foreign``): no credential ever goes to another vendor;
 * where the model called tools of the client's in the same breath, the advisor is asked while those run.
 """
 
@@ -23,9 +23,9 @@ from pointsman.core.foreign import native_of
 from pointsman.core.types import Config, Protocol, Usage
 from pointsman.errors import PointsmanError, UpstreamError
 from pointsman.shell.bodies import Upload
-from pointsman.shell.failing import Part
+from pointsman.shell.failover.onward import Part
 from pointsman.shell.streams import Listener
-from pointsman.shell.translate import Spoken
+from pointsman.shell.translation.translator import Spoken
 from pointsman.shell.upstream import Answer, Headers, edited, received, replaced
 from pointsman.shell.vendors import join
 from pointsman.shell.woven import WovenEvents, WovenWhole
@@ -35,9 +35,9 @@ from pointsman.wire.weaving import Called
 
 if TYPE_CHECKING:
     from pointsman.engine import Route, UnderWay
-    from pointsman.shell.abroad import Abroad
     from pointsman.shell.desk import Desk
     from pointsman.shell.exchange import Exchange
+    from pointsman.shell.translation.foreign import ForeignRoutes
     from pointsman.shell.upstream import Outbound
 
 PING_S = 10.0
@@ -81,8 +81,8 @@ class Waiting:
 class Advising:
     """The advisors of one gateway. ``waiting``: calls whose advice joins a later request, by session and lane."""
 
-    def __init__(self, desk: Desk, out: Outbound, abroad: Abroad) -> None:
-        self.desk, self.out, self.abroad = desk, out, abroad
+    def __init__(self, desk: Desk, out: Outbound, foreign: ForeignRoutes) -> None:
+        self.desk, self.out, self.foreign = desk, out, foreign
         self.waiting: dict[tuple[str, str], Waiting] = {}
 
     def of(self, run: Mapping[str, str] | None) -> Adviser:
@@ -189,10 +189,10 @@ class Adviser:
             self._refuse(exchange, route, 400)
             raise UpstreamError(f"{route.model} asks for advice without end")
         body = self.sent = consulting.continued(route.protocol, self.sent or route.body, called.before, advice)
-        if route.native is not None and exchange.abroad is not None:
+        if route.native is not None and exchange.foreign is not None:
             from dataclasses import replace
 
-            return await exchange.abroad(exchange, replace(route, body=body))
+            return await exchange.foreign(exchange, replace(route, body=body))
         path, mark, query = exchange.target.partition("?")
         headers = edited(exchange.headers, exchange.given, route.headers)
         headers = replaced(replaced(headers, "content-encoding", None), "content-length", str(len(body)))
@@ -287,7 +287,7 @@ class Adviser:
             headers.append(("accept-encoding", "identity"))
         else:
             protocol, like = native_of(target.vendor), None
-            url, headers = self.advising.abroad.door(
+            url, headers = self.advising.foreign.door(
                 target.vendor, advisor.model, self.run, home=exchange.base, given=exchange.given
             )
         body = asking.question(protocol, advisor.model, target, text, advisor.max_tokens, like=like)

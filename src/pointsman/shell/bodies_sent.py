@@ -9,7 +9,7 @@ from pathlib import Path
 from pointsman import wire
 from pointsman.core.volatile import Sent
 from pointsman.errors import WireError
-from pointsman.shell.history_recording import answered
+from pointsman.shell.history.recorded import answered
 from pointsman.shell.recording import Exchange, load
 
 

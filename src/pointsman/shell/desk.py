@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pointsman.engine import Route, Router
     from pointsman.shell.advising import Said
     from pointsman.shell.exchange import Exchange
-    from pointsman.shell.fallbacks import Fallback
+    from pointsman.shell.failover.fallbacks import Fallback
 
 TEXT_AT_MOST = 300
 """Characters of a sentence that goes into the ledger: enough to act on, too short for anybody's prompt."""

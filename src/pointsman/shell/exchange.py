@@ -25,10 +25,10 @@ from pointsman.errors import PointsmanError, TranslationError, UpstreamError
 from pointsman.shell.advising import Adviser, offered
 from pointsman.shell.bodies import Upload
 from pointsman.shell.desk import error_body, header
-from pointsman.shell.failing import Failure, Onward, Part, held_back
-from pointsman.shell.fallbacks import hops, seconds
+from pointsman.shell.failover.fallbacks import hops, seconds
+from pointsman.shell.failover.onward import Failure, Onward, Part, held_back
 from pointsman.shell.streams import Guarded, Listener, Through, listener
-from pointsman.shell.translate import Billed, Refused, Spoken
+from pointsman.shell.translation.translator import Billed, Refused, Spoken
 from pointsman.shell.upstream import Answer, Headers, Outbound, edited, forwardable, received, replaced
 from pointsman.shell.vendors import join
 from pointsman.wire import response_headers
@@ -68,7 +68,7 @@ class Exchange:
     ``target``: raw path and query under the upstream ``base``. ``body``: the client's own bytes. ``headers``: ready to
     be forwarded with those bytes; ``given``: the same as the engine saw them. ``desk``: decides and records. ``route``
     None: it goes through undecided, and ``why`` says so in the ledger. ``onward``: who takes over when the provider fails.
-    ``abroad``: asks another vendor's model where the route needs translation. ``adviser``: asks a stronger one for advice.
+    ``foreign``: asks another vendor's model where the route needs translation. ``adviser``: asks a stronger one for advice.
     """
 
     request: web.BaseRequest
@@ -88,7 +88,7 @@ class Exchange:
     resent: bool = False
     status: int = 0
     heard: Listener = field(default_factory=Through)
-    abroad: Callable[[Exchange, Route], Awaitable[Spoken]] | None = None
+    foreign: Callable[[Exchange, Route], Awaitable[Spoken]] | None = None
     adviser: Adviser | None = None
     _asked_abroad: bool = False
     _lost: str = ""
@@ -186,10 +186,10 @@ class Exchange:
     async def _from_abroad(self, route: Route) -> Spoken | None:
         """The answer of another vendor's model; None: the original goes to the asked one, whatever went wrong over there."""
         error: PointsmanError = TranslationError(f"its answer was lost before it began: {self._lost}")
-        if self.abroad is not None and not self._asked_abroad:
+        if self.foreign is not None and not self._asked_abroad:
             self._asked_abroad = True
             try:
-                return await self.abroad(self, route)
+                return await self.foreign(self, route)
             except PointsmanError as failure:
                 if self.onward is not None and self.onward.gone:  # it was to take over: the next one may
                     raise UpstreamError(f"{route.model} could not take over: {failure}") from failure

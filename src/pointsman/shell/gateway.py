@@ -28,16 +28,16 @@ from pointsman.core.events import Event, Pinned, RunEnded, RunStarted
 from pointsman.core.types import Protocol
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
 from pointsman.shell import control
-from pointsman.shell.abroad import Abroad
 from pointsman.shell.advising import Advising
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
 from pointsman.shell.exchange import Exchange
-from pointsman.shell.failing import go_around, lay_out
-from pointsman.shell.fallbacks import Fallbacks
+from pointsman.shell.failover.fallbacks import Fallbacks
+from pointsman.shell.failover.onward import go_around, lay_out
 from pointsman.shell.ledger import Ledger, ledger_path, read_events, recent_events, say_on_stderr
 from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
 from pointsman.shell.served import Served
+from pointsman.shell.translation.foreign import ForeignRoutes
 from pointsman.shell.upstream import HEADER_LIMIT, HEADERS_AT_MOST, Outbound, forwardable, replaced
 from pointsman.shell.vendors import Upstreams, vendor_of
 from pointsman.wire import protocol_of
@@ -82,7 +82,7 @@ class Gateway:
         self.started = clock()
         self._ledger, self._router = ledger, router
         self._clock, self._dice, self._say = clock, dice, say
-        self.abroad = Abroad(self.upstreams, self.settings.keys)
+        self.foreign = ForeignRoutes(self.upstreams, self.settings.keys)
         self._announced = announced
         self._body_limit = body_limit
         self._active: set[asyncio.Task[Any]] = set()
@@ -113,8 +113,8 @@ class Gateway:
             raise
         self.desk = Desk(router, self.ledger, self._clock, self._dice, self._say)
         self.out = Outbound()
-        self.advising = Advising(self.desk, self.out, self.abroad)
-        self.abroad.attach(router, self.out)
+        self.advising = Advising(self.desk, self.out, self.foreign)
+        self.foreign.attach(router, self.out)
         server = web.Server(
             self._tracked, handler_cancellation=True, auto_decompress=False, max_line_size=HEADER_LIMIT,
             max_field_size=HEADER_LIMIT, max_headers=HEADERS_AT_MOST, access_log=None,
@@ -132,7 +132,7 @@ class Gateway:
                 f"cannot listen on port {self.port}: {error.strerror}; port {free_port()} is free"
             ) from error
         self.port = self._site.port
-        self.abroad.prepare()
+        self.foreign.prepare()
         if self._announced:
             try:
                 control.announce(self.found)
@@ -159,7 +159,7 @@ class Gateway:
     async def _close_all(self) -> None:
         await self._runner.cleanup()
         self.advising.close()
-        await self.abroad.translator.close()
+        await self.foreign.translator.close()
         await self.out.close()
         self.desk.flush()
         await asyncio.to_thread(self._close_ledger)
@@ -203,7 +203,7 @@ class Gateway:
             from pointsman.settings import verify
 
             verify(self.settings, book)
-        policy = replace(self.settings.policy(), vendors=self.abroad.vendors, one_upstream=self.abroad.one_upstream)
+        policy = replace(self.settings.policy(), vendors=self.foreign.vendors, one_upstream=self.foreign.one_upstream)
         return Router(policy, book, past, titles=self.settings.titles, recall=self._recalled)
 
     def _made_fallbacks(self, router: Router) -> Fallbacks | None:
@@ -304,10 +304,10 @@ class Gateway:
         else:
             exchange.route = found
             exchange.base = found.upstream or exchange.base
-            self.abroad.prepare(found.model, found.decision.place.session)
+            self.foreign.prepare(found.model, found.decision.place.session)
             known = self.runs.get(run) if run else None
             exchange.adviser = self.advising.of(dict(known.upstreams) if known else None)
-            exchange.abroad = partial(self.abroad.answer, dict(known.upstreams) if known else {}, exchange.base)
+            exchange.foreign = partial(self.foreign.answer, dict(known.upstreams) if known else {}, exchange.base)
 
     def _no_websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """426: Codex falls back to HTTP at once (a 404 costs it 6.8 s, WIRE.md 1)."""
@@ -342,7 +342,7 @@ class Gateway:
         else:
             event = control.apply(self.desk.router, action, given, now)
             if isinstance(event, Pinned):
-                self.abroad.prepare(event.config.model, event.session)
+                self.foreign.prepare(event.config.model, event.session)
         written = asyncio.wrap_future(self.desk.flush())
         await asyncio.wait((written,), timeout=0.0 if self.ledger.trouble else 1.0)
         return {"event": control.described(event), "ledger": self.ledger.trouble}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
-from pointsman.shell.client_claude import USER_LINE
+from pointsman.shell.client.claude import USER_LINE
 
 PREFIX = "/pointsman:"
 
@@ -55,7 +55,7 @@ def claude(text: str, main: Main) -> str:
 def _stopped(session: str, payload: Mapping[str, Any]) -> str:
     """The agent says it is done: the check's answer, or nothing."""
     try:
-        from pointsman.shell import check_hook
+        from pointsman.shell.check import hook as check_hook
 
         answer = check_hook.stop(session, active=payload.get("stop_hook_active") is True)
     except Exception:  # a hook never stands in the agent's way

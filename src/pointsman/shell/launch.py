@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from pointsman.core.codec import encode
 from pointsman.core.policies import own_fields
 from pointsman.errors import LedgerError, SettingsError
-from pointsman.shell import answers, clients, guarding
-from pointsman.shell.checks import ENV
+from pointsman.shell import answers
+from pointsman.shell.check import guarding
+from pointsman.shell.check.checks import ENV
+from pointsman.shell.client import table as clients
 from pointsman.shell.keeper import Keeper
 from pointsman.shell.reading import ledger_path
 from pointsman.shell.vendors import VENDORS
@@ -30,8 +32,8 @@ from pointsman.shell.vendors import VENDORS
 if TYPE_CHECKING:
     from pointsman.core.rows import Totals
     from pointsman.settings import Settings
+    from pointsman.shell.check.guarding import RunGuard
     from pointsman.shell.control import Found
-    from pointsman.shell.guarding import RunGuard
 
 UNREACHED = 502
 """Status of our own answer where no provider gave one; then the row has an ``error``, which a provider's 502 has not."""

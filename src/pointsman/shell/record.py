@@ -30,7 +30,8 @@ from aiohttp import web
 from yarl import URL
 
 from pointsman.errors import PointsmanError, SettingsError
-from pointsman.shell import clients, recording, scrub
+from pointsman.shell import recording, scrub
+from pointsman.shell.client import table as clients
 from pointsman.shell.recording import Exchange, Recording, Response, Stop
 
 _DROPPED = frozenset({"host", "content-length", "connection", "accept-encoding", "transfer-encoding", "content-encoding",

@@ -86,7 +86,7 @@ class _Content(Shape):
 
 
 class Answer(Shape):
-    """What the relay asks of an answer; aiohttp's own have it, and translated ones (``shell.translate``)."""
+    """What the relay asks of an answer; aiohttp's own have it, and translated ones (``shell.translation.translator``)."""
 
     @property
     def status(self) -> int:

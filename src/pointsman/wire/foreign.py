@@ -32,7 +32,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """A call id that every vendor accepts (Anthropic's pattern; OpenAI's limit of 64 characters)."""
 
 
-def abroad(protocol: Protocol, body: Json) -> Json:
+def for_other_vendor(protocol: Protocol, body: Json) -> Json:
     """The body that may be translated for another vendor. Raises WireError for what no other vendor could be told."""
     return {"messages": _messages, "chat": _chat, "responses": _responses}[protocol](body)
 

@@ -30,7 +30,7 @@ _ITEMS = frozenset(("message", "agent_message", "function_call", "custom_tool_ca
 
 
 def tellable(protocol: Protocol, item: Mapping[str, Any]) -> bool:
-    """Whether a message holds only what ``abroad`` can put into another vendor's words."""
+    """Whether a message holds only what ``for_other_vendor`` can put into another vendor's words."""
     if protocol == "gemini":
         parts = item.get("parts")
         return all(_GEMINI & set(part) for part in parts if isinstance(part, dict)) if isinstance(parts, list) else True

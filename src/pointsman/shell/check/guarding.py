@@ -13,9 +13,10 @@ from pointsman.core.checks import Learned, learned
 from pointsman.core.codec import decode
 from pointsman.core.events import Event
 from pointsman.errors import LedgerError, SettingsError
-from pointsman.shell import check_hook, check_offer
-from pointsman.shell.check_watch import Watch
-from pointsman.shell.checks import ENV, Guarded, Spec
+from pointsman.shell.check import hook as check_hook
+from pointsman.shell.check import offer as check_offer
+from pointsman.shell.check.checks import ENV, Guarded, Spec
+from pointsman.shell.check.watch import Watch
 from pointsman.shell.control import Found
 from pointsman.shell.reading import ledger_path, reader
 
@@ -76,7 +77,7 @@ class RunGuard:
         say(check_hook.sentence(said, str(event.get("stopped", ""))).removeprefix("pointsman: "))
         if not event.get("sent_back") or code != 0:
             return None
-        from pointsman.shell.client_opencode import again
+        from pointsman.shell.client.opencode import again
 
         more = again(argv, str(event["session"]), said.reason())
         if more is not None:

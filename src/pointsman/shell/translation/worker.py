@@ -7,7 +7,7 @@ Theory of operation
     errors; this process sees texts only. What LiteLLM leaves open is settled before (``wire.foreign``), between
     (``wire.natives``, ``wire.reasoning``) and after it (``wire.spoken``).
 
-Started by ``shell.translate`` as ``python -m pointsman.shell.translate_worker``; it ends when its input does.
+Started by ``shell.translation.translator`` as ``python -m pointsman.shell.translation.worker``; it ends when its input does.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler  # noqa: E40
 from pointsman.core.targets import Target  # noqa: E402
 from pointsman.core.types import Protocol  # noqa: E402
 from pointsman.errors import WireError  # noqa: E402
-from pointsman.shell.translate_frames import Frame, Job, frames, packed  # noqa: E402
-from pointsman.wire.foreign import abroad, offered  # noqa: E402
+from pointsman.shell.translation.frames import Frame, Job, frames, packed  # noqa: E402
+from pointsman.wire.foreign import for_other_vendor, offered  # noqa: E402
 from pointsman.wire.geminis import Geminis, as_chat  # noqa: E402
 from pointsman.wire.natives import fit  # noqa: E402
 from pointsman.wire.reasoning import Overheard, Thoughts, given_back  # noqa: E402
@@ -138,10 +138,10 @@ class Exchange:
         spaces = {tool["name"]: space for space, tool in offered(given) if space} if job.client == "responses" else {}
         if job.client == "gemini":
             out: Speaker = Geminis(self.target.model)
-            body = abroad("chat", as_chat(given, job.stream))
+            body = for_other_vendor("chat", as_chat(given, job.stream))
         else:
             out = speaker(job.client, self.target.model, job.prompt, job.read, wanted, spaces)
-            body = abroad(job.client, given)
+            body = for_other_vendor(job.client, given)
         if job.native == "gemini":
             body = self.worker.renamed(body)
         answer = await self._asked(body)

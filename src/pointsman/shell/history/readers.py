@@ -24,8 +24,11 @@ from pointsman.core.policy import Policy
 from pointsman.core.session import Session
 from pointsman.core.sizes import CHARS_PER_TOKEN
 from pointsman.core.types import Request
-from pointsman.shell import history_claude, history_codex, history_recording, history_traces
-from pointsman.shell.transcript import Call, Piece, Transcript, lines
+from pointsman.shell.history import claude as history_claude
+from pointsman.shell.history import codex as history_codex
+from pointsman.shell.history import recorded as history_recording
+from pointsman.shell.history import traces as history_traces
+from pointsman.shell.history.transcript import Call, Piece, Transcript, lines
 
 PATHS = {"messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions", "gemini": "/v1beta/models"}
 OBSERVER = Policy(mode="observe")

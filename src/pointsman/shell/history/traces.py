@@ -16,7 +16,7 @@ from typing import Any
 from pointsman.core.messages import Call as Tool
 from pointsman.core.messages import Fact, MessageKind
 from pointsman.core.types import FIVE_MINUTES, HOUR, Usage
-from pointsman.shell.transcript import UNREADABLE, Call, Piece, Transcript, digest, estimate_output, objects, tokens
+from pointsman.shell.history.transcript import UNREADABLE, Call, Piece, Transcript, digest, estimate_output, objects, tokens
 from pointsman.wire.calls import calls_of
 
 HEARD: dict[str, tuple[MessageKind, tuple[Fact, ...]]] = {

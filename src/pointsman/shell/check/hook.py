@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from pointsman.shell import checks
+from pointsman.shell.check import checks
 
 
 def stop(session: str, *, active: bool = False) -> dict[str, Any]:

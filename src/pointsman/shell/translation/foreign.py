@@ -17,7 +17,7 @@ from pointsman.core.foreign import native_of
 from pointsman.core.types import Protocol
 from pointsman.errors import TranslationError
 from pointsman.shell.bodies import Upload
-from pointsman.shell.translate import Spoken, Translator, job_of
+from pointsman.shell.translation.translator import Spoken, Translator, job_of
 from pointsman.shell.upstream import Headers, Outbound
 from pointsman.shell.vendors import VENDORS, Upstreams, join
 
@@ -37,7 +37,7 @@ CREDENTIALS = ("x-api-key", "x-goog-api-key", "authorization")
 ANTHROPIC_VERSION = "2023-06-01"
 
 
-class Abroad:
+class ForeignRoutes:
     """The way to other vendors. ``keys``: vendor to environment variable, before the usual ones."""
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pointsman.shell.fallbacks import Fallback, Fallbacks, without_key
+from pointsman.shell.failover.fallbacks import Fallback, Fallbacks, without_key
 from pointsman.shell.streams import Listener
 from pointsman.shell.upstream import Headers
 from pointsman.wire import auth_of

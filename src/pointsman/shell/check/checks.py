@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointsman.shell import worktree
-from pointsman.shell.worktree import Tree
+from pointsman.shell.check import worktree
+from pointsman.shell.check.worktree import Tree
 
 if TYPE_CHECKING:  # a hook that has nothing to do must not pay for what a check needs
     from pointsman.core.checks import Judged, Trial
@@ -236,8 +236,8 @@ class Guarded:
 
     def _trial(self, cancel: threading.Event | None, limit_s: float | None = None) -> tuple[Trial, str]:
         from pointsman.core.checks import Trial
-        from pointsman.shell import check_run
-        from pointsman.shell.reports import Report, junit_files
+        from pointsman.shell.check import command as check_run
+        from pointsman.shell.check.reports import Report, junit_files
 
         report, since = Report(), time.time() - 1.0
         limit = self.spec.timeout_s if limit_s is None else min(limit_s, self.spec.timeout_s)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from pointsman.core.policy import Mode, Profile, Then
-from pointsman.sections import Advisor, Budget, Check, Deployment, Kind, Price, Protect
+from pointsman.settings.sections import Advisor, Budget, Check, Deployment, Kind, Price, Protect
 
 TABLES: dict[str, type[BaseModel]] = {
     "prices": Price, "check": Check, "advisor": Advisor, "deployments": Deployment, "protect": Protect, "kinds": Kind,

@@ -1,7 +1,7 @@
 """The gateway's side of translation: one worker process, kept alive, and answers that read like a provider's own.
 
 Theory of operation
-    The worker (``shell.translate_worker``) has LiteLLM and no network; the gateway has connections and keys and no LiteLLM. A
+    The worker (``shell.translation.worker``) has LiteLLM and no network; the gateway has connections and keys and no LiteLLM. A
     request for another vendor's model goes to the worker, comes back in the provider's format, is sent from here, and the
     answer takes the same way back. What the provider bills is heard here, in its own words, before it is translated.
     A worker that dies is started again; requests under way at that moment are lost like any upstream.
@@ -24,7 +24,7 @@ from pointsman.core.targets import Target
 from pointsman.core.types import Protocol, Usage
 from pointsman.errors import TranslationError, UpstreamError
 from pointsman.shell.streams import Listener, listener
-from pointsman.shell.translate_frames import Frame, Job, frames, packed
+from pointsman.shell.translation.frames import Frame, Job, frames, packed
 from pointsman.shell.upstream import received
 
 READY_S = 30.0
@@ -262,7 +262,7 @@ class Translator:
 
     async def _start(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "pointsman.shell.translate_worker", stdin=asyncio.subprocess.PIPE,
+            sys.executable, "-P", "-m", "pointsman.shell.translation.worker", stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True, env=_environment(),
         )  # fmt: skip
         self._process = process

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from pointsman.complaints import sentence
 from pointsman.core import decisions, globs, schedule
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
@@ -31,8 +30,9 @@ from pointsman.core.policy import (
 )
 from pointsman.core.types import TaskKind
 from pointsman.errors import SettingsError
-from pointsman.layers import Layers, as_table, lines_of, read
-from pointsman.sections import Advisor, Budget, Check, Deployment, Globs, Kind, Models, Names, Price, Protect, Share, Url
+from pointsman.settings.complaints import sentence
+from pointsman.settings.layers import Layers, as_table, lines_of, read
+from pointsman.settings.sections import Advisor, Budget, Check, Deployment, Globs, Kind, Models, Names, Price, Protect, Share, Url
 
 PROJECT_FILE = ".pointsman.toml"
 ANSWERS_FILE = "answers.toml"

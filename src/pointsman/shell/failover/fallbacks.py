@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pointsman.errors import SettingsError
-from pointsman.shell.breaker import Breaker
-from pointsman.shell.cycles import refuse_cycles
+from pointsman.shell.failover.breaker import Breaker
+from pointsman.shell.failover.cycles import refuse_cycles
 from pointsman.shell.upstream import Headers
 from pointsman.shell.vendors import VENDORS, Upstreams, checked
 

@@ -16,7 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointsman.errors import SettingsError
-from pointsman.shell import client_claude, client_cline, client_codex, client_gemini, client_opencode, client_qwen
+from pointsman.shell.client import claude as client_claude
+from pointsman.shell.client import cline as client_cline
+from pointsman.shell.client import codex as client_codex
+from pointsman.shell.client import gemini as client_gemini
+from pointsman.shell.client import opencode as client_opencode
+from pointsman.shell.client import qwen as client_qwen
 from pointsman.shell.launching import Launch, Wrapped, dotenv, endpoint, option, without
 
 Wrap = Callable[[Launch], Wrapped]

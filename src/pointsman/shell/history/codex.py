@@ -14,7 +14,7 @@ from typing import Any
 
 from pointsman.core.events import Stop
 from pointsman.core.types import Usage
-from pointsman.shell.transcript import UNREADABLE, Call, Piece, Transcript, digest, length, objects, seconds, tokens, word
+from pointsman.shell.history.transcript import UNREADABLE, Call, Piece, Transcript, digest, length, objects, seconds, tokens, word
 
 SAID = frozenset({"reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call", "tool_search_call"})
 HEARD = frozenset({"function_call_output", "custom_tool_call_output", "tool_search_output", "local_shell_call_output"})

@@ -16,7 +16,7 @@ from typing import Any
 from pointsman.core.events import Stop
 from pointsman.core.messages import Fact
 from pointsman.core.types import FIVE_MINUTES, HOUR, Usage
-from pointsman.shell.transcript import (
+from pointsman.shell.history.transcript import (
     UNREADABLE,
     Call,
     Piece,

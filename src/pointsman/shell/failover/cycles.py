@@ -19,7 +19,8 @@ def refuse_cycles(fallbacks: Mapping[str, Iterable[str]], origin: str) -> None:
     edges = [[name, other] for name, others in fallbacks.items() for other in others]
     try:
         found = subprocess.run(
-            [sys.executable, "-P", "-m", "pointsman.shell.cycles"], input=json.dumps(edges), capture_output=True, text=True,
+            [sys.executable, "-P", "-m", "pointsman.shell.failover.cycles"],
+            input=json.dumps(edges), capture_output=True, text=True,
             timeout=LIMIT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

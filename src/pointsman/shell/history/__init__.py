@@ -1,0 +1,1 @@
+"""Past sessions as events: native transcripts of clients, recordings, and bare traces."""
