@@ -42,7 +42,8 @@ CHECK_S = 30.0
 """Seconds of one run of the check, until its own record says otherwise (assumed)."""
 
 DEADLINE_S = 1_800.0
-"""Seconds of one turn after which neither a failover nor a failed check starts anything by itself (assumed: half an hour)."""
+"""Seconds after which nothing is begun by itself (assumed: half an hour): no failover of a request, no retry in a turn, and no
+failover in a turn that a failed check sent on."""
 
 STAKES = 3.0
 """By how much a failure costs more where the work is protected (assumed: a bad migration, login or release is undone by hand)."""
@@ -65,7 +66,7 @@ class Policy:
     is not the model named in the request. ``allow``/``deny``: model names. ``side``: housekeeping may go cheap.
     ``consent_up``: the user agreed to spend more after failures. ``failure_usd``: USD per failure the user sees.
     ``check``: a check guards "done", with its recall and false-alarm rate. ``origins``: key to ``file:line``.
-    ``deadline_s``: seconds of one turn after which nothing new is started by itself.
+    ``deadline_s``: seconds after which nothing new is started by itself.
     ``schedule``: configs forced from given requests on (``core.schedule``). ``vendors``: whose models can be reached by
     translation, with a key of their own; ``one_upstream``: one base URL serves every vendor.
 

@@ -73,7 +73,7 @@ class Settings(BaseModel):
     URL for every protocol; ``upstreams``: vendor to base URL; ``keys``: vendor to the environment variable with its
     key. ``side``: housekeeping requests may go to the cheapest model that can do them. ``cache_diagnostics``: the providers are
     asked why a cache was missed. ``deployments`` and
-    ``fallbacks``: who takes over when a provider fails; ``deadline_s``: seconds of one turn after which nothing new is started by
+    ``fallbacks``: who takes over when a provider fails; ``deadline_s``: seconds after which nothing new is started by
     itself.
     ``titles``: keep the first words of a session in the ledger. ``schedule``: configs forced from given
     requests on (``core.schedule``), for tests and demonstrations.
