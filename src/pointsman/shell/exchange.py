@@ -90,7 +90,7 @@ class Exchange:
     heard: Listener = field(default_factory=Through)
     foreign: Callable[[Exchange, Route], Awaitable[Spoken]] | None = None
     adviser: Adviser | None = None
-    _asked_abroad: bool = False
+    _foreign_asked: bool = False
     _lost: str = ""
     _begun: bool = False
     _done: bool = False
@@ -177,17 +177,17 @@ class Exchange:
         if found is None:
             return False
         self.route, to = found
-        self.resent = self._asked_abroad = False  # what was refused was refused elsewhere; the ledger knows of it
+        self.resent = self._foreign_asked = False  # what was refused was refused elsewhere; the ledger knows of it
         if self.route.native is None:  # another vendor is reached by translation, with a key of its own: nothing of ours moves
             self.base = to.base
             self.target, self.headers = self.onward.addressed(self.headers, to)
         return True
 
-    async def _from_abroad(self, route: Route) -> Spoken | None:
-        """The answer of another vendor's model; None: the original goes to the asked one, whatever went wrong over there."""
+    async def _from_foreign(self, route: Route) -> Spoken | None:
+        """The answer of another vendor's model; None: the original goes to the asked one, whatever went wrong with it."""
         error: PointsmanError = TranslationError(f"its answer was lost before it began: {self._lost}")
-        if self.foreign is not None and not self._asked_abroad:
-            self._asked_abroad = True
+        if self.foreign is not None and not self._foreign_asked:
+            self._foreign_asked = True
             try:
                 return await self.foreign(self, route)
             except PointsmanError as failure:
@@ -206,7 +206,7 @@ class Exchange:
         """The provider's answer; where it refused our change, its answer to the original."""
         route = self.route
         if route is not None and route.native is not None and not self.resent:
-            spoken = await self._from_abroad(route)
+            spoken = await self._from_foreign(route)
             if spoken is not None:
                 return spoken
             route = self.route
