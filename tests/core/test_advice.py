@@ -7,7 +7,7 @@ from math import log
 
 import pytest
 
-from pointsman.core import candidates, explain
+from pointsman.core import candidates, costing, explain
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
 from pointsman.core.decisions import Candidate, Decision
@@ -159,7 +159,7 @@ def test_each_flip_in_difficulty_is_one_when_priced_again_on_both_sides(book: Bo
     for usd in (2.0, 5.0, 20.0):
         policy = replace(GUARDED, failure_usd=usd)
         at = _setting(book, policy)
-        rows = candidates.compare([Config(m) for m in policy.pool], at)
+        rows = costing.compare([Config(m) for m in policy.pool], at)
         best = min(rows, key=lambda row: row.total_usd or 0.0).config
         for point in explain.breakevens(at, rows, best):
             if point.axis == "difficulty" and point.at is not None and 0.02 < point.at < 0.98:
@@ -179,4 +179,4 @@ def _setting(book: Book, policy: Policy) -> candidates.Setting:
 def _at(rows: tuple[Candidate, ...], at: candidates.Setting, hard: float) -> tuple[Candidate, ...]:
 
 
-    return candidates.costed(rows, replace(at, belief=Belief(2.5 * log(hard / (1.0 - hard)))))
+    return costing.costed(rows, replace(at, belief=Belief(2.5 * log(hard / (1.0 - hard)))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import process_time
 from timeit import repeat
 
-from pointsman.core import cache, candidates, sizes
+from pointsman.core import cache, candidates, costing, sizes
 from pointsman.core.book import Book
 from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
@@ -22,7 +22,7 @@ def micros(book: Book, model: str = "claude-opus-5-5") -> dict[str, float]:
     place = at.place
     timed = {
         f"pricing {len(configs)} configs of one request": lambda: candidates.rows_of(configs, at),
-        "the same with cost to go": lambda: candidates.compare(configs, at),
+        "the same with cost to go": lambda: costing.compare(configs, at),
         "gathering what they share": lambda: candidates.setting(
             at.request, at.session, place, book, at.policy, at.asked, at.now, at.belief
         ),

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from pointsman.core import edits
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, check_odds, price, price_of, tries_of
+from pointsman.core.candidates import Setting, check_odds, price
+from pointsman.core.costing import price_of, tries_of
 from pointsman.core.decisions import Advisor, Candidate, Decision, Edit
 from pointsman.core.messages import Message
 from pointsman.core.policy import REQUESTS_AHEAD, Odds, Policy

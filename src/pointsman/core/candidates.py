@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import sqrt
 
 from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
-from pointsman.core.capability import ORDINARY, SQUEEZE, Outlook, after_failures, p_success
+from pointsman.core.capability import ORDINARY, Outlook, after_failures, p_success
 from pointsman.core.decisions import Candidate, Edit
-from pointsman.core.difficulty import PRIOR
 from pointsman.core.foreign import is_foreign, marked_for
 from pointsman.core.guardrails import veto
 from pointsman.core.messages import Message
@@ -27,7 +25,6 @@ from pointsman.core.policy import (
 from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
-from pointsman.core.tries import Plan, Try, chances, plans, resolved_usd
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Config, Place, Rates, Request, TaskKind
 from pointsman.core.warmth import NOTHING_SEEN, Warm, Warmth
 
@@ -276,56 +273,6 @@ def _prompt(facts: Facts, at: Setting) -> int:
     return sizes.prompt_tokens(at.request, 0, None, None, model, {model: known}, images=facts.images)
 
 
-def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
-    """All rows, with what needs the others: way back, round trip and cost to go."""
-    return costed(rows_of(configs, at), at)
-
-
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """The rows that can serve as tries at the task, with their plans now and on an ordinary task; USD of a resolved one."""
-
-    odds: Odds
-    tries: list[Try]
-    plans: list[Plan]
-    ordinary: list[Plan]
-    resolved: float
-
-
-def weigh(rows: tuple[Candidate, ...], at: Setting) -> Weighed:
-    """What ``costed`` and the break-even points need of ``rows``."""
-    odds = odds_of(at.policy, at.outlook)
-    tries = tries_of(rows, at, odds, at.belief)
-    here = plans(tries, odds)
-    ordinary = here if at.belief == PRIOR else plans([t.under(PRIOR) for t in tries], odds)
-    return Weighed(odds, tries, here, ordinary, resolved_usd(ordinary, odds.failure_usd))
-
-
-def costed(rows: tuple[Candidate, ...], at: Setting, found: Weighed | None = None) -> tuple[Candidate, ...]:
-    """The rows with their cost to go from here, and what each request bears of failures and waiting in it."""
-    found = found or weigh(rows, at)
-    odds = found.odds
-    usd_of = [plan.total(odds.failure_usd, found.resolved) for plan in found.plans]
-    tried = iter([(usd, (usd - t.usd) / odds.requests) for t, usd in zip(found.tries, usd_of, strict=True)])
-    out = []
-    for row in rows:
-        usd, risk = next(tried) if _can_serve(row) else (None, None)
-        steps = at.book.steps(row.model) * work_of(row.config, at)[0]
-        if risk is not None and odds.minute_usd:
-            risk += odds.minute_usd * steps * (row.wait_s or 0.0) / 60.0
-        out.append(_with_total(row, usd, steps, risk))
-    return tuple(out)
-
-
-def _with_total(row: Candidate, usd: float | None, steps: float, risk: float | None) -> Candidate:
-    """``row`` with its cost to go; ``dataclasses.replace`` takes three times as long."""
-    return Candidate(
-        row.model, row.effort, row.prompt, row.fresh, row.cache_read, row.cache_write, row.p_warm, row.input_usd,
-        row.output_usd, row.run_usd, row.toll_usd, row.way_back_usd, row.round_trip_usd, row.fail, row.wait_s, usd,
-        row.warm_until, row.veto, row.rates, steps, risk,
-    )  # fmt: skip
-
-
 def rows_of(configs: Iterable[Config], at: Setting, last: Iterable[Candidate] = ()) -> tuple[Candidate, ...]:
     """All rows priced, with the round trip from the config that runs now; without their cost to go.
 
@@ -338,58 +285,6 @@ def rows_of(configs: Iterable[Config], at: Setting, last: Iterable[Candidate] = 
     return tuple([
         here if here and config == at.current else price(config, at, None, home, known.get(config)) for config in wanted
     ])  # fmt: skip
-
-
-def price_of(tries: list[Try], odds: Odds, belief: Belief) -> float:
-    """USD of a resolved task of ordinary difficulty with these ``tries``, whose chances are those under ``belief``."""
-    ordinary = tries if belief == PRIOR else [t.under(PRIOR) for t in tries]
-    return resolved_usd(plans(ordinary, odds), odds.failure_usd)
-
-
-def tries_of(rows: tuple[Candidate, ...], at: Setting, odds: Odds, belief: Belief) -> list[Try]:
-    """The rows that can serve, each as a try at the task under ``belief``."""
-    order = [row.config for row in rows]
-    base = order.index(at.asked) if at.asked in order else 0
-    own = rows[base] if rows else None
-    return [
-        _as_try(row, config, at, odds, belief, rules.refused(row, i - base, at, own) is None, i - base)
-        for i, (row, config) in enumerate(zip(rows, order, strict=True))
-        if _can_serve(row)
-    ]
-
-
-def _can_serve(row: Candidate) -> bool:
-    return row.veto is None and row.rates is not None and row.input_usd is not None
-
-
-def _as_try(row: Candidate, config: Config, at: Setting, odds: Odds, belief: Belief, free: bool, rank: int) -> Try:
-    """USD of this request as it is now and of those still to come; later tries find the context grown by the first."""
-    rates, ttl_s, prompt = row.rates, at.request.ttl_s or at.book.rule(row.model).ttl_s, row.prompt
-    assert rates is not None
-    steps, longer = work_of(config, at)
-    n, write = odds.requests * at.book.steps(row.model) * steps, rates.write(ttl_s)
-    said = round(OUTPUT_TOKENS * longer)
-    grown = prompt + round(odds.requests * GROWTH_TOKENS)
-    wait = odds.minute_usd * n * (row.wait_s or 0.0) / 60.0 if odds.minute_usd else 0.0
-    own = (row.output_usd or 0.0) + wait
-    rest = pricing.running_cost(rates, ttl_s, prompt, GROWTH_TOKENS - OUTPUT_TOKENS, said, n - 1.0) + own
-    after = pricing.running_cost(rates, ttl_s, grown, GROWTH_TOKENS - OUTPUT_TOKENS, said, n - 1.0) + own
-    (theta, theta_sd), look = at.skill(config), at.outlook
-    edge, mine = theta - look.tasks, row.model == at.current.model or at.place.new_task
-    flat = look.slope / sqrt(1.0 + SQUEEZE * look.slope * look.slope * theta_sd * theta_sd)
-    p, over = chances(edge, edge - look.handover, flat, look.common, mine, belief)
-    return Try(
-        config, (row.input_usd or 0.0) + rest, write * grown + after, rates.cache_read * grown + after, free, rank,
-        edge, edge - look.handover, flat, look.common, mine, p, over,
-    )  # fmt: skip
-
-
-def allowed(rows: tuple[Candidate, ...], at: Setting) -> dict[Config, bool]:
-    """Which rows the policy admits to user-visible work."""
-    order = [row.config for row in rows]
-    base = order.index(at.asked) if at.asked in order else 0
-    own = rows[base] if rows else None
-    return {row.config: rules.refused(row, i - base, at, own) is None for i, row in enumerate(rows)}
 
 
 def odds_of(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:

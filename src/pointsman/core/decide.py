@@ -7,18 +7,9 @@ from functools import lru_cache
 
 from pointsman.core import advisor, difficulty, efforts, features, lineage, outcomes, rules
 from pointsman.core.book import Book
-from pointsman.core.candidates import (
-    Setting,
-    allowed,
-    check_odds,
-    costed,
-    odds_of,
-    rows_of,
-    setting,
-    weigh,
-    with_effort,
-)
+from pointsman.core.candidates import Setting, check_odds, odds_of, rows_of, setting, with_effort
 from pointsman.core.contenders import asked_of, configs_of, pinned_for, scheduled_for
+from pointsman.core.costing import allowed, costed, weigh
 from pointsman.core.decisions import Action, Candidate, Decision, Gate, Reason, Rule
 from pointsman.core.explain import breakevens
 from pointsman.core.kinds import kind_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pointsman.core.candidates import Setting, Weighed, odds_of, weigh
+from pointsman.core.candidates import Setting, odds_of
+from pointsman.core.costing import Weighed, weigh
 from pointsman.core.decisions import BreakEven, Candidate
 from pointsman.core.policy import Odds
 from pointsman.core.tries import by_difficulty, resolved_usd

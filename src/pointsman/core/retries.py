@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from pointsman.core import outcomes
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, check_odds, price_of, rows_of, setting, tries_of
+from pointsman.core.candidates import Setting, check_odds, rows_of, setting
 from pointsman.core.contenders import configs_of, pinned_for
+from pointsman.core.costing import price_of, tries_of
 from pointsman.core.decisions import Candidate
 from pointsman.core.policy import Odds, Policy
 from pointsman.core.session import Lane, Session

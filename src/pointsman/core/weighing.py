@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pointsman.core import envelope
-from pointsman.core.candidates import Setting, allowed
+from pointsman.core.candidates import Setting
+from pointsman.core.costing import allowed
 from pointsman.core.decisions import Candidate, Meter
 from pointsman.core.policy import choose
 from pointsman.core.session import Lane
