@@ -163,18 +163,18 @@ def test_gemini_logins_that_go_elsewhere_are_left_alone_and_said(house: House, s
 
 def test_gemini_with_only_a_key_gets_a_home_that_names_the_login(house: House) -> None:
     house.write(".gemini/settings.json", '{"ui": {"theme": "Dark"}, // mine\n}')
-    house.write(".gemini/tmp/work/chats/one.json", "{}")
+    house.write(".gemini/tmp/app/chats/one.json", "{}")
     house.write(".gemini/.env", "GEMINI_API_KEY=k\nGOOGLE_GEMINI_BASE_URL=https://g.example/\n")
     made = house.wrap("gemini", "-p", "hi")
     folder = Path(made.env["GEMINI_CLI_HOME"]) / ".gemini"
     assert json.loads((folder / "settings.json").read_text()) == {
         "ui": {"theme": "Dark"}, "security": {"auth": {"selectedType": "gemini-api-key"}}}  # fmt: skip
-    assert (folder / "tmp" / "work" / "chats" / "one.json").exists() and made.upstreams == (("google", "https://g.example"),)
-    (folder / "tmp" / "work" / "chats" / "two.json").write_text("{}")
+    assert (folder / "tmp" / "app" / "chats" / "one.json").exists() and made.upstreams == (("google", "https://g.example"),)
+    (folder / "tmp" / "app" / "chats" / "two.json").write_text("{}")
     (folder / "state.json").write_text("new")
     done(made)
     own = house.home / ".gemini"
-    assert (own / "state.json").read_text() == "new" and (own / "tmp" / "work" / "chats" / "two.json").exists()
+    assert (own / "state.json").read_text() == "new" and (own / "tmp" / "app" / "chats" / "two.json").exists()
     assert "selectedType" not in (own / "settings.json").read_text()
     assert house.wrap("gemini", "-p", "hi").env["GEMINI_CLI_HOME"] == made.env["GEMINI_CLI_HOME"], "its path is in the prompt"
 
