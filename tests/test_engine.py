@@ -12,7 +12,7 @@ import pytest
 from pointsman import Router, Settings, engine
 from pointsman.core.book import Book
 from pointsman.core.codec import decode, encode
-from pointsman.core.events import Finished, Pinned, Routed, Unpinned
+from pointsman.core.events import Checked, Finished, Pinned, Routed, RunStarted, Unpinned
 from pointsman.errors import SettingsError, WireError
 from pointsman.shell.prices import load_book
 
@@ -264,3 +264,20 @@ def test_the_openai_formats_are_decided_and_billed_alike(
     session = next(iter(router.sessions.values()))
     lane = session.lanes["main"]
     assert lane.last_usage is not None and lane.last_usage.cache_read == 1024 and lane.last_usage.prompt == 2000
+
+
+def test_a_run_brings_its_own_diagnostics_and_deadline(talk: Talk) -> None:
+    """A gateway serves many runs: what one of them asked for holds in it, and in no other."""
+    policy = Settings(cache_diagnostics=True, deadline_s=60).policy()
+    own = ("diagnose", "deadline_s")
+    talk.router.note(RunStarted(T0, "mine", "claude_code", "/x", True, policy=policy, own=own))
+    plain = talk.send("hello")
+    assert b"diagnostics" not in plain.body
+    talk.answer(plain)
+    sent = body("hello", "hi", "go on")
+    talk.now += 30.0
+    asked = talk.router.route(path="/v1/messages", headers=HEADERS, body=sent, now=talk.now, dice=0.5, run="mine")
+    assert b"diagnostics" in asked.body
+    talk.answer(asked)
+    failed = Checked(talk.now + 61, "s1", "tests", "check_failed", "1 failed", 2.0, sent_back=True)
+    assert "60 seconds are over" in talk.router.checked(failed, retries=1).stopped

@@ -63,7 +63,7 @@ class Outgoing(State):
 
     def _diagnoses(self, chosen: Config, request: Request, upstream: str) -> bool:
         """Whether to ask the provider for its cache diagnostics: where the user allows it, on vendors' models that have them."""
-        if not self.policy.diagnose or upstream in self._undiagnosed or request.purpose == "count":
+        if not self._policy_in(request.run).diagnose or upstream in self._undiagnosed or request.purpose == "count":
             return False
         rule = self.book.rule(chosen.model)
         known = {"messages": rule.provider == "anthropic", "responses": rule.provider == "openai" and bool(rule.writes)}

@@ -184,7 +184,7 @@ class Router(Steering, Advising):
                 asked_usage=account.asked_usage, asked_rates=account.asked_rates, card_version=self.book.version,
                 ttl_s=account.ttl_s, resent=resent, refused=opened.refused, error=error, other_rates=account.others,
                 unseen=accounting.unseen(billed, served, self.book, first_byte, ended),
-                answer_id=told.id if told is not None and self.policy.diagnose else "",
+                answer_id=told.id if told is not None and self._policy_in(opened.request.run).diagnose else "",
                 diagnosis=told.diagnosis if told is not None else None,
             )  # fmt: skip
         )

@@ -55,12 +55,13 @@ class Steering(State):
         assert session is not None
         main = session.lanes.get("main")
         back, stopped = event.sent_back and event.verdict == "check_failed" and session.sent_back < retries, ""
-        if back and event.ts > session.turn_began + self.policy.deadline_s:
-            back, stopped = False, f"this turn's {self.policy.deadline_s:.0f} seconds are over"
+        policy = self._policy_in(event.run or session.run)
+        if back and event.ts > session.turn_began + policy.deadline_s:
+            back, stopped = False, f"this turn's {policy.deadline_s:.0f} seconds are over"
         if back:
             last = main.last_request if main else None
             laid = self._known.laid_under(session, last, main.upstream) if main and last else session
-            back, said = retry(laid, self.book, self._policy_in(event.run or session.run), event.ts)
+            back, said = retry(laid, self.book, policy, event.ts)
             stopped = "" if back else said
         event = replace(
             event, turn=session.turn, task=session.task, run=event.run or session.run, sent_back=back, stopped=stopped,

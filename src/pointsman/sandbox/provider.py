@@ -119,12 +119,6 @@ class Provider:
         return self._port
 
     @property
-    def open_connections(self) -> int:
-        """Client connections open now."""
-        server = self._runner.server if self._runner is not None else None
-        return len(server.connections) if server is not None else 0
-
-    @property
     def requests(self) -> list[Record]:
         """The model requests of the log (counts, lists and probes left out)."""
         return [record for record in self.log if record.protocol is not None and not record.counting]

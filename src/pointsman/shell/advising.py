@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -26,7 +26,7 @@ from pointsman.shell.bodies import Upload
 from pointsman.shell.failover.onward import Part
 from pointsman.shell.streams import Listener
 from pointsman.shell.translation.translator import Spoken
-from pointsman.shell.upstream import Answer, Headers, edited, received, replaced
+from pointsman.shell.upstream import REFUSALS, Answer, Headers, edited, received, replaced, resized
 from pointsman.shell.vendors import join
 from pointsman.shell.woven import WovenEvents, WovenWhole
 from pointsman.wire import asking, consulting
@@ -190,17 +190,14 @@ class Adviser:
             raise UpstreamError(f"{route.model} asks for advice without end")
         body = self.sent = consulting.continued(route.protocol, self.sent or route.body, called.before, advice)
         if route.native is not None and exchange.foreign is not None:
-            from dataclasses import replace
-
             return await exchange.foreign(exchange, replace(route, body=body))
         path, mark, query = exchange.target.partition("?")
-        headers = edited(exchange.headers, exchange.given, route.headers)
-        headers = replaced(replaced(headers, "content-encoding", None), "content-length", str(len(body)))
+        headers = resized(edited(exchange.headers, exchange.given, route.headers), len(body))
         headers = replaced(headers, "accept-encoding", "identity")
         answer = await self.advising.out.send("POST", join(exchange.base, route.path + mark + query), headers, Upload(body))
         if answer.status >= 400:
             answer.close()
-            if answer.status in (400, 403, 404, 413, 422):
+            if answer.status in REFUSALS:
                 self._refuse(exchange, route, answer.status)
             raise UpstreamError(f"{route.model} did not go on after advice: status {answer.status}")
         return answer

@@ -29,7 +29,7 @@ from pointsman.shell.failover.fallbacks import hops, seconds
 from pointsman.shell.failover.onward import Failure, Onward, Part, held_back
 from pointsman.shell.streams import Guarded, Listener, Through, listener
 from pointsman.shell.translation.translator import Billed, Refused, Spoken
-from pointsman.shell.upstream import Answer, Headers, Outbound, edited, forwardable, received, replaced
+from pointsman.shell.upstream import REFUSALS, Answer, Headers, Outbound, edited, forwardable, received, replaced, resized
 from pointsman.shell.vendors import join
 from pointsman.wire import response_headers
 
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from pointsman.shell.desk import Desk
 
 COMMIT_WAIT_S = 0.2
-REFUSALS = frozenset({400, 403, 404, 413, 422})
-"""Answers that, to a request we changed, mean that our change was wrong (WIRE.md 1)."""
-
 HUNG_UP = 499
 """nginx's status for a client that closed the connection before the answer; never sent to anybody."""
 
@@ -213,8 +210,7 @@ class Exchange:
         if route is None or not route.changed or self.resent:
             return await self._send(self.target, self.headers, self.body)
         path, mark, query = self.target.partition("?")
-        headers = edited(self.headers, self.given, route.headers)
-        headers = replaced(replaced(headers, "content-encoding", None), "content-length", str(len(route.body)))
+        headers = resized(edited(self.headers, self.given, route.headers), len(route.body))
         if self.adviser is not None and offered(route):  # what is woven must be readable
             headers = replaced(headers, "accept-encoding", "identity")
         answer = await self._send(route.path + mark + query, headers, Upload(route.body))

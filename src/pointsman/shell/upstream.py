@@ -54,6 +54,15 @@ def replaced(headers: Headers, name: str, value: str | None) -> Headers:
     return [(key, value if key.lower() == name else old) for key, old in headers]
 
 
+REFUSALS = frozenset({400, 403, 404, 413, 422})
+"""Answers that, to a request we changed, mean that our change was wrong (WIRE.md 1)."""
+
+
+def resized(headers: Headers, size: int) -> Headers:
+    """The headers of a body that we wrote: ``size`` bytes, under no content coding."""
+    return replaced(replaced(headers, "content-encoding", None), "content-length", str(size))
+
+
 def edited(headers: Headers, before: Mapping[str, str], after: Mapping[str, str]) -> Headers:
     """The headers with what differs between two mappings (lower-case keys) changed, left out, or added at the end."""
     if after is before:
