@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, TASKS, Outlook, p_success, spread_of
-from pointsman.core.outcomes import worth
+from pointsman.core.outcomes import next_try, owed_to, worth
 from pointsman.core.policy import Odds
-from pointsman.core.tries import NODES, Plan, Try, after_failure, by_difficulty, plans, resolved_usd, weights
+from pointsman.core.tries import NODES, Next, Plan, Try, after_failure, by_difficulty, plans, resolved_usd, weights
 from pointsman.core.types import Belief, Config
 
 ORDINARY = Belief()
@@ -113,8 +113,19 @@ def test_a_try_that_does_not_pay_is_refused_unless_the_asked_model_is_owed_one(
     tries = [a_try("cheap", 3.2, 0.3), a_try("strong", 5.5, 0.9)]
     odds = Odds(27.0, usd, 0.8, 0.1)
     found = after_failure(tries, Config("cheap"), (Config("cheap"),), odds, resolved_usd(plans(tries, odds), usd))
-    on, said = worth(found, Config(owed) if owed else None, odds)
+    on, said = worth(found, owed_to(Config(owed), found, odds) if owed else None)
     assert on is goes_on and ("≈$" in said or owed), said
+
+
+def test_the_asked_model_gets_the_try_it_is_owed_however_near_a_repeat_comes() -> None:
+    """A repeat within the margin of the asked model's cost kept the task: a tenth of the failed checks on a pool of two."""
+    cheap, strong = Config("cheap"), Config("strong")
+    odds = Odds(27.0, 2.0, 0.8, 0.1)
+    near = [Next(None, 2.51, 0.0, 0.0), Next(cheap, 2.223, 0.04, 0.13), Next(strong, 2.19, 0.825, 0.456)]
+    assert next_try(near, cheap, None, odds)[0] == cheap, "owed nothing, it must win by the margin"
+    assert next_try(near, cheap, owed_to(strong, near, odds), odds)[0] == strong
+    dear = [near[0], near[1], replace(near[2], own=2.01)]
+    assert owed_to(strong, dear, odds) is None, "it costs more than the failure"
 
 
 def test_a_config_that_is_not_allowed_is_no_next_try() -> None:

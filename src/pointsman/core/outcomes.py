@@ -49,20 +49,18 @@ def after_check(
     return Belief(mu, sqrt(max(1e-6, second / total - mu * mu)), belief.n + 1)
 
 
-def next_try(found: Sequence[Next], here: Config, asked: Config | None, odds: Odds) -> tuple[Config, str]:
+def next_try(found: Sequence[Next], here: Config, owed: Next | None, odds: Odds) -> tuple[Config, str]:
     """Where the next try goes after a failed check, and why in words.
 
     It stays on ``here`` unless another config is cheaper to the end by the margin; where nobody is likely, it stays and says so.
-    ``asked``: the asked model where a weaker one worked and it has not tried yet. The weaker one was admitted because a check
-    guards the task, and the check has spoken: the next try is the asked model's, unless it costs more than a failure does.
+    ``owed``: the asked model's try where it is owed one (``owed_to``): that goes first unless somebody else is likelier.
     """
     tries = [row for row in found if row.config is not None]
     mine = next((row for row in tries if row.config == here), None)
     if mine is None or max(row.p for row in tries) < UNLIKELY:
         return here, RESCOPE if mine else "what runs now has no price"
     best = min(tries, key=lambda row: row.usd)
-    owed = _owed(tries, asked, odds)
-    if owed is not None and best.p < owed.p:
+    if owed is not None and best.p <= owed.p:
         said = f"the check failed: the model you asked for, {owed.p - mine.p:+.0%} likelier, for ≈${owed.own:.3f}"
         return owed.config or here, said
     if best.usd >= mine.usd * (1.0 - MARGIN):
@@ -73,15 +71,15 @@ def next_try(found: Sequence[Next], here: Config, asked: Config | None, odds: Od
     return best.config or here, f"the check failed: {best.p - mine.p:+.0%} likelier, {sums}"
 
 
-def worth(found: Sequence[Next], asked: Config | None, odds: Odds) -> tuple[bool, str]:
-    """Whether any further try after a failed check is worth its price, and why in words; ``asked`` as for ``next_try``.
+def worth(found: Sequence[Next], owed: Next | None) -> tuple[bool, str]:
+    """Whether any further try after a failed check is worth its price, and why in words; ``owed`` as for ``next_try``.
 
     A try that does not pay spends money on a failure that the user can be shown now: uplift x what a resolved task is
     worth stays below its price.
     """
     none = next((row for row in found if row.config is None), None)
     tries = [row for row in found if row.config is not None]
-    if none is None or not tries or _owed(tries, asked, odds) is not None:
+    if none is None or not tries or owed is not None:
         return True, "the model you asked for is owed the next try" if tries else "nothing here has a price"
     best = min(tries, key=lambda row: row.usd)
     if best.usd <= none.usd:
@@ -90,8 +88,11 @@ def worth(found: Sequence[Next], asked: Config | None, odds: Odds) -> tuple[bool
     return False, f"the best next try, {best.config}, {best.p:.0%} likely, costs ≈${best.own:.3f} and is worth ≈${gain:.3f}"
 
 
-def _owed(tries: Sequence[Next], asked: Config | None, odds: Odds) -> Next | None:
-    """The asked model's try where it is owed one: it costs no more than a failure does."""
-    if asked is None or not odds.owed:
+def owed_to(asked: Config, found: Sequence[Next], odds: Odds) -> Next | None:
+    """The asked model's try where a weaker config's work was refused: owed, unless it costs more than a failure does.
+
+    The weaker one was admitted because a check guards the task, and the check has spoken.
+    """
+    if not odds.owed:
         return None
-    return next((row for row in tries if row.config == asked and row.own <= odds.failure_usd), None)
+    return next((row for row in found if row.config == asked and row.own <= odds.failure_usd), None)

@@ -24,14 +24,14 @@ def check_failed(at: Setting, lane: Lane) -> bool:
 
 def next_tries(
     at: Setting, rows: tuple[Candidate, ...], lane: Lane, failed: tuple[Config, ...], odds: Odds
-) -> tuple[list[Next], Config | None]:
-    """The ways to go on after a failed check, and the asked model where it is owed the next try (``outcomes.next_try``)."""
+) -> tuple[list[Next], Next | None]:
+    """The ways to go on after a failed check, and the asked model's where it is owed the next try (``outcomes.owed_to``)."""
     before = lane.belief  # as it was before this check: the check's own evidence is in the sum
     tries = tries_of(rows, at, odds, before)
     order, here = [row.config for row in rows], at.current
     weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
-    owed = at.asked if weaker and at.asked not in failed else None
-    return after_failure(tries, here, failed, odds, price_of(tries, odds, before)), owed
+    found = after_failure(tries, here, failed, odds, price_of(tries, odds, before))
+    return found, outcomes.owed_to(at.asked, found, odds) if weaker and at.asked not in failed else None
 
 
 def retry(session: Session, book: Book, policy: Policy, now: float) -> tuple[bool, str]:
@@ -55,4 +55,4 @@ def retry(session: Session, book: Book, policy: Policy, now: float) -> tuple[boo
     found, owed = next_tries(at, rows, lane, (*session.failed, at.current), odds)
     if pinned is not None:
         found, owed = [row for row in found if row.config in (None, pinned)], None
-    return outcomes.worth(found, owed, odds)
+    return outcomes.worth(found, owed)
