@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.cli import main
-from pointsman.cli.instead import HELP, named
+from pointsman.cli.policy_names import HELP, named
 from pointsman.cli.regrets import Regrets, regret_lines
 from pointsman.core.book import Book
 from pointsman.core.decisions import Meter

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from pointsman.bench import outcomes, report
+from pointsman.bench import data, outcomes, report
 from pointsman.bench.baselines import Fixed, fixed, valued
 from pointsman.bench.calibration import calibrate, ece
 from pointsman.bench.deciding import measure as measure_speed
@@ -239,7 +239,7 @@ def test_the_time_of_a_decision_is_measured_at_every_context(book: Book) -> None
 
 @pytest.mark.slow
 def test_on_real_outcomes_the_promised_figures_hold(book: Book) -> None:
-    file = outcomes.data_file()
+    file = data.outcomes()
     if not file.is_file():
         pytest.skip(f"no measured outcomes at {file}; POINTSMAN_DATA names their folder")
     plan = outcomes.Plan(modes=["real"], values=[2.0])

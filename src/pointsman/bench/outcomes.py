@@ -7,10 +7,8 @@ sessions, all seeds together.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from random import Random
 from statistics import quantiles
 
@@ -93,12 +91,6 @@ class Plan:
     def steps(self) -> int:
         """Progress steps of the whole."""
         return len(self.pools) * len(self.modes) * len(self.checks) * len(self.values) * len(self.seeds)
-
-
-def data_file(name: str = "swebench_verified_part.csv.gz") -> Path:
-    """Where measured outcomes lie: ``POINTSMAN_DATA``, else ../shared/data beside the checkout."""
-    root = os.environ.get("POINTSMAN_DATA")
-    return (Path(root) if root else Path("..") / "shared" / "data") / "outcomes" / name
 
 
 def measure(outcomes: Outcomes, book: Book, plan: Plan, step: Callable[[str], None] = lambda said: None) -> Iterator[Block]:

@@ -10,15 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.cli import FAILED, OK, USAGE, Command
+from pointsman.cli.policy_names import HELP
 from pointsman.core.events import Event, Routed
 from pointsman.errors import SettingsError
-
-HELP = (
-    "asked, cheap, strong: one model throughout; cheaper, stronger: one rung from asked; quality, balanced, saver, fast: a "
-    "profile; MODEL[:effort]: a pin; 2:MODEL,5:asked: a schedule; key=value,..: settings on top of yours; settings: yours; "
-    "hindsight; or a settings file"
-)
-"""What ``--policy`` takes."""
 
 if TYPE_CHECKING:
     from pointsman.bench.replay import Report

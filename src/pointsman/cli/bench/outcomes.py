@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace, _SubParsersAction
-from collections.abc import Callable
 from pathlib import Path
 
 from pointsman.cli import OK
+from pointsman.cli.bench.progress import progress
 from pointsman.errors import SettingsError
 
 NAMES, MODE_NAMES = ("ladder", "wide", "near"), ("real", "irt", "adversarial")
@@ -50,11 +49,12 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _outcomes(args: Namespace) -> int:
     from pointsman.bench import report, worlds
     from pointsman.bench.calibration import calibrate
-    from pointsman.bench.outcomes import VALUES, Plan, data_file, measure
+    from pointsman.bench.data import outcomes as outcomes_file
+    from pointsman.bench.outcomes import VALUES, Plan, measure
     from pointsman.settings import load
     from pointsman.shell.prices import load_book
 
-    file = args.file or data_file()
+    file = args.file or outcomes_file()
     if not file.is_file():
         raise SettingsError(f"there are no outcomes at {file}: name a CSV, or the folder of measuring data in POINTSMAN_DATA")
     if args.seeds < 1 or args.tasks < 1 or not (0 <= args.recall <= 1 and 0 <= args.alarm <= 1):
@@ -76,20 +76,6 @@ def _outcomes(args: Namespace) -> int:
     else:
         print(*report.lines(blocks, reliable), sep="\n")
     return OK
-
-
-def progress(steps: int) -> Callable[[str], None]:
-    """A bar on the terminal while it runs; nothing where nobody looks."""
-    done = 0
-
-    def say(what: str) -> None:
-        nonlocal done
-        done += 1
-        if sys.stderr.isatty():
-            bar = "█" * round(30 * done / steps)
-            print(f"\r{bar:<30} {done}/{steps} {what:<50}", end="\n" if done == steps else "", file=sys.stderr, flush=True)
-
-    return say
 
 
 def _decide(args: Namespace) -> int:

@@ -1,32 +1,22 @@
-"""``bench``: measurements on real sessions. Each kind of measurement is one entry of ``KINDS``."""
+"""``bench price`` and ``bench tokens``: predicted against billed dollars; a first estimate against a tokenizer's count."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pointsman.cli import FAILED, OK, Command, bench_difficulty, bench_outcomes, bench_policies
+from pointsman.cli import FAILED, OK
 from pointsman.errors import SettingsError
 
 if TYPE_CHECKING:
     from pointsman.bench.price import Report
 
-DATA, TRACES = Path("../shared/data"), Path("sessions/traces.jsonl.gz")
-"""Where the measuring data lies unless POINTSMAN_DATA names a folder."""
-
-
-def data() -> Path:
-    """The folder of measuring data."""
-    return Path(os.environ.get("POINTSMAN_DATA") or DATA)
-
-
-def _arguments(parser: ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
+    """Add both measurements to ``bench``."""
     price = kinds.add_parser("price", help="predicted against billed input dollars, request by request", allow_abbrev=False)
     price.add_argument("files", nargs="*", type=Path, metavar="FILE",
                        help="compact traces (sizes given), or Claude Code and Codex transcripts (sizes estimated); "
@@ -38,17 +28,10 @@ def _arguments(parser: ArgumentParser) -> None:
     tokens.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recordings (sessions/*.jsonl)")
     tokens.add_argument("--json", action="store_true", help="the figures as JSON")
     tokens.set_defaults(measure=_tokens)
-    bench_outcomes.add(kinds)
-    bench_policies.add(kinds)
-    bench_difficulty.add(kinds)
-
-
-def _bench(args: Namespace) -> int:
-    code: int = args.measure(args)
-    return code
 
 
 def _price(args: Namespace) -> int:
+    from pointsman.bench.data import traces
     from pointsman.bench.price import measure
     from pointsman.settings import load
     from pointsman.shell.history import readers as history
@@ -56,7 +39,7 @@ def _price(args: Namespace) -> int:
 
     if args.speed:
         return _speed(args)
-    files = args.files or [data() / TRACES]
+    files = args.files or [traces()]
     kinds = {history.kind_of(path) for path in files}
     if "recording" in kinds or ("traces" in kinds and len(kinds) > 1):
         raise SettingsError("give either compact traces or transcripts: the sizes of one are given, of the other estimated")
@@ -143,19 +126,3 @@ def _cell(name: str, value: float | int | None) -> str:
     if value is None:
         return "unknown"
     return f"{value:.4f}" if name.endswith("_warm") else f"{value:+.2%}" if name == "bias" else f"{value:.2%}"
-
-
-COMMANDS = {
-    "bench": Command(
-        "Measure: how well prices are predicted, what routing is worth beside simpler policies, how long a decision takes.",
-        "  pointsman bench price                                  the real traces in $POINTSMAN_DATA\n"
-        "  pointsman bench price ~/.claude/projects/*/*.jsonl     your own past sessions, sizes estimated\n"
-        "  pointsman bench price --json\n  pointsman bench price --speed\n"
-        "  pointsman bench tokens sessions/*.jsonl                what a tokenizer would mend in a first request\n"
-        "  pointsman bench outcomes --v 2,5 --seeds 1             what routing is worth, on real outcomes\n"
-        "  pointsman bench policies --pool neighbour              every policy's bill on real traces, and our bounds\n"
-        "  pointsman bench decide                                 microseconds of one decision\n"
-        "  pointsman bench difficulty ~/.claude/projects          does the belief foresee corrections and long turns?",
-        _arguments, _bench,
-    ),
-}  # fmt: skip

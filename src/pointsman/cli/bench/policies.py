@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
 from pointsman.cli import FAILED, OK
-from pointsman.cli.bench_outcomes import progress
+from pointsman.cli.bench.progress import progress
 from pointsman.errors import SettingsError
 
 NAMES = ("neighbour", "wide", "three", "crossing")
@@ -28,13 +28,13 @@ def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
 
 def _policies(args: Namespace) -> int:
     from pointsman.bench import policies_report
+    from pointsman.bench.data import traces
     from pointsman.bench.policies import POOLS, ROUTED, measure, sessions_of
-    from pointsman.cli.bench import TRACES, data
     from pointsman.settings import load
     from pointsman.shell.history import readers as history
     from pointsman.shell.prices import load_book
 
-    files = args.files or [data() / TRACES]
+    files = args.files or [traces()]
     if args.seeds < 1:
         raise SettingsError("--seeds is at least 1")
     try:

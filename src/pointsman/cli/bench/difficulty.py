@@ -38,14 +38,14 @@ def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
 
 def _measure(args: Namespace) -> int:
     from pointsman.bench import difficulty
-    from pointsman.cli.bench import data
+    from pointsman.bench.data import sessions
     from pointsman.settings import load
     from pointsman.shell.history import readers as history
     from pointsman.shell.prices import load_book
 
     if args.folds < 2:
         raise SettingsError("--folds is at least 2: what is measured on a session must not have been fitted on it")
-    files = list(_files(args.files or [data() / "sessions"]))
+    files = list(_files(args.files or [sessions()]))
     if not files:
         raise SettingsError("no session files (*.jsonl, *.jsonl.gz) there: name a folder of transcripts, or set POINTSMAN_DATA")
     try:
