@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from pointsman.cli.past import events_in
+from pointsman.cli.files import events_in
 from pointsman.core.events import Event
 from pointsman.core.policy import Policy
 from pointsman.core.timeline import Timeline

@@ -67,7 +67,7 @@ def _session(source: Path | None, given: str | None) -> SessionRow:
     if source is None:
         timeline = Timeline(event for _, event in read_events(ledger_path(), session=choose(given).id))
     else:
-        from pointsman.cli.past import events_in
+        from pointsman.cli.files import events_in
 
         timeline = Timeline(events_in(source))
     rows = [row for row in timeline.sessions.values() if given is None or row.id.startswith(given)]
@@ -80,7 +80,7 @@ def _events_of(source: Path | None, session: str) -> list[Event]:
     """The events of one session, from the ledger or from a file."""
     if source is None:
         return [event for _, event in read_events(ledger_path(), session=session)]
-    from pointsman.cli.past import events_in
+    from pointsman.cli.files import events_in
 
     return [event for event in events_in(source) if getattr(event, "session", None) == session]
 

@@ -10,48 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.cli import FAILED, OK, USAGE, Command
+from pointsman.cli.files import by_session, is_ledger, own_book
 from pointsman.cli.policy_names import HELP
 from pointsman.core.events import Event, Routed
-from pointsman.errors import SettingsError
 
 if TYPE_CHECKING:
     from pointsman.bench.replay import Report
     from pointsman.core.book import Book
-
-SQLITE_HEAD = b"SQLite format 3\x00"
-
-
-def is_ledger(path: Path) -> bool:
-    """Whether ``path`` is an SQLite file. Raises SettingsError when there is no such file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == SQLITE_HEAD
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def events_in(path: Path) -> Iterator[Event]:
-    """The events of a ledger, a recording, a client's transcript or compact traces."""
-    if is_ledger(path):
-        from pointsman.shell.reading import read_events
-
-        yield from (event for _, event in read_events(path))
-    else:
-        from pointsman.shell.history import readers as history
-
-        troubles: list[str] = []
-        for events in history.sessions([path], _book(), troubles):
-            yield from events
-        for trouble in troubles:
-            print(f"pointsman: {trouble}", file=sys.stderr)
-
-
-def _book() -> Book:
-    from pointsman.settings import load
-    from pointsman.shell.prices import load_book
-
-    return load_book(load().prices)
-
 
 def _replay_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE",
@@ -68,7 +33,7 @@ def _replay(args: Namespace) -> int:
 
     if args.policy:
         return _instead(args)
-    book, reports = _book(), []
+    book, reports = own_book(), []
     troubles: list[str] = []
     for report in _reports(args.files, book, troubles, args.session):
         reports.append(report)
@@ -91,7 +56,7 @@ def _instead(args: Namespace) -> int:
     """The same sessions under other policies."""
     from pointsman.cli.instead import run
 
-    book = _book()
+    book = own_book()
     troubles: list[str] = []
     count = run(_sessions(args.files, book, troubles, args.session), args.policy, book, as_json=args.json, brief=args.brief)
     for trouble in troubles:
@@ -120,18 +85,6 @@ def _sessions(files: list[Path], book: Book, troubles: list[str], wanted: str | 
         name = next((event.session for event in events if isinstance(event, Routed)), None)
         if name is not None and (wanted is None or name.startswith(wanted)):
             yield events
-
-
-def by_session(path: Path, wanted: str | None) -> Iterator[list[Event]]:
-    """A ledger's events, a session at a time, sessions in the order of their first request."""
-    from pointsman.shell.reading import read_events
-
-    found: dict[str, list[Event]] = {}
-    for _, event in read_events(path):
-        name = getattr(event, "session", None)
-        if name is not None and (wanted is None or name.startswith(wanted)):
-            found.setdefault(name, []).append(event)
-    yield from (events for events in found.values() if any(isinstance(event, Routed) for event in events))
 
 
 def _record_arguments(parser: ArgumentParser) -> None:

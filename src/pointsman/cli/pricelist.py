@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pointsman.cli.files import own_book
 from pointsman.core.book import Book
 from pointsman.core.pricing import PriceCard
 from pointsman.core.types import Rates
@@ -15,10 +16,7 @@ MILLION = 1e6
 
 def card_of(name: str) -> tuple[Book, PriceCard]:
     """The book and the card of a model or tier. Raises SettingsError with near names."""
-    from pointsman.settings import load
-    from pointsman.shell.prices import load_book
-
-    book = load_book(load().prices)
+    book = own_book()
     model = book.resolve(name)
     if model is None:
         near = book.near(name)
@@ -67,10 +65,9 @@ def _span(seconds: int) -> str:
 
 def ladders() -> dict[str, Any]:
     """The ladders of the vendors we know, cheap to strong, and the version of the prices they are ordered by."""
-    from pointsman.settings import load
-    from pointsman.shell.prices import load_book, tables
+    from pointsman.shell.prices import tables
 
-    book = load_book(load().prices)
+    book = own_book()
     found: dict[str, tuple[str, ...]] = {}
     for vendor, table in tables()["ladders"].items():
         offered = (name for tier in table["tiers"] for name in tier["members"] if book.ladder(name))

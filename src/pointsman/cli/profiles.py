@@ -23,7 +23,7 @@ SESSIONS, SECONDS = 12, 1.5
 
 def figures(settings: Settings) -> Mapping[str, str]:
     """By profile, what it would have cost on the newest sessions of the ledger, guarded by a check; nothing without any."""
-    from pointsman.cli.past import by_session
+    from pointsman.cli.files import by_session
 
     try:
         known = list(by_session(ledger_path(), None))[-SESSIONS:]

@@ -65,7 +65,7 @@ def _events(source: Path | None) -> Iterator[Event]:
     if source is None:
         yield from (event for _, event in read_events(ledger_path()))
     else:
-        from pointsman.cli.past import events_in
+        from pointsman.cli.files import events_in
 
         yield from events_in(source)
 

@@ -44,7 +44,7 @@ def live(session: str | None = None, clock: Callable[[], float] = time.time, set
 
 def past(source: Path, session: str | None) -> Screens:
     """The screens on a file that no longer grows: another ledger, a recording, a transcript."""
-    from pointsman.cli.past import events_in, is_ledger
+    from pointsman.cli.files import events_in, is_ledger
     from pointsman.tui.app import Screens
     from pointsman.tui.feed import EventSource, LedgerSource
 

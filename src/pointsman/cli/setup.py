@@ -39,6 +39,7 @@ TEMPLATE = """\
 # asked = "claude-sonnet-4-5"   # the baseline, where it is not what the agent asks for
 
 # deadline_s = 1800         # seconds after which nothing is begun by itself: no failover of a request, no retry in a turn
+# silence_s = 120           # a provider that says nothing for so long at the start of a stream is left for its fallback
 # port = 4141
 # upstream = "https://gateway.example.com"           # one base URL for every protocol
 
@@ -324,7 +325,7 @@ def _agents() -> Iterator[Finding]:
 
 def _caches() -> Iterator[Finding]:
     """What breaks prompt caches in the own ledger; one that cannot be read was reported already."""
-    from pointsman.cli.past import is_ledger
+    from pointsman.cli.files import is_ledger
     from pointsman.shell.reading import ledger_path
 
     path = ledger_path()
@@ -341,19 +342,17 @@ def _breakers(path: Path) -> Iterator[Finding]:
 
 
 def _found(path: Path) -> Iterator[Finding]:
-    from pointsman.cli.past import events_in, is_ledger
+    from pointsman.cli.files import events_in, is_ledger, own_book
     from pointsman.core.audit import audit
     from pointsman.core.findings import findings
     from pointsman.core.volatile import volatile
-    from pointsman.settings import load
     from pointsman.shell.history.readers import kind_of
-    from pointsman.shell.prices import load_book
 
     audited = audit(events_in(path))
     if audited is not None:
         said = f"predicted for {audited.requests:,} prompts: sum off by {audited.bias:+.1%}, half within {audited.p50:.1%}, "
         yield Finding("ok", "prices", said + f"nine in ten within {audited.p90:.0%}")
-    for one in findings(events_in(path), load_book(load().prices)):
+    for one in findings(events_in(path), own_book()):
         cost = "" if one.usd is None else f", ≈${one.usd:.2f}"
         yield Finding("note", "cache", f"{one.said} ({one.requests:,} of {one.of:,} requests{cost})")
     if not is_ledger(path) and kind_of(path) == "recording":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.cli import FAILED, OK
+from pointsman.cli.files import own_book
 from pointsman.errors import SettingsError
 
 ABOUT = """From the belief held before each request of a session's main loop predict (a) that the turn ends in a correction or an
@@ -39,9 +40,7 @@ def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
 def _measure(args: Namespace) -> int:
     from pointsman.bench import difficulty
     from pointsman.bench.data import sessions
-    from pointsman.settings import load
     from pointsman.shell.history import readers as history
-    from pointsman.shell.prices import load_book
 
     if args.folds < 2:
         raise SettingsError("--folds is at least 2: what is measured on a session must not have been fitted on it")
@@ -52,7 +51,7 @@ def _measure(args: Namespace) -> int:
         labels = difficulty.parse_labels(_labels(args.labels)) if args.labels else {}
     except ValueError as error:
         raise SettingsError(f"{args.labels}: {error}") from error
-    reading, book = difficulty.Reading(), load_book(load().prices)
+    reading, book = difficulty.Reading(), own_book()
     troubles: list[str] = []
     seen: set[str] = set()
     for n, file in enumerate(files, 1):

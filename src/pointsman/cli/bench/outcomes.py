@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pointsman.cli import OK
 from pointsman.cli.bench.progress import progress
+from pointsman.cli.files import own_book
 from pointsman.errors import SettingsError
 
 NAMES, MODE_NAMES = ("ladder", "wide", "near"), ("real", "irt", "adversarial")
@@ -51,8 +52,6 @@ def _outcomes(args: Namespace) -> int:
     from pointsman.bench.calibration import calibrate
     from pointsman.bench.data import outcomes as outcomes_file
     from pointsman.bench.outcomes import VALUES, Plan, measure
-    from pointsman.settings import load
-    from pointsman.shell.prices import load_book
 
     file = args.file or outcomes_file()
     if not file.is_file():
@@ -66,7 +65,7 @@ def _outcomes(args: Namespace) -> int:
         seeds=range(1, args.seeds + 1), rules=worlds.Rules(recall=args.recall, alarm=args.alarm, retries=args.retries),
         per_session=args.tasks,
     )  # fmt: skip
-    outcomes, book = worlds.read(file), load_book(load().prices)
+    outcomes, book = worlds.read(file), own_book()
     runs = len(plan.pools) * len(plan.seeds) if args.calibration and True in plan.checks and "real" in plan.modes else 0
     step = progress(plan.steps + runs)
     blocks = list(measure(outcomes, book, plan, step))
@@ -80,10 +79,8 @@ def _outcomes(args: Namespace) -> int:
 
 def _decide(args: Namespace) -> int:
     from pointsman.bench.deciding import measure
-    from pointsman.settings import load
-    from pointsman.shell.prices import load_book
 
-    found = measure(load_book(load().prices))
+    found = measure(own_book())
     if args.json:
         print(json.dumps(found, indent=2))
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pointsman.cli import FAILED, OK
 from pointsman.cli.bench.progress import progress
+from pointsman.cli.files import own_book
 from pointsman.errors import SettingsError
 
 NAMES = ("neighbour", "wide", "three", "crossing")
@@ -30,9 +31,7 @@ def _policies(args: Namespace) -> int:
     from pointsman.bench import policies_report
     from pointsman.bench.data import traces
     from pointsman.bench.policies import POOLS, ROUTED, measure, sessions_of
-    from pointsman.settings import load
     from pointsman.shell.history import readers as history
-    from pointsman.shell.prices import load_book
 
     files = args.files or [traces()]
     if args.seeds < 1:
@@ -41,7 +40,7 @@ def _policies(args: Namespace) -> int:
         kinds = [history.kind_of(path) for path in files]
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    book, troubles = load_book(load().prices), list[str]()
+    book, troubles = own_book(), list[str]()
     pools = [pool for pool in POOLS if pool.name in (args.pool or NAMES)]
     say = progress(1 + sum(4 + len(ROUTED) * pool.routed for pool in pools))
     found = sessions_of(history.sessions(files, book, troubles), book)

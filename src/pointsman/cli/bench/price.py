@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pointsman.cli import FAILED, OK
+from pointsman.cli.files import own_book
 from pointsman.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def add(kinds: _SubParsersAction[ArgumentParser]) -> None:
 def _price(args: Namespace) -> int:
     from pointsman.bench.data import traces
     from pointsman.bench.price import measure
-    from pointsman.settings import load
     from pointsman.shell.history import readers as history
-    from pointsman.shell.prices import load_book
 
     if args.speed:
         return _speed(args)
@@ -45,7 +44,7 @@ def _price(args: Namespace) -> int:
         raise SettingsError("give either compact traces or transcripts: the sizes of one are given, of the other estimated")
     found = list(history.read_all(files))
     troubles = [trouble for transcript in found for trouble in transcript.troubles]
-    report = measure(found, load_book(load().prices), estimate="traces" not in kinds, step=_progress())
+    report = measure(found, own_book(), estimate="traces" not in kinds, step=_progress())
     print(*troubles, sep="\n", end="\n" if troubles else "", file=sys.stderr)
     if not report.ours.billed:
         raise SettingsError(f"nothing to score in {', '.join(map(str, files))}: no billed request after a session's first")
@@ -71,10 +70,8 @@ def _tokens(args: Namespace) -> int:
     from dataclasses import asdict
 
     from pointsman.bench.tokens import firsts
-    from pointsman.settings import load
-    from pointsman.shell.prices import load_book
 
-    found = list(firsts(args.files, load_book(load().prices)))
+    found = list(firsts(args.files, own_book()))
     if not found:
         raise SettingsError(f"no model request in {', '.join(map(str, args.files))}")
     if args.json:
@@ -89,10 +86,8 @@ def _tokens(args: Namespace) -> int:
 
 def _speed(args: Namespace) -> int:
     from pointsman.bench.speed import micros
-    from pointsman.settings import load
-    from pointsman.shell.prices import load_book
 
-    found = micros(load_book(load().prices))
+    found = micros(own_book())
     if args.json:
         print(json.dumps(found, indent=2))
     else:
