@@ -21,6 +21,7 @@ from pointsman.sandbox import repairs
 from pointsman.sandbox.provider import Provider
 from pointsman.settings import Settings
 from pointsman.shell import control, hooks
+from pointsman.shell.check import lock
 from pointsman.shell.check import watch as check_watch
 from pointsman.shell.check.checks import ENV
 from pointsman.shell.check.guarding import RunGuard, Spec
@@ -199,6 +200,25 @@ async def test_a_hook_that_stays_silent_is_stood_in_for(tmp_path: Path, monkeypa
     async with flow(tmp_path) as on:
         await watched(on, lambda: time.sleep(2.0))
         assert [check.verdict for check in on.checks] == ["check_failed"]
+
+
+async def test_a_hook_that_was_only_slow_takes_over_the_check_begun_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a loaded machine `run` had begun the check when the hook came: the agent must still hear of the failure, once."""
+    monkeypatch.setattr(check_watch, "HOOK_S", 0.0)
+    slow = f"{sys.executable} -c 'import time; time.sleep(1.5)'; {UNITTEST}"
+
+    async with flow(tmp_path, command=slow) as on:
+
+        def late() -> str | None:
+            while lock.busy(on.guard.guarded.lock) is None:
+                time.sleep(0.01)
+            return hook()
+
+        await watched(on, late)
+        assert [(check.verdict, check.sent_back) for check in on.checks][0] == ("check_failed", True)
+        assert (STRONG, "escalate") in on.ran and on.checks[-1].verdict == "check_passed" and len(on.checks) == 2
 
 
 async def test_headless_opencode_is_started_again_with_the_failure(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.sandbox import repairs
+from pointsman.shell.check import lock
 from pointsman.shell.check.checks import ENV, Guarded, Said, Spec, found
 
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider"
@@ -169,11 +170,11 @@ def test_two_agents_in_one_tree_do_not_check_at_once(home: Path, tmp_path: Path)
     thread = threading.Thread(target=guarded.check, args=(S, *due))
     thread.start()
     deadline = time.monotonic() + 5
-    while not other.busy() and time.monotonic() < deadline:
+    while lock.busy(other.lock) is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert other.check(S, *due) is None
     thread.join()
-    assert not other.busy()
+    assert lock.busy(other.lock) is None
 
 
 def test_an_interrupt_ends_it(home: Path, tmp_path: Path) -> None:

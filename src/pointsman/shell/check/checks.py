@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointsman.shell.check import worktree
+from pointsman.shell.check import lock, worktree
 from pointsman.shell.check.worktree import Tree
 
 if TYPE_CHECKING:  # a hook that has nothing to do must not pay for what a check needs
@@ -33,9 +33,6 @@ ENV = "POINTSMAN_CHECK"
 TIMEOUT_S = 300.0
 AGAIN_S = 60.0
 """A failed check is run a second time, to tell a flaky one, only when it took less than this many seconds."""
-
-LOCK_S = 0.2
-"""Seconds to wait for a lock that somebody may only be looking at."""
 
 TREES_KEPT = 60
 """Trees whose failures are remembered per folder and command."""
@@ -135,7 +132,7 @@ class Guarded:
         """
         seen = self.tree()
         now = None if late() else seen
-        with self._session(session) as row:
+        with self.session(session) as row:
             if time.time() - float(row.pop("sent_back", 0.0)) < BACK_S:
                 return  # the agent goes on after a failed check: the work began before that
             if now is None and (end := row.get("end")) is not None:
@@ -145,7 +142,7 @@ class Guarded:
             row["turn"] = turn
 
     @contextmanager
-    def _session(self, session: str) -> Iterator[dict[str, Any]]:
+    def session(self, session: str) -> Iterator[dict[str, Any]]:
         """This session's row of the run's file, written back at the end; one process at a time."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.file.with_suffix(".lock").open("a") as lock:
@@ -167,6 +164,8 @@ class Guarded:
         now = self.tree()
         if now.hash and now.hash in (start.hash, row.get("checked")):
             return None
+        if now.hash and row.get("flaked") == now.hash and time.time() - float(row.get("flaked_at", 0.0)) < AGAIN_S:
+            return None  # another process of this run has just seen it disagree with itself
         paths = worktree.changed(start, now, self.root)
         return (start, now) if worktree.wanted(paths, self.spec.paths) else None
 
@@ -178,7 +177,7 @@ class Guarded:
         from pointsman.core.checks import judge
 
         begin = time.monotonic()
-        with self._alone() as alone:
+        with lock.alone(self.lock, self.run) as alone:
             if not alone:
                 return None
             memory = _read(self.memory)
@@ -190,7 +189,7 @@ class Guarded:
             after = self.tree()
             moved = worktree.changed(now, after, self.root) if now.whole and after.whole else ()
             foreign = self._foreign(memory, now, moved)
-            with self._session(session) as row:
+            with self.session(session) as row:
                 judged = judge(
                     first, again, self._baseline(memory, start), blamed=row.get("blamed") or (),
                     flaky=memory.get("flaky") or (), moved=foreign, distrust=self._distrust(),
@@ -209,7 +208,7 @@ class Guarded:
 
     def sent_back(self, session: str) -> None:
         """The agent goes on by itself: its next words open no new work."""
-        with self._session(session) as row:
+        with self.session(session) as row:
             row["sent_back"] = time.time()
 
     def measure(self, cancel: threading.Event | None = None, limit_s: float | None = None) -> bool:
@@ -217,7 +216,7 @@ class Guarded:
         now = self.tree()
         if now.hash and now.hash in (_read(self.memory).get("trees") or {}):
             return True
-        with self._alone() as alone:
+        with lock.alone(self.lock, self.run) as alone:
             if not alone:
                 return False
             trial, _ = self._trial(cancel, limit_s)
@@ -249,24 +248,10 @@ class Guarded:
         trial = Trial(ran.code, ran.seconds, frozenset(report.failed), report.tests, ran.timed_out, ran.cancelled, limit)
         return trial, ran.tail
 
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Whether nobody else checks this tree; the lock is given back even when the process is killed."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.memory.with_suffix(".lock").open("a+") as lock:
-            if not _locked(lock.fileno(), fcntl.LOCK_EX, LOCK_S):
-                yield False
-                return
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            yield True
-
-    def busy(self) -> bool:
-        """Whether a check runs in this tree now."""
-        with suppress(FileNotFoundError), self.memory.with_suffix(".lock").open() as lock:
-            return not _locked(lock.fileno(), fcntl.LOCK_SH, 0.0)
-        return False
+    @property
+    def lock(self) -> Path:
+        """Held while a check runs in this tree (``lock``)."""
+        return self.memory.with_suffix(".lock")
 
     def _foreign(self, memory: dict[str, Any], now: Tree, moved: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the files that changed during a run which make it worthless: git's own, and those that were there before.
@@ -326,6 +311,8 @@ class Guarded:
             row["verdict"] = event.verdict
             names = first.names & again.names if again is not None and again.code is not None else first.names
             self._keep(memory, (event.tree, after.hash), names - frozenset(memory.get("flaky") or ()))
+        elif judged.flake:
+            row["flaked"], row["flaked_at"] = event.tree, event.ts
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self.memory, memory)
 
@@ -337,19 +324,6 @@ class Guarded:
             known[tree] = sorted(failed)
         memory["trees"] = dict(list(known.items())[-TREES_KEPT:])
         memory["last"] = sorted(failed)
-
-
-def _locked(file: int, how: int, wait_s: float) -> bool:
-    """Take a lock, waiting at most ``wait_s`` seconds for it; whether it was had."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.01)
 
 
 def found(environment: Mapping[str, str]) -> Guarded | None:

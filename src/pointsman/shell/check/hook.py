@@ -10,10 +10,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
-from pointsman.shell.check import checks
+from pointsman.shell.check import checks, lock
 
 
 def stop(session: str, *, active: bool = False) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def stop(session: str, *, active: bool = False) -> dict[str, Any]:
         return {}  # nobody would decide differently, and nobody would remember: the agent is left alone
     may = not active or guarded.spec.retries > 1
     with _interruptible() as cancel:
-        said = guarded.check(session, *due, cancel=cancel, hooked=may)
+        said = guarded.check(session, *due, cancel=cancel, hooked=may) or _of_run(guarded, session, cancel, may)
     if said is None:
         return {"systemMessage": f"pointsman: the check `{guarded.spec.label}` runs in this folder already; not started again"}
     event = report(gateway, said, guarded.spec.retries)
@@ -43,6 +44,12 @@ def stop(session: str, *, active: bool = False) -> dict[str, Any]:
         guarded.sent_back(session)
         return {"decision": "block", "reason": said.reason()}
     return {"systemMessage": sentence(said, str(event.get("stopped", "")))} if said.verdict != "check_passed" else {}
+
+
+def _of_run(guarded: checks.Guarded, session: str, cancel: threading.Event, may: bool) -> checks.Said | None:
+    """The result of the check that ``run`` has begun in this hook's place, as this hook's own."""
+    said = lock.taken_over(guarded, session, cancel)
+    return None if said is None else replace(said, event=replace(said.event, sent_back=may))
 
 
 def report(gateway: Any, said: checks.Said, retries: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pointsman.errors import PointsmanError
 from pointsman.shell.check import hook as check_hook
+from pointsman.shell.check import lock
 from pointsman.shell.check.checks import Guarded, Said
 from pointsman.shell.control import Found
 
@@ -23,7 +24,8 @@ LOOK_S = 0.02
 """Seconds between two looks: the files must be seen before the agent's first tool runs."""
 
 HOOK_S = 3.0
-"""Seconds an agent's own hook has to begin after a final answer; then it is taken for switched off."""
+"""Seconds an agent's own hook has to begin after a final answer; then it is taken for switched off. One that was only slow takes
+over what has begun (``lock``)."""
 
 QUERY = """
     SELECT seq, kind, session, request, json_extract(body, '$.request.run'), json_extract(body, '$.decision.place.kind'),
@@ -160,7 +162,7 @@ class Watch:
         if self._check is not None and self._check.is_alive():
             return
         for session, since in list(self._done.items()):
-            if time.monotonic() - since < (HOOK_S if self._hooked else 0.0) or self._hooked and self._guarded.busy():
+            if self._hooked and (time.monotonic() - since < HOOK_S or lock.busy(self._guarded.lock) is not None):
                 continue
             self._check = threading.Thread(target=self._run, args=(session,), name="check", daemon=True)
             self._check.start()
@@ -176,8 +178,10 @@ class Watch:
                 self.standing = self._guarded.standing(session)
                 return
             said = self._guarded.check(session, *due, cancel=cancel, hooked=self._retries > 0)
+            if said is None or self._hooked and lock.hand_over(self._guarded, session, said):
+                return
             found = self._found()
-            if said is not None and found is not None:
+            if found is not None:
                 self.said = said
                 self.event = check_hook.report(found, said, self._retries)
                 if self.event.get("sent_back"):
