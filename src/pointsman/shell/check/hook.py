@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
-from pointsman.shell.check import checks, lock
+from pointsman.shell.check import checks
 
 
 def stop(session: str, *, active: bool = False) -> dict[str, Any]:
@@ -48,7 +48,9 @@ def stop(session: str, *, active: bool = False) -> dict[str, Any]:
 
 def _of_run(guarded: checks.Guarded, session: str, cancel: threading.Event, may: bool) -> checks.Said | None:
     """The result of the check that ``run`` has begun in this hook's place, as this hook's own."""
-    said = lock.taken_over(guarded, session, cancel)
+    from pointsman.shell.check.handover import taken_over
+
+    said = taken_over(guarded, session, cancel)
     return None if said is None else replace(said, event=replace(said.event, sent_back=may))
 
 

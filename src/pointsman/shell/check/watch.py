@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pointsman.errors import PointsmanError
 from pointsman.shell.check import hook as check_hook
-from pointsman.shell.check import lock
+from pointsman.shell.check import handover, lock
 from pointsman.shell.check.checks import Guarded, Said
 from pointsman.shell.control import Found
 
@@ -25,7 +25,7 @@ LOOK_S = 0.02
 
 HOOK_S = 3.0
 """Seconds an agent's own hook has to begin after a final answer; then it is taken for switched off. One that was only slow takes
-over what has begun (``lock``)."""
+over what has begun (``handover``)."""
 
 QUERY = """
     SELECT seq, kind, session, request, json_extract(body, '$.request.run'), json_extract(body, '$.decision.place.kind'),
@@ -178,7 +178,7 @@ class Watch:
                 self.standing = self._guarded.standing(session)
                 return
             said = self._guarded.check(session, *due, cancel=cancel, hooked=self._retries > 0)
-            if said is None or self._hooked and lock.hand_over(self._guarded, session, said):
+            if said is None or self._hooked and handover.hand_over(self._guarded, session, said):
                 return
             found = self._found()
             if found is not None:
