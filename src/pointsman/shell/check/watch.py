@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pointsman.errors import PointsmanError
-from pointsman.shell.check import hook as check_hook
 from pointsman.shell.check import handover, lock
+from pointsman.shell.check import hook as check_hook
 from pointsman.shell.check.checks import Guarded, Said
 from pointsman.shell.control import Found
 
