@@ -36,7 +36,7 @@ ONLY_IN = {
     "msgspec": ("wire", "shell", "sandbox"),
     "networkx": ("core/plan", "shell/failover/cycles"),
     "litellm": ("shell/translation/worker",),
-    "tiktoken": ("bench/tokens",),
+    "tiktoken": ("shell/translation/counting",),
     "tokenizers": (),
 }
 """Heavy packages and the only places that may import them (ARCHITECTURE.md, "Who may import whom")."""

@@ -128,3 +128,40 @@ def test_a_pin_for_a_task_ends_where_its_task_is_seen_to_end_and_says_so_first(b
             assert decision.reason != "pin"
         play >> result("ok")
     assert not pinned
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_up_moves_never_cost_a_task_more_than_its_cap_wherever_its_boundaries_are_seen(book: Book, shift: str) -> None:
+    """The cap holds between two boundaries that are seen, so a boundary too many costs one cap at most."""
+    cap = 0.3
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, up_cap_usd=cap), model="sonnet")
+    spent: dict[int, float] = {}
+    moved, ended, step = set[int](), set[int](), 0.0
+    for prompt in SHIFTS[shift]:
+        play >> turn(prompt)
+        for n in range(60 if play.decision.chosen.model != play.asked else 1):
+            play >> result(f"ok {n}")
+            session = play.router.sessions[play.session]
+            spent[session.task] = session.extra
+            step = max(step, *[row.run_usd or 0.0 for row in play.decision.candidates])
+            if play.decision.reason == "budget":
+                ended.add(session.task)
+            if play.decision.chosen.model != play.asked:
+                assert session.task not in ended, "whom the cap sent back stays back"
+                moved.add(session.task)
+        play >> check(False)
+    assert moved and bool(ended) == (shift == "late"), "a failed check leads up; the longest task reaches its cap"
+    assert all(usd <= cap + step for usd in spent.values()), "one request over the cap at most"
+    assert len(spent) == len(SEEN_AT[shift]) + 1
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_what_failed_is_forgotten_with_the_task_that_is_seen_to_end(book: Book, shift: str) -> None:
+    """And not before: no config that a check refused counts as untried within what is seen as one task."""
+    play, failed = Play(book, settings(), model="sonnet"), 0
+    for prompt in SHIFTS[shift]:
+        play >> turn(prompt)
+        failed = 0 if play.decision.place.new_task else failed
+        assert len(play.router.sessions[play.session].failed) == failed
+        play >> result("ok") >> check(False)
+        failed += 1

@@ -80,6 +80,15 @@ def test_a_pin_does_not_touch_housekeeping_or_sub_agents(play: Play) -> None:
     play >> subagent() << stay("sonnet", because="subagent")
 
 
+def test_a_sub_agent_is_decided_on_its_own_where_weaker_models_are_admitted(book: Book) -> None:
+    play = Play(book, Settings(profile="saver", failure_usd=0), model="opus")
+    play >> turn() >> pin("opus") >> turn() << switch("opus", because="pin")
+    play >> subagent() << switch("sonnet", because="free_point", free="subagent_start")
+    play >> turn() << stay("opus", because="pin")
+    dear = Play(book, Settings(profile="saver", failure_usd=500), model="opus")
+    dear >> turn() >> subagent() << stay("opus", because="asked", free="subagent_start")
+
+
 def test_compaction_runs_where_the_cache_is_and_frees_the_way(play: Play) -> None:
     play >> turn(context=20_000) >> tests_green() >> compaction() << stay("sonnet", because="compaction")
     play >> turn("Go on from there.") << stay("sonnet", free="compaction")

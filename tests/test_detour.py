@@ -35,8 +35,8 @@ def think(request: Incoming) -> Reply:
 class Talk:
     """Asks through the gateway and keeps the history as a client does."""
 
-    def __init__(self, http: Any, gateway: Gateway, model: str) -> None:
-        self._http, self._gateway, self._model = http, gateway, model
+    def __init__(self, http: Any, gateway: Gateway, model: str, sent: dict[str, str] | None = None) -> None:
+        self._http, self._gateway, self._model, self._sent = http, gateway, model, sent or {}
         self._messages: list[dict[str, Any]] = []
 
     async def ask(self, text: str) -> int:
@@ -48,7 +48,7 @@ class Talk:
             "model": self._model, "max_tokens": 32_000, "thinking": {"type": "adaptive"}, "tools": TOOLS, "stream": False,
             "messages": self._messages,
         }
-        sent = {**headers("messages"), **SESSION}
+        sent = {**headers("messages"), **SESSION, **self._sent}
         async with self._http.post(self._gateway.url + PATHS["messages"], data=json.dumps(given), headers=sent) as answer:
             if answer.status == 200:
                 self._messages.append({"role": "assistant", "content": (await answer.json())["content"]})
@@ -79,6 +79,22 @@ async def test_every_answer_of_a_detour_and_of_the_way_back_is_a_200(detour: str
     assert moved == [False, *[detour != "claude-sonnet-5-5"] * 2, False, False]
     assert ("block_binding" in back.json["thinking"]) is moved[1]
     assert (BETA in back.headers.get("anthropic-beta", "")) is moved[1]
+
+
+async def test_a_beta_that_the_other_model_refuses_stays_behind_and_comes_back(tmp_path: Path) -> None:
+    betas = "claude-code-20250219,effort-2025-11-24,per-turn-control-2026-07-01"
+    async with Provider(script=think) as provider, client() as http:
+        gateway = Gateway(Settings(), upstream=provider.url, ledger=tmp_path / "ledger.db", say=lambda sentence: None)
+        async with gateway:
+            talk = Talk(http, gateway, "claude-opus-5-5", {"anthropic-beta": betas})
+            assert await talk.ask("one") == 200
+            await talk.pin("claude-haiku-4-5")
+            assert await talk.ask("two") == 200
+            await talk.pin(None)
+            assert await talk.ask("three") == 200
+        assert [record.model for record in provider.requests] == ["claude-opus-5-5", "claude-haiku-4-5", "claude-opus-5-5"]
+        first, away, back = [record.headers["anthropic-beta"] for record in provider.requests]
+        assert first == betas and away == "claude-code-20250219,per-turn-control-2026-07-01" and back.startswith(betas)
 
 
 def test_only_the_binding_is_added_and_the_clients_own_word_stays() -> None:

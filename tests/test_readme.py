@@ -71,7 +71,8 @@ def test_the_python_shown_runs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(blocks("python")[0], "README.md", "exec"), names)  # the README's own code is the subject of this test
     assert "claude-sonnet-5-5" in capsys.readouterr().out
     events = names["events"]
-    assert isinstance(events, list) and [type(event).__name__ for event in events] == ["Routed", "Finished", "Signalled"]
+    assert isinstance(events, list)
+    assert [type(event).__name__ for event in events] == ["Routed", "Finished", "Signalled", "Graded"]
 
 
 def test_the_sql_shown_runs_on_a_ledger(home: Path) -> None:

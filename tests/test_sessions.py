@@ -14,7 +14,7 @@ from pointsman.core.book import Book
 from pointsman.engine import Route
 from pointsman.shell.prices import load_book
 from pointsman.shell.recording import Exchange, load
-from pointsman.wire import protocol_of
+from pointsman.wire import Tap, protocol_of
 
 SESSIONS = sorted((Path(__file__).parents[1] / "sessions").glob("*.jsonl"))
 T0 = 1_800_000_000.0
@@ -39,7 +39,9 @@ def played(path: Path, router: Router, run: str | None = None) -> Iterator[tuple
         text = exchange.response.text if exchange.response else ""
         if stop == "final" and any(mark in text for mark in ('"tool_use"', '"function_call"', '"tool_calls"', '"functionCall"')):
             stop = "tool"
-        router.finish(route.id, usage=None, status=status, started=at, ended=at + 1, stop=stop)  # type: ignore[arg-type]
+        tap = Tap(route.protocol)
+        tap.feed(text.encode())
+        router.finish(route.id, usage=None, status=status, started=at, ended=at + 1, stop=stop, told=tap.told)  # type: ignore[arg-type]
 
 
 def test_there_are_recordings_of_every_client_that_is_promised() -> None:
@@ -105,11 +107,13 @@ def test_sessions_turns_and_lanes_of_real_clients_are_recognised(
     assert all(place.turn <= turns for place in places) and newest.task == 1
 
 
+@pytest.mark.parametrize("run", ["r1", None])
 @pytest.mark.parametrize("name", ["qwen-gpt-4-1-subagent", "gemini-4-argon-subagent", "cline-gpt-4-1-subagent"])
-def test_an_agent_that_nothing_marks_is_a_lane_of_the_run_it_came_through(name: str, book: Book) -> None:
+def test_an_agent_that_nothing_marks_is_a_lane_of_the_session_it_came_through(name: str, run: str | None, book: Book) -> None:
     path = next(p for p in SESSIONS if p.stem == name)
-    places = [route.decision.place for _, route in played(path, Router(Settings(), book), run="r1")]
-    assert {place.session for place in places} == {"run-r1"} and {place.turn for place in places} == {1}
+    places = [route.decision.place for _, route in played(path, Router(Settings(), book), run=run)]
+    assert len({place.session for place in places}) == 1 and {place.turn for place in places} == {1}
+    assert run is None or places[0].session == "run-r1"
     assert [place.kind for place in places].count("subagent") == 2 and places[0].kind == places[-1].kind == "main"
     assert len({place.lane for place in places}) == 2
 

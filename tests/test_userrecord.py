@@ -20,6 +20,7 @@ from pointsman.errors import SettingsError
 from pointsman.settings import load
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.prices import load_book
+from pointsman.shell.reading import recent_events
 
 OPUS, SONNET = "claude-opus-5-5", "claude-sonnet-5-5"
 SAVER: dict[str, Any] = {"profile": "saver", "failure_usd": 0.0}
@@ -227,3 +228,67 @@ def test_config_accept_undo_and_decline(
     assert json.loads(capsys.readouterr().out)["answer"] == "undone" and load().policy().kinds == ()
     assert main(["config", "decline", "chat"]) == 0 and "is not proposed again" in capsys.readouterr().out
     assert main(["config", "undo"]) == 2 and "no rule was accepted" in capsys.readouterr().err
+
+
+# -- second thoughts ---------------------------------------------------------------------------------------------------
+
+
+def committed(play: Play) -> None:
+    play.now += 9
+    play.router.signal(session=play.session, kind="commit", now=play.now)
+
+
+FAILURE = "FAILED tests/test_parser.py::test_tokens - assert 1 == 2"
+
+
+def test_a_complaint_takes_back_what_a_commit_alone_had_said(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") << switch("sonnet")
+    committed(play)
+    (good,) = judged(play.router.events())
+    assert (good.by, good.failed) == ("commit", False)
+    play >> turn(FAILURE)
+    (back,) = judged(play.router.events())
+    assert (back.by, back.void, back.task) == ("complaint", True, good.task), "not good, and not bad either: it is not known"
+    assert not play.router._known.user.told
+    play >> turn(FAILURE + "3")
+    assert not judged(play.router.events()), "there is nothing left to take back"
+
+
+def test_a_complaint_takes_nothing_back_from_a_check_or_a_mark(book: Book) -> None:
+    for said in (check(True), lambda play: play.router.mark(session=play.session, turn=1, mark="good", now=play.now + 5)):
+        play = Play(book, Settings(**SAVER), model="opus")
+        play >> turn("go") >> said
+        committed(play)
+        assert len(judged(play.router.events())) == 1
+        play >> turn(FAILURE)
+        assert not judged(play.router.events()) and len(play.router._known.user.told) == 1
+
+
+def test_a_revert_in_the_next_task_is_of_the_work_before_it(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") << switch("sonnet")
+    committed(play)
+    play >> pin("opus", "session") >> turn("good morning, what about the release", pause=90_000.0)
+    assert play.decision.place.task == 2
+    play.router.events()
+    play.router.signal(session=play.session, kind="revert", now=play.now + 9)
+    (one,) = judged(play.router.events())
+    assert (one.task, one.failed, one.by) == (1, True, "revert")
+
+
+# -- what outcomes teach outlasts sessions -----------------------------------------------------------------------------
+
+
+def test_what_outcomes_teach_is_known_after_their_sessions_are_forgotten(book: Book, tmp_path: Path) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    events = served(play, 3) + served(Play(book, Settings(**SAVER), model="opus", session="t"), 2, failed=True)
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.append(events)
+    ledger.close(5.0)
+    settings, last = Settings(**SAVER), max(event.ts for event in events)
+    whole = Router(settings, book, recent_events(tmp_path / "ledger.db", 0.0))
+    later = Router(settings, book, recent_events(tmp_path / "ledger.db", last + 1.0))
+    assert len(whole.sessions) == 5 and not later.sessions
+    assert whole.learned.abilities.seen == 5
+    assert later.learned.abilities == whole.learned.abilities, "none is counted twice, and none is lost"

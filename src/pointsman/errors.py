@@ -9,6 +9,7 @@ PointsmanError
 ├── LedgerError        an unreadable, locked or newer store: serving goes on, nothing written is lost
 ├── PluginError        a plugin hook raised: contained, parked after three, shown
 └── UpstreamError      the provider could not be reached or broke off; its own words are relayed verbatim
+    └── Unreached      no connection to it: nothing was asked, so nothing can be billed
 """
 
 from __future__ import annotations
@@ -62,3 +63,7 @@ class TranslationError(PointsmanError):
 
 class UpstreamError(PointsmanError):
     """The provider could not be reached, or broke off before its first byte."""
+
+
+class Unreached(UpstreamError):
+    """No connection to the provider could be made."""

@@ -32,9 +32,11 @@ class Router(engine.Router):
 
     def route(
         self, *, path: str, headers: Mapping[str, str], body: bytes, now: float, dice: float,
-        run: str | None = None, upstream: str = "",
+        run: str | None = None, upstream: str = "", counted: int = 0,
     ) -> Route:  # fmt: skip
         """As in the engine; ``upstream`` left out is the settings' base URL for this path, else the vendor's public API."""
         lower = {name.lower(): value for name, value in headers.items()}
         base = upstream or self._upstreams.base(vendor_of(path, lower))
-        return super().route(path=path, headers=headers, body=body, now=now, dice=dice, run=run, upstream=base)
+        return super().route(
+            path=path, headers=headers, body=body, now=now, dice=dice, run=run, upstream=base, counted=counted
+        )

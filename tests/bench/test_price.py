@@ -208,11 +208,18 @@ def test_real_traces_are_priced_within_the_promised_errors(book: Book) -> None:
 
 
 @pytest.mark.skipif(not TRACES.exists(), reason=f"no real transcripts beside {TRACES} (set POINTSMAN_DATA)")
-def test_real_transcripts_are_sized_and_priced_within_the_promised_errors(book: Book) -> None:
-    files = sorted((DATA / "sessions" / "claude_code").glob("*.gz"))
+@pytest.mark.parametrize(
+    ("clients", "most"), [(("claude_code",), 0.03), (("claude_code", "codex"), 0.03), (("codex",), 0.05)],
+    ids=["claude_code", "all", "codex"],
+)  # fmt: skip
+def test_real_transcripts_are_sized_and_priced_within_the_promised_errors(
+    book: Book, clients: tuple[str, ...], most: float
+) -> None:
+    """A bias of 3 % over all of them is promised; eleven Codex sessions alone miss it by half a percent (core/warmth.py)."""
+    files = sorted(file for client in clients for file in (DATA / "sessions" / client).glob("*.gz"))
     figures = measure(history.read_all(files), book, estimate=True).ours.figures()
     bias, median, tail = (figures[name] for name in FIGURES[1:4])
-    assert bias is not None and abs(bias) <= 0.03
+    assert bias is not None and abs(bias) <= most
     assert median is not None and median <= 0.05
     assert tail is not None and tail <= 0.20
 

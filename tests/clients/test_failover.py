@@ -22,7 +22,8 @@ MODELS = {
 }  # fmt: skip
 """What is asked for, and whose API the spare deployment speaks: every wire once, Messages twice."""
 
-FAULTS = {"overloaded": faults.status(529), "in the stream": faults.error_event(at="start"), "lost": faults.cut("start")}
+FAULTS = {"overloaded": faults.status(529), "in the stream": faults.error_event(at="start"), "lost": faults.cut("start"),
+          "silent": faults.hang("headers")}  # fmt: skip
 FIRST = {"in the stream": faults.error_event(at="headers"), "lost": faults.cut("headers", times=2)}
 """Gemini's first event has content in it, so nothing may have been sent before the fault."""
 
@@ -39,7 +40,10 @@ async def test_the_work_goes_on_at_the_spare_deployment(client: str, how: str, t
         await trip.say(scenarios.REPAIR)
 
     async with Provider(script=scenarios.script(), clock=Clock(0.0)) as spare:
-        settings = f'[deployments.spare]\nurl = "{spare.url}"\nvendor = "{vendor}"\n[fallbacks]\n{vendor} = ["spare"]\n'
+        settings = (
+            f'silence_s = 2\n[deployments.spare]\nurl = "{spare.url}"\nvendor = "{vendor}"\n'
+            f'[fallbacks]\n{vendor} = ["spare"]\n'
+        )
         ours = await journey(client, model, failing, tmp_path / "there", settings=settings)
         assert (ours.codes, ours.files) == (plain.codes, plain.files), ours.output
         assert len([record for record in spare.requests if record.purpose == "main"]) == 1

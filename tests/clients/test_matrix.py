@@ -192,7 +192,7 @@ PULL = "[advisor]\nmodel = '{adviser}'\nmode = 'pull'\n"
 
 def adviser(model: str) -> str:
     """A stronger model of the same vendor."""
-    return "claude-fable-5-1" if "claude" in model else "gpt-6-astra"
+    return "claude-fable-5-1" if "claude" in model else "gemini-4-argon" if "gemini" in model else "gpt-6-astra"
 
 
 def advised(bare: Result, ours: Result) -> None:
@@ -232,7 +232,7 @@ JOURNEYS: Mapping[str, Journey] = {
     "cut in text": Journey(failing(faults.cut("text")), same_requests=False),  # how much arrived before the cut is chance
     "cut in call": Journey(failing(faults.cut("json")), same_requests=False),
     "thinking": Journey(task, proof=kept),
-    "sub-agent": Journey(handed_over, way="run", proof=own_lane, same_requests=False),
+    "sub-agent": Journey(handed_over, proof=own_lane, same_requests=False),
     "compaction": Journey(summarised, proof=told),
     "switch": Journey(task, serve=SWITCH, proof=down_and_back),
     "vendor": Journey(task, away=True, proof=down_and_back),
@@ -254,7 +254,6 @@ WITHOUT: Mapping[tuple[str, str], str] = {
     ("aider", "interrupt"): "aider asks for a second Ctrl-C, also where nobody can type one",
     ("opencode", "interrupt"): "opencode run does not end at an interrupt",
     ("aider", "advisor"): "aider offers no tools, so there is none to ask with",
-    ("gemini", "advisor"): "no tool is offered in Gemini's own protocol",
     ("qwen", "advice"): "qwen-code takes a command that is repeated so often for a loop, and ends",
     ("aider", "advice"): "aider runs no tools that could fail",
     ("aider", "effort"): "aider sends no effort",

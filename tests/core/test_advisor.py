@@ -109,7 +109,7 @@ def test_a_call_by_a_model_that_is_as_strong_by_now_is_not_answered(book: Book) 
     assert shut(decision, lane, Advisor(OPUS), book, play.now) is None
     escalated = replace(decision, chosen=Config(OPUS))
     assert "no stronger than" in (shut(escalated, lane, Advisor(OPUS), book, play.now) or "")
-    assert "too full" in (shut(decision, lane, Advisor(OPUS), book, play.now, 0.0) or "")
+    assert "too full" in (shut(decision, lane, Advisor(OPUS, max_tokens=600_000), book, play.now) or "")
 
 
 def test_the_providers_own_tool_where_the_pair_allows_it(book: Book) -> None:

@@ -19,7 +19,9 @@ from pointsman.core.cards import read_card
 from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.events import Finished, Routed
 from pointsman.core.messages import Message
+from pointsman.core.policy import Policy
 from pointsman.core.types import Config, Place, Rates, Request, Usage
+from pointsman.engine import Router
 from pointsman.errors import Unpriced, WireError
 from pointsman.shell.history.traces import read
 from pointsman.shell.prices import load_book
@@ -68,6 +70,15 @@ def test_an_unknown_model_is_unpriced_with_near_names(book: Book) -> None:
     assert not book.has("claude-opos-5-5")
     with pytest.raises(Unpriced, match="claude-opus-5-5"):
         book.card("claude-opos-5-5")
+
+
+def test_an_image_for_a_model_that_nobody_knows_is_counted_all_the_same(book: Book) -> None:
+    """A visible size and no rule: a plain figure, and a decision; no division by nothing."""
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": pixel}}
+    body = {"model": "nobody-knows-9", "max_tokens": 9, "messages": [{"role": "user", "content": [picture]}]}
+    route = Router(Policy(), book).route(path="/v1/messages", headers={}, body=json.dumps(body).encode(), now=1.0, dice=0.5)
+    assert route.model == "nobody-knows-9" and book.images("nobody-knows-9").tokens(1, 1) == 1_600
 
 
 @pytest.mark.parametrize("row", [

@@ -27,6 +27,14 @@ OTHER_LANGUAGES = {
     "在等待网络时于按钮下方显示说明，并为它写一个示例故事。另外请检查移动端布局，确保按钮在小屏幕上也能完整显示，并补充相应的截图说明文档。",
     "ru": "Диалог загрузки в веб-клиенте теряет состояние при изменении размера окна. Сохраняй выбранную папку и полосу хода "
     "работы в хранилище, показывай пояснение под кнопкой, пока загрузка ждёт сеть, и напиши для этого пример.",
+    "hi": "वेब क्लाइंट का अपलोड संवाद विंडो का आकार बदलने पर अपनी स्थिति खो देता है। चुने गए फ़ोल्डर और प्रगति पट्टी को स्टोर में "
+    "रखें, अपलोड के नेटवर्क की प्रतीक्षा करते समय बटन के नीचे एक स्पष्टीकरण दिखाएँ, और इसके लिए एक कहानी लिखें।",
+    "fi": "Verkkoasiakkaan latausikkuna menettää tilansa, kun ikkunan kokoa muutetaan. Säilytä valittu kansio ja edistymispalkki "
+    "tallessa, näytä painikkeen alla selitys, kun lataus odottaa verkkoa, ja kirjoita sille tarina.",
+    "ko": "웹 클라이언트의 업로드 대화 상자는 창 크기를 조정하면 상태를 잃어버립니다. 선택한 폴더와 진행률 표시줄을 저장소에 "
+    "보관하고, 업로드가 네트워크를 기다리는 동안 버튼 아래에 설명을 표시하고, 이에 대한 스토리를 작성하세요.",
+    "ar": "يفقد مربع حوار الرفع في عميل الويب حالته عند تغيير حجم النافذة. احتفظ بالمجلد المختار وشريط التقدم في المخزن، واعرض "
+    "شرحًا أسفل الزر أثناء انتظار الرفع للشبكة، واكتب قصة لذلك.",
 }  # fmt: skip
 
 
@@ -39,7 +47,8 @@ def answer(text: str = BEFORE, *calls: Call) -> Message:
 
 
 ASKED = int(sketch_of("make the parser faster for large files"), 16)
-LANE = Lane("main", "main", requests=4, last_start=100.0, progress=Progress(requests=4, calls=5, edits=2, words=(ASKED, 0)))
+WORK = Progress(requests=4, calls=5, edits=2, edited=True, words=(ASKED, 0))
+LANE = Lane("main", "main", requests=4, last_start=100.0, progress=WORK)
 SESSION = Session("s", lanes={"main": LANE})
 
 
@@ -65,13 +74,21 @@ def test_complaints_go_on_however_long_they_are() -> None:
     assert not new_task(LONG, lane=asked), "the same prompt again"
 
 
-def test_a_pause_a_commit_and_talk_weigh_in() -> None:
-    middling = "Can we show the branch name in the list of sessions?"
+def working(**progress: Any) -> Lane:
+    return replace(LANE, progress=replace(LANE.progress, **progress))
+
+
+def test_a_pause_a_commit_and_edits_speak_for_a_task_talk_and_lists_against_it() -> None:
+    middling = "Can we show the branch name and the age of each entry in the list of sessions that opens on the left?"
     assert not new_task(middling) and new_task(middling, gap=4_000)
-    assert new_task(LONG[:150], said=answer(BEFORE, Call("commit", 1)))
-    talk = replace(LANE, progress=replace(LANE.progress, calls=0))
-    mild = "What would it take to also keep the progress of uploads in a database table, what speaks against it?"
-    assert not new_task(mild, lane=talk)
+    assert new_task(middling, said=answer(BEFORE, Call("commit", 1)))
+    assert new_task(LONG[:120]) and not new_task(LONG[:120], lane=working(edited=False))
+    assert not new_task(LONG[:150], lane=working(calls=0)) and not new_task(LONG[:150], lane=working(todo=True))
+
+
+def test_where_answers_are_not_known_new_words_say_less() -> None:
+    silent = Message(next(NEXT), "assistant", "assistant", 9)
+    assert new_task(LONG[:150]) and not new_task(LONG[:150], said=silent)
 
 
 def test_a_passed_check_ends_the_task_unless_the_person_says_otherwise() -> None:

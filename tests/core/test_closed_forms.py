@@ -5,14 +5,20 @@ The bookkeeper shares no code with them: it keeps, per model, how many leading t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.test_decide import OPUS as OPUS_55
+from core.test_decide import Play
 from pointsman.core import pricing
-from pointsman.core.types import FIVE_MINUTES, Rates
+from pointsman.core.candidates import NEW_TOKENS, OUTPUT_TOKENS
+from pointsman.core.policy import Policy
+from pointsman.core.types import FIVE_MINUTES, Config, Rates
+from pointsman.core.warmth import Head
+from pointsman.shell.prices import load_book
 
 
 def rates(fresh: float, read: float, write: float, output: float) -> Rates:
@@ -186,7 +192,7 @@ def test_keeping_alive_pays_when_the_return_is_likely_enough() -> None:
 def test_an_effort_change_is_the_bookkeepers_difference(model: Rates, context: int, kept: int) -> None:
     changed, same = Bookkeeper(context), Bookkeeper(context).warm(model)
     changed.held[id(model)] = (kept, 1e9)
-    found = pricing.effort_change(model, FIVE_MINUTES, context, kept, in_band=False)
+    found = pricing.toll(model, FIVE_MINUTES, context, kept)
     assert found == pytest.approx(changed.ask(model).usd - same.ask(model).usd, rel=1e-9, abs=1e-12)
 
 
@@ -218,3 +224,41 @@ def test_how_many_consults_cost_what_going_up_for_good_costs(
         up = pricing.excursion(executor, advisor, ttl_s=FIVE_MINUTES, context=context, requests=20, of=20, p_lapse=0.0)
         consult = pricing.advice(advisor, executor, FIVE_MINUTES, context, 1_600, 550, 1)
         assert up == pytest.approx(dollars, abs=0.003) and up / consult == pytest.approx(consults, abs=0.06)
+
+
+# ---- what the decider uses
+
+
+def test_an_effort_changes_toll_in_the_decider_is_the_closed_form() -> None:
+    """Opus 5.5 at 100,000 tokens, 15,000 of them tools and system text that are read with .93: 86,050 x $4.80 a million."""
+    book = load_book()
+    play = Play(book)
+    play.prompt(chars=340_000)
+    head = Head(15_000, play.now, FIVE_MINUTES)
+    play.session = replace(play.session, learned=replace(play.session.learned, heads={("claude_code", OPUS_55, 2): head}))
+    changed = play.prompt(chars=400, effort="low").row(Config(OPUS_55, "low"))
+    assert changed is not None and changed.rates is not None and changed.toll_usd is not None
+    context = changed.prompt * 400_000 / 401_200  # all but the last answer and the new prompt, by characters
+    closed = pricing.toll(changed.rates, FIVE_MINUTES, round(context), round(0.93 * 15_000))
+    assert changed.toll_usd == pytest.approx(closed, rel=1e-3) and closed == pytest.approx((context - 13_950) * 4.8e-6, rel=1e-3)
+
+
+def test_an_effort_change_inside_the_history_has_the_toll_of_staying() -> None:
+    """Whatever is expected to be cold anyway is the same for both."""
+    play = Play(load_book(), Policy(failure_usd=0.0))
+    play.prompt(chars=340_000)
+    play.policy = Policy(profile="saver", failure_usd=0.0, pool=(OPUS_55,))
+    turn = play.prompt(chars=400)
+    other, own = turn.row(Config(OPUS_55, "medium")), turn.row(Config(OPUS_55, "high"))
+    assert other is not None and own is not None and other.toll_usd == own.toll_usd
+    assert other.round_trip_usd == 0.0, "and nothing is lost on the way back"
+
+
+def test_a_requests_running_price_in_the_decider_is_the_closed_form() -> None:
+    """Every row: its whole prompt read, a typical request's new blocks written, a typical answer."""
+    play = Play(load_book())
+    play.prompt(chars=340_000)
+    for row in play.prompt(chars=400).candidates:
+        assert row.rates is not None
+        one = pricing.running_cost(row.rates, FIVE_MINUTES, row.prompt, NEW_TOKENS, OUTPUT_TOKENS, 1)
+        assert row.run_usd == pytest.approx(one)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.core.codec import decode, encode
-from pointsman.core.decisions import Decision
+from pointsman.core.decisions import BreakEven, Decision
 from pointsman.core.events import KINDS, Event, Finished, Pinned, Routed
+from pointsman.core.later import Later
 from pointsman.core.types import Config, Place, Rates, Request, Usage
 from pointsman.errors import LedgerError
 
@@ -19,6 +20,7 @@ st.register_type_strategy(float, numbers)
 st.register_type_strategy(
     Usage, st.builds(Usage, st.integers(0, 9), st.integers(0, 9), st.just(((300, 4),)), extra=st.just((("m", Usage(1)),)))
 )
+st.register_type_strategy(Later, st.lists(st.from_type(BreakEven)).map(lambda points: Later(lambda: tuple(points))))
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -266,7 +266,7 @@ def test_tolls_and_warm_requests(book: Book, model: str, tolls: tuple[float, ...
     for context, toll, request in zip(SIZES, tolls, warm, strict=True):
         found, ttl_s = at(book, model, context), book.rule(model).ttl_s
         assert pricing.toll(found, ttl_s, context, 0) == pytest.approx(toll, abs=0.0006)
-        assert pricing.warm_request(found, ttl_s, context, NEW, OUTPUT) == pytest.approx(request, abs=0.0011)
+        assert pricing.running_cost(found, ttl_s, context, NEW, OUTPUT, 1) == pytest.approx(request, abs=0.0011)
 
 
 def test_haikus_toll_past_its_step(book: Book) -> None:
@@ -278,14 +278,14 @@ def test_haikus_toll_past_its_step(book: Book) -> None:
         found = at(book, "claude-haiku-5-5", prompt)
         assert pricing.toll(found, FIVE_MINUTES, context, 0) == pytest.approx(toll, abs=6e-5)
         if request is not None:
-            assert pricing.warm_request(found, FIVE_MINUTES, context, NEW, OUTPUT) == pytest.approx(request, abs=6e-4)
+            assert pricing.running_cost(found, FIVE_MINUTES, context, NEW, OUTPUT, 1) == pytest.approx(request, abs=6e-4)
 
 
 @pytest.mark.parametrize(("model", "requests"), [("claude-opus-5-5", 13), ("claude-sonnet-5-5", 13), ("claude-fable-5-1", 18)])
 def test_a_cold_switch_at_100k_equals_so_many_warm_requests(book: Book, model: str, requests: int) -> None:
     found = at(book, model, 100_000)
     toll = pricing.toll(found, FIVE_MINUTES, 100_000, 0)
-    assert toll / pricing.warm_request(found, FIVE_MINUTES, 100_000, NEW, OUTPUT) == pytest.approx(requests, abs=0.6)
+    assert toll / pricing.running_cost(found, FIVE_MINUTES, 100_000, NEW, OUTPUT, 1) == pytest.approx(requests, abs=0.6)
 
 
 @pytest.mark.parametrize(
@@ -374,8 +374,8 @@ def test_free_points(book: Book, context: int, mid: float, idle: float) -> None:
 def test_a_top_level_effort_change(book: Book, context: int, usd: float) -> None:
     """Opus 5.5 with 15k of tools and system text kept; in-band it costs nothing."""
     found = at(book, "claude-opus-5-5", context)
-    assert pricing.effort_change(found, FIVE_MINUTES, context, 15_000, in_band=False) == pytest.approx(usd)
-    assert pricing.effort_change(found, FIVE_MINUTES, context, 15_000, in_band=True) == 0.0
+    assert pricing.toll(found, FIVE_MINUTES, context, 15_000) == pytest.approx(usd)
+    assert pricing.toll(found, FIVE_MINUTES, context, context) == 0.0
 
 
 def test_a_compaction_call_at_150k(book: Book) -> None:

@@ -109,7 +109,7 @@ def test_toll_and_warm_request(model: Rates, tolls: tuple[float, ...], requests:
     """The table of a cold context at 20k, 100k, 200k and of a warm request with 1,500 new and 500 output tokens."""
     for context, toll, request in zip((20_000, 100_000, 200_000), tolls, requests, strict=True):
         assert pricing.toll(model, FIVE_MINUTES, context, 0) == pytest.approx(toll, abs=5.1e-4)
-        assert pricing.warm_request(model, FIVE_MINUTES, context, 1_500, 500) == pytest.approx(request, abs=5.6e-4)
+        assert pricing.running_cost(model, FIVE_MINUTES, context, 1_500, 500, 1) == pytest.approx(request, abs=5.6e-4)
 
 
 def test_haiku_costs_five_times_as_much_past_its_step(book: Book) -> None:
@@ -229,8 +229,8 @@ def test_an_excursion_pays_its_way_back() -> None:
 )
 def test_the_way_back_dominates(current: Rates, other: Rates, saved: float, one_way: float, with_way_back: float) -> None:
     """100k cached, 2k new and 1k output per turn, the old cache expired on return (design notes, litellm.md 4)."""
-    per_turn = pricing.warm_request(current, FIVE_MINUTES, 100_000, 2_000, 1_000)
-    per_turn -= pricing.warm_request(other, FIVE_MINUTES, 100_000, 2_000, 1_000)
+    per_turn = pricing.running_cost(current, FIVE_MINUTES, 100_000, 2_000, 1_000, 1)
+    per_turn -= pricing.running_cost(other, FIVE_MINUTES, 100_000, 2_000, 1_000, 1)
     toll = pricing.toll(other, FIVE_MINUTES, 100_000, 0)
     back = pricing.way_back(current, FIVE_MINUTES, 1.0, 0, 1.0, 100_000)
     assert per_turn == pytest.approx(saved, abs=5e-4)
@@ -249,8 +249,8 @@ def test_a_cold_cache_of_ones_own_makes_going_down_cheaper_than_staying() -> Non
 @pytest.mark.parametrize(("context", "dollars"), [(20_000, 0.024), (100_000, 0.408), (200_000, 0.888)])
 def test_an_effort_change_pays_for_what_it_invalidates(context: int, dollars: float) -> None:
     """A top-level change on Opus 5.5 keeps 15k of tools and system; in-band it is free."""
-    assert pricing.effort_change(OPUS, FIVE_MINUTES, context, 15_000, in_band=False) == pytest.approx(dollars)
-    assert pricing.effort_change(OPUS, FIVE_MINUTES, context, 15_000, in_band=True) == 0.0
+    assert pricing.toll(OPUS, FIVE_MINUTES, context, 15_000) == pytest.approx(dollars)
+    assert pricing.toll(OPUS, FIVE_MINUTES, context, context) == 0.0
 
 
 @pytest.mark.parametrize(

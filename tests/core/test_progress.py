@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from pointsman.core.difficulty import PRIOR, update
+from pointsman.core.difficulty import PRIOR, pushed_back, update
 from pointsman.core.features import SENSORS, SIGNALS, observe, sensors_of
 from pointsman.core.kinds import kind_of
 from pointsman.core.messages import Call, CallKind, Fact, Message
@@ -255,3 +255,43 @@ def test_a_turn_that_lasts_is_harder_and_one_that_ends_soon_easier() -> None:
     seen = observe(Request("messages", "/v1/messages", "m", messages=(answer(), prompt("next"))), ends, lane, Session("s"), 1.0)
     assert [sensor.name for sensor in seen.past] == ["accepted", "ends"]
     assert update(belief, seen.now, 2.0, ends, seen.past).mu < belief.mu
+
+
+def test_who_pushed_back_before_is_likelier_to_do_it_again() -> None:
+    calm, cross = work(), work()
+    assert pushed_back(calm.progress) == PRIOR.pushed, "nothing is known yet"
+    for words in ("now the lexer", "rename those helpers", "write the changelog", "ship it tomorrow"):
+        calm.send(answer(call("edit")), result()).send(answer(), prompt(words))
+        cross.send(answer(call("edit")), result()).send(answer(), prompt(words, "pasted_failure"))
+    assert pushed_back(calm.progress) < PRIOR.pushed < 0.3 < pushed_back(cross.progress) < 0.5
+    for _ in range(20):
+        cross.send(answer(call("edit")), result()).send(answer(), prompt("yes"))
+    assert pushed_back(cross.progress) < PRIOR.pushed, "what was long ago counts less and less"
+
+
+def test_failures_in_a_turn_make_push_back_likelier_until_it_ends() -> None:
+    one = work().send(answer(call("run")), result("tool_error"))
+    failing = pushed_back(one.progress)
+    assert failing > PRIOR.pushed
+    more = pushed_back(one.send(answer(call("test")), result("tests_failed")).progress)
+    assert more > failing and pushed_back(one.send(answer(call("read")), result()).progress) == more
+    assert pushed_back(one.send(answer(), prompt("and the other half of the parser as well")).progress) < PRIOR.pushed
+
+
+def test_what_a_check_sends_back_is_no_persons_word() -> None:
+    """It carries a failure, and neither counts as push-back nor ends the person's turn."""
+    done = work().send(answer(call("edit")), result("tool_error"))
+    messages = (*done.messages, answer(), prompt("FAILED tests/test_a.py: assert 1 == 2", "pasted_failure"))
+    place = Place("s", "main", "main", "continue", len(done.messages), 2, 1, new_turn=True)
+    request = Request("messages", "/v1/messages", "m", messages=messages)
+    before, (sent, _), (said, _) = done.progress, after(done.progress, request, place, "final", True), after(
+        done.progress, request, place, "final"
+    )
+    assert (sent.answered, sent.pushed, sent.failures) == (before.answered, before.pushed, before.failures)
+    assert (said.answered, said.pushed, said.failures) == (1.0, 1.0, 0)
+
+
+def test_the_belief_keeps_what_was_said_of_push_back() -> None:
+    place = Place("s", "main", "main", "continue", kept=1, turn=1, task=1, in_loop=True)
+    belief = update(PRIOR, [SENSORS["tool_error"]], 1.0, place, (), 0.25)
+    assert belief.pushed == 0.25 and update(belief, [], 1.0, place).pushed == 0.25

@@ -264,6 +264,7 @@ def test_by_default_a_persons_work_runs_on_the_model_that_was_asked(steps: list[
 @settings(FAST, max_examples=200)
 @given(TALKS, POLICIES)
 @example([("prompt", 100), ("run", "git push origin main"), ("prompt", 30)], Settings(profile="saver", failure_usd=0))
+@example([("prompt", 1), ("pin", ("fable", "turn")), ("prompt", 1), ("prompt", 1)], Settings(consent_up=True))
 def test_weaker_and_dearer_only_where_somebody_agreed_and_never_weaker_on_protected_work(
     steps: list[Step], policy: Settings
 ) -> None:

@@ -101,10 +101,10 @@ def test_a_fork_goes_by_the_characters_it_keeps() -> None:
 
 
 def test_a_fork_still_shows_the_images_that_it_keeps() -> None:
-    rule, known = ImageRule(area=750.0), {"m": ratio(10.0)}
+    rule, known = ImageRule(side=28), {"m": ratio(10.0)}
     plain, shown = (request(said(0, images=images), said(40)) for images in ((), ((750, 1_000),)))
     found = [sizes.prompt_tokens(fork, 1, USAGE, "m", "m", known, before=3, images=rule) for fork in (plain, shown)]
-    assert found[1] - found[0] == 1_000
+    assert found[1] - found[0] == 27 * 36
 
 
 def test_a_retry_has_the_tokens_it_had() -> None:
@@ -199,14 +199,22 @@ def test_new_text_is_what_the_bill_adds_beyond_the_answer() -> None:
 @pytest.mark.parametrize(
     ("model", "size", "tokens"),
     [
-        ("claude-haiku-4-5", (1_000, 750), 1_000),  # 750,000 pixels / 750
-        ("claude-haiku-4-5", (3_136, 3_136), 1_600),  # scaled to 1,568: 3,278, of which 1,600 at most
-        ("claude-opus-5-5", (3_136, 1_000), 2_821),  # scaled to 2,576 x 821
-        ("gpt-5.5", (1_024, 1_024), 1_024),  # 32 x 32 squares
-        ("gpt-5.5", (2_048, 2_048), 2_500),
+        ("claude-haiku-4-5", (1_000, 750), 36 * 27),  # squares of 28 pixels
+        ("claude-haiku-4-5", (3_136, 3_136), 39 * 39),  # scaled to 1,568: 56 x 56, of which 1,568 at most
+        ("claude-opus-5-5", (3_136, 1_000), 92 * 30),  # scaled to 2,576 x 821
+        ("gpt-5.5", (1_024, 1_024), 1_229),  # 32 x 32 squares times 1.2
+        ("gpt-5.5", (1_440, 1_000), 1_728),  # two of them were billed 3,489 with 33 tokens around them
+        ("gpt-5.4", (2_048, 2_048), 3_000),  # 50 x 50 squares
+        ("gpt-5.5", (2_048, 2_048), 4_915),  # 64 x 64: as it is, up to 10,000
+        ("gpt-6-astra", (4_096, 4_096), 19_661),
+        ("gpt-5-mini", (1_024, 1_024), 1_659),  # 1,024 times 1.62
+        ("gpt-5-mini", (1_800, 2_400), 2_352),  # the guide's example: 33 x 44 squares
         ("gpt-5", (1_024, 1_024), 70 + 4 * 140),  # short side 768: 2 x 2 squares of 512
-        ("gemini-4-argon", (1_000, 700), 2 * 258),
-        ("gpt-5.5", (0, 0), 1_500),  # a link: its size is not known
+        ("gpt-4.1", (1_024, 1_024), 85 + 4 * 170),
+        ("gemini-4-argon", (1_000, 700), 1_120),
+        ("gemini-2.5-pro", (1_000, 700), 2 * 258),
+        ("gpt-5.5", (0, 0), 1_700),  # a link: its size is not known
+        ("grok-4.5", (1_000, 700), 1_600),  # no rule is known
     ],
 )
 def test_an_image_counts_by_its_providers_rule(book: Book, model: str, size: tuple[int, int], tokens: int) -> None:
@@ -217,12 +225,12 @@ def test_images_and_pages_are_added_to_the_text(book: Book) -> None:
     rule = book.images("claude-opus-5-5")
     seen = request(*TALK[:4], said(4, images=((750, 1_000), (0, 0)), pages=3))
     found = sizes.prompt_tokens(seen, 3, USAGE, "m", "m", {"m": ratio(2.5)}, before=3, images=rule)
-    assert found == 20_700 + 1_000 + 1_600 + 3 * 3_000
+    assert found == 20_700 + 27 * 36 + 1_600 + 3 * 3_000
     alone = sizes.prompt_tokens(request(said(0, images=((750, 1_000),)), head_chars=0), 0, None, None, "m", {}, images=rule)
-    assert alone == round(1_000 / (3.3 * 1.03) + 1_000)
+    assert alone == round(1_000 / (3.3 * 1.03) + 27 * 36)
 
 
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
 def test_squares_never_exceed_their_limit(width: int, height: int) -> None:
-    rule = ImageRule(long_edge=2_048, side=32, most=2_500)
-    assert 1 <= rule.tokens(width, height) <= 2_500
+    rule = ImageRule(long_edge=2_048, side=32, each=1.2, most=3_000)
+    assert 1 <= rule.tokens(width, height) <= 3_000

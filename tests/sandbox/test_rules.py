@@ -106,6 +106,20 @@ async def test_five_marks_are_one_too_many(wire: Any) -> None:
     assert (await wire.messages(system=[blocks[0], hour], messages=[USER]))["status"] == 400
 
 
+async def test_blocks_of_the_advisor_need_its_beta_and_its_tool(wire: Any) -> None:
+    """Anthropic's own advisor leaves blocks in the history that are refused without it."""
+    tool = {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-5-5"}
+    advised = {"role": "assistant", "content": [
+        {"type": "server_tool_use", "id": "s", "name": "advisor", "input": {}},
+        {"type": "advisor_tool_result", "tool_use_id": "s", "content": {"type": "advisor_result", "text": "Do X."}},
+        {"type": "text", "text": "So be it."}]}  # fmt: skip
+    given = {"model": "claude-haiku-5-5", "messages": [USER, advised, USER]}
+    beta = "advisor-tool-2026-03-01"
+    assert (await wire.messages(**given, tools=[tool], beta=beta))["status"] == 200
+    for left, more in (("beta", {"tools": [tool]}), ("tool", {"beta": beta})):
+        assert f"need the {left}" in (await wire.messages(**given, **more))["error"]["message"]
+
+
 async def test_calls_and_results_must_pair(wire: Any) -> None:
     """Orphans of either kind are refused, in both vendors' forms."""
     call = {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "t", "input": {}}]}
@@ -148,7 +162,7 @@ async def test_text_only_models_refuse_images(wire: Any) -> None:
 def test_rows_are_found_by_any_spelling() -> None:
     """Dates, window suffixes and vendor prefixes do not matter; unknown names have no row."""
     for name in ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5[1m]", "anthropic/claude-sonnet-4-5"):
-        assert models.find(name) is models.find("claude-sonnet-4-5")
+        assert models.find(name) == models.find("claude-sonnet-4-5")
     assert models.find("router-auto") is None and models.find("claude-sonnet-9") is None
     assert models.find("gpt-6-luna") is not models.find("gpt-6-astra")
 

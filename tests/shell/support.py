@@ -135,8 +135,6 @@ def answer_events(model: str = "claude-sonnet-4-5") -> list[bytes]:
     )
 
 
-
-
 class StandIn:
     """A router that does what the test says: ``change`` edits bodies, ``error`` is raised instead of deciding."""
 
@@ -148,8 +146,12 @@ class StandIn:
         self._open: dict[str, tuple[bytes, Route]] = {}
         self._new: list[Event] = []
 
+    def uncounted(self, **request: Any) -> bool:
+        """Nobody needs to count."""
+        return False
+
     def route(self, *, path: str, headers: Mapping[str, str], body: bytes, now: float, dice: float,
-              run: str | None = None, upstream: str = "") -> Route:  # fmt: skip
+              run: str | None = None, upstream: str = "", counted: int = 0) -> Route:  # fmt: skip
         """The body as it is, or as ``change`` makes it."""
         if self.error is not None:
             raise self.error

@@ -56,7 +56,16 @@ class Client:
             }
         if self.protocol == "responses":
             return {**headers("responses"), "session-id": self.session, "user-agent": "codex_exec/0.169.0"}
+        if self.protocol == "gemini":  # sends no ids at all
+            return {**headers("gemini"), "user-agent": "GeminiCLI/0.61.0", "x-goog-api-key": "sk-test"}
         return {**headers("chat"), "x-session-id": self.session, "user-agent": "opencode/1.18.33"}
+
+    @property
+    def path(self) -> str:
+        """Where requests go; Gemini names model and form there."""
+        if self.protocol == "gemini":
+            return f"/v1beta/models/{self.model}:" + ("streamGenerateContent?alt=sse" if self.stream else "generateContent")
+        return PATHS[self.protocol]
 
     def body(self) -> dict[str, Any]:
         """The request as it would go out now."""
@@ -73,6 +82,10 @@ class Client:
             return {"model": self.model, "stream": self.stream, "instructions": self.system, "input": self.history,
                     "store": False, "tools": [{"type": "function", **function}], "prompt_cache_key": self.session,
                     **self.more}  # fmt: skip
+        if self.protocol == "gemini":
+            declared = {"name": "shell", "description": "Run a command", "parametersJsonSchema": SHELL}
+            return {"contents": self.history, "systemInstruction": {"parts": [{"text": self.system}]},
+                    "tools": [{"functionDeclarations": [declared]}], **self.more}  # fmt: skip
         said = [{"role": "system", "content": self.system}, *self.history]
         options = {"stream_options": {"include_usage": True}} if self.stream else {}
         tools = [{"type": "function", "function": function}]
@@ -85,6 +98,8 @@ class Client:
             self.history.append({"role": "user", "content": [{"type": "text", "text": text}]})
         elif self.protocol == "responses":
             self.history.append({"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]})
+        elif self.protocol == "gemini":
+            self.history.append({"role": "user", "parts": [{"text": text}]})
         else:
             self.history.append({"role": "user", "content": text})
 
@@ -93,6 +108,9 @@ class Client:
         if self.protocol == "messages":
             results = [{"type": "tool_result", "tool_use_id": id, "content": text} for _, id in calls]
             self.history.append({"role": "user", "content": results})
+        elif self.protocol == "gemini":
+            results = [{"functionResponse": {"name": name, "response": {"output": text}, "id": id}} for name, id in calls]
+            self.history.append({"role": "user", "parts": results})
         for _, id in calls if self.protocol == "responses" else ():
             self.history.append({"type": "function_call_output", "call_id": id, "output": text})
         for _, id in calls if self.protocol == "chat" else ():
@@ -103,7 +121,7 @@ class Client:
         if self.clock is not None:
             self.clock.advance(2.0)
         data = json.dumps(self.body()).encode()
-        async with self._http.post(self._url + PATHS[self.protocol], data=data, headers=self.headers) as answer:
+        async with self._http.post(self._url + self.path, data=data, headers=self.headers) as answer:
             heard = Heard(answer.status, await answer.read(), headers=dict(answer.headers))
         if heard.status == 200:
             self._take(heard)
@@ -135,8 +153,28 @@ class Client:
             self.history += items
             heard.calls = [(i["name"], i["call_id"]) for i in items if i["type"] == "function_call"]
             heard.text = "".join(p["text"] for i in items if i["type"] == "message" for p in i["content"])
+        elif self.protocol == "gemini":
+            self._take_gemini(heard)
         else:
             self._take_chat(heard)
+
+    def _take_gemini(self, heard: Heard) -> None:
+        """As gemini-cli keeps it: thoughts and empty texts left out, neighbouring texts joined, calls given an id."""
+        kept: list[dict[str, Any]] = []
+        for value in heard.events:
+            for part in value["candidates"][0]["content"].get("parts", ()) if value.get("candidates") else ():
+                if part.get("thought") or part.get("text") == "":
+                    continue
+                if "text" in part and kept and "text" in kept[-1]:
+                    kept[-1] = {**kept[-1], "text": kept[-1]["text"] + part["text"]}
+                elif "functionCall" in part:
+                    call = part["functionCall"]
+                    kept.append({**part, "functionCall": {"id": f"{call['name']}_{len(self.history)}_{len(kept)}", **call}})
+                else:
+                    kept.append(part)
+        self.history.append({"role": "model", "parts": kept})
+        heard.calls = [(p["functionCall"]["name"], p["functionCall"]["id"]) for p in kept if "functionCall" in p]
+        heard.text = "".join(part.get("text", "") for part in kept)
 
     def _take_chat(self, heard: Heard) -> None:
         words, thoughts, calls = "", "", dict[int, dict[str, Any]]()

@@ -74,7 +74,7 @@ async def test_a_failure_before_the_first_content_goes_to_the_other_deployment(t
 
 async def test_once_content_has_begun_the_line_is_dropped_and_nobody_else_is_asked(tmp_path: Path) -> None:
     async with two(tmp_path) as (first, spare, g, c):
-        first.fault(faults.cut("text"))
+        first.fault(faults.hang("text", seconds=0.3))
         with pytest.raises(aiohttp.ClientError):
             await ask(c, g, stream=True)
         assert not spare.requests

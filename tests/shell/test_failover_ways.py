@@ -264,8 +264,10 @@ async def test_the_wait_for_a_first_word_ends_and_what_was_held_goes_out() -> No
         await asyncio.sleep(60)
 
     held, waiting, failed = await held_back(parts(), Events("messages"), 0.01)
-    assert held == [(b"event: ping\n\n", b"")] and waiting is not None and not failed
+    assert held == [(b"event: ping\n\n", b"")] and waiting is not None and failed == "it said nothing for 0.01 s"
     waiting.cancel()
+    held, waiting, failed = await held_back(parts(), Events("messages"), 0.01, hold_s=0.0)
+    assert held == [(b"event: ping\n\n", b"")] and waiting is None and not failed
 
 
 def test_a_run_with_its_own_upstream_keeps_its_key_there() -> None:

@@ -13,16 +13,18 @@ from pointsman.sandbox.answering import SPEAKERS
 from pointsman.sandbox.answers import events
 from pointsman.sandbox.reply import Answer, Bill, Call, Reply, Text, Thinking
 from pointsman.shell.woven import WovenEvents, WovenWhole
+from pointsman.wire import Tap
 from pointsman.wire.consulting import continued
+from pointsman.wire.gemini import BYPASS
 from pointsman.wire.splice import open_body
 
 ASK = Call("consult_advisor", {"question": "which way, and why? ünï"})
 WORK = Call("shell", {"command": "ls"})
-PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
+PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses", "gemini")
 
 
 def answer(protocol: Protocol, *parts: Any, seed: str = "s") -> Answer:
-    vendor = "anthropic" if protocol == "messages" else "deepseek"
+    vendor = {"messages": "anthropic", "gemini": "google"}.get(protocol, "deepseek")
     return Answer(Reply(parts), Bill(fresh=10, read=100, output=20), "m", vendor, seed, 1)
 
 
@@ -79,7 +81,8 @@ def test_indexes_and_numbers_run_through() -> None:
     assert [v["output_index"] for v in values if v["type"] == "response.output_item.done"] == [0, 1, 2]
     done = values[-1]["response"]
     assert [item["type"] for item in done["output"]] == ["message", "message", "function_call"]
-    assert done["usage"]["input_tokens"] == 220 and done["id"] == values[0]["response"]["id"]
+    assert done["usage"]["input_tokens"] == 110 and done["usage"]["output_tokens"] == 40
+    assert done["id"] == values[0]["response"]["id"]
 
 
 def test_a_call_between_tools_of_the_client_is_taken_out() -> None:
@@ -114,7 +117,7 @@ def test_an_answer_that_is_no_stream(protocol: Protocol) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_cannot_be_read_passes(protocol: Protocol) -> None:
     listener = WovenEvents(protocol, "m")
-    data = b": comment\n\ndata: not json\n\nevent: odd\ndata: [1,2]\n\ndata: {\"type\":5}\n\n"
+    data = b': comment\n\ndata: not json\n\nevent: odd\ndata: [1,2]\n\ndata: {"type":5}\n\n'
     assert fed(listener, data) + listener.rest() == data
     whole = WovenWhole(protocol, "m")
     whole.feed(b"<html>")
@@ -137,3 +140,102 @@ def test_the_request_that_goes_on_repeats_the_answer_and_marks_the_result() -> N
     full = body.replace(b'"max_tokens"', b'"x": ["cache_control", "cache_control", "cache_control"], "max_tokens"')
     sent = json.loads(continued("messages", full, called.before, called.advice("Do X.")))["messages"]
     assert "cache_control" not in json.dumps(sent[1:]), "four marks are all that a request may carry"
+
+
+def gemini(*parts: dict[str, Any], finish: str | None = None, prompt: int = 100, out: int = 5) -> dict[str, Any]:
+    """A chunk of Google's, or a whole answer."""
+    candidate = {"content": {"role": "model", "parts": list(parts)}, **({"finishReason": finish} if finish else {})}
+    used = {"promptTokenCount": prompt, "candidatesTokenCount": out, "thoughtsTokenCount": 2, "totalTokenCount": prompt + out + 2}
+    return {"candidates": [candidate], "usageMetadata": used, "modelVersion": "m"}
+
+
+OURS = {"functionCall": {"name": "consult_advisor", "args": {"question": "?"}}, "thoughtSignature": "c2ln"}
+THEIRS = {"functionCall": {"name": "shell", "args": {"command": "ls"}}}
+
+
+def lines(*chunks: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n" for chunk in chunks)
+
+
+def test_gemini_ends_and_calls_in_one_chunk_and_its_words_are_not_held_back() -> None:
+    listener = WovenEvents("gemini", "m")
+    now, last = listener.feed(lines(gemini({"text": "I ask."}, OURS, finish="STOP")))
+    (shown,) = events(now.decode())
+    assert shown["candidates"] == [{"content": {"role": "model", "parts": [{"text": "I ask."}]}}] and last == b""
+    called = listener.resume()
+    assert (called.before, called.words, called.signature) == ([{"text": "I ask."}], 6, "c2ln")
+    out = b"".join(listener.feed(lines(gemini({"text": "Now."}, finish="STOP", prompt=150, out=7))))
+    used = list(events(out.decode()))[0]["usageMetadata"]
+    assert used == {"promptTokenCount": 150, "candidatesTokenCount": 12, "thoughtsTokenCount": 4, "totalTokenCount": 166}
+
+
+def test_gemini_the_clients_call_keeps_a_seal_where_ours_had_it() -> None:
+    listener = WovenEvents("gemini", "m")
+    out = b"".join(listener.feed(lines(gemini(OURS, THEIRS, finish="STOP"))))
+    (part,) = list(events(out.decode()))[0]["candidates"][0]["content"]["parts"]
+    assert part["thoughtSignature"] == BYPASS and listener.joined is not None and listener.joined.parts == ()
+    other = WovenEvents("gemini", "m")
+    out = b"".join(other.feed(lines(gemini({**THEIRS, "thoughtSignature": "eA=="}, OURS, finish="STOP"))))
+    (part,) = list(events(out.decode()))[0]["candidates"][0]["content"]["parts"]
+    assert part["thoughtSignature"] == "eA==" and other.joined is not None and other.joined.parts == ("functionCall",)
+
+
+def test_gemini_an_array_of_chunks_is_woven_too() -> None:
+    def body(*chunks: dict[str, Any]) -> bytes:
+        return json.dumps(chunks).encode()
+
+    plain = WovenWhole("gemini", "m")
+    plain.feed(body(gemini({"text": "a"}), gemini(THEIRS, finish="STOP")))
+    plain.ended()
+    assert plain.rest() == body(gemini({"text": "a"}), gemini(THEIRS, finish="STOP"))
+    asking = WovenWhole("gemini", "m")
+    asking.feed(body(gemini({"text": "I ask."}), gemini(OURS, finish="STOP")))
+    asking.ended()
+    assert asking.asking
+    asking.resume()
+    asking.feed(body(gemini({"text": "Now."}), gemini(THEIRS, finish="STOP")))
+    asking.ended()
+    found = json.loads(asking.rest())
+    parts = [part for chunk in found for part in chunk["candidates"][0]["content"]["parts"]]
+    assert parts == [{"text": "I ask."}, {"text": "Now."}, THEIRS]
+    assert [chunk["candidates"][0].get("finishReason") for chunk in found] == [None, None, "STOP"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_client_is_told_the_prompt_of_the_last_answer_and_the_output_of_all(protocol: Protocol) -> None:
+    """A client takes the prompt it is told for its context: two answers' prompts would have it compact its history early."""
+    listener = WovenEvents(protocol, "m", client="opencode")
+    fed(listener, stream(protocol, Text("I ask."), ASK))
+    listener.resume()
+    tap = Tap(protocol)
+    tap.feed(fed(listener, stream(protocol, Text("Now."), WORK, seed="t")))
+    assert tap.usage is not None and (tap.usage.prompt, tap.usage.output) == (110, 40)
+    assert listener.usage is not None and [part.prompt for _, part in listener.usage.extra] == [110], "the ledger has both"
+
+
+def test_claude_code_is_told_the_sum_and_each_part() -> None:
+    """It reckons its context from the last part, and its costs from their sum where that is the figure at the top."""
+    listener = WovenEvents("messages", "m", client="claude")
+    out = fed(listener, stream("messages", Text("I ask."), ASK))
+    listener.resume()
+    out += fed(listener, stream("messages", Text("Now."), WORK, seed="t"))
+    usage = [e["usage"] for e in events(out.decode()) if e["type"] == "message_delta"][0]
+    parts = usage["iterations"]
+    for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
+        assert usage[name] == sum(part[name] for part in parts) and len(parts) == 2
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_events_of_an_unexpected_shape_pass_and_stop_nothing(protocol: Protocol) -> None:
+    odd = [
+        {"type": "content_block_start", "index": None, "content_block": 5}, {"choices": [5]}, {"choices": {"a": 1}},
+        {"type": "response.output_item.done", "output_index": "x", "item": []}, {"candidates": [7]}, {"candidates": {"a": 1}},
+        {"candidates": [{"content": {"parts": [{"functionCall": 5}]}}]}, {"type": "message_delta", "delta": 4, "usage": 3},
+    ]  # fmt: skip
+    data = b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in odd)
+    listener = WovenEvents(protocol, "m")
+    assert fed(listener, data) == data
+    whole = WovenWhole(protocol, "m")
+    whole.feed(json.dumps({"choices": [4], "candidates": [3], "output": [2], "content": 1, "status": "completed"}).encode())
+    whole.ended()
+    assert whole.rest()

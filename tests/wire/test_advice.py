@@ -148,3 +148,21 @@ def test_an_answer_is_heard_whatever_chunks_it_comes_in() -> None:
     half.feed(data[: len(data) // 2])
     half.end()
     assert not half.whole and half.usage is not None and not half.usage.complete
+
+
+@pytest.mark.parametrize("protocol", ["messages", "chat", "responses", "gemini"])
+def test_messages_of_odd_shapes_are_left_out_of_the_digest(protocol: Any) -> None:
+    odd: list[Any] = [
+        5, None, {}, {"role": "model", "parts": [{"text": None}]}, {"role": "model", "parts": {"text": "x"}},
+        {"role": "user", "parts": [{"functionResponse": {"response": "text"}}]},
+        {"role": "assistant", "content": [{"type": "text", "text": 5}]}, {"role": "assistant", "tool_calls": [{"function": 4}]},
+        {"role": "user", "content": [{"type": "tool_result", "content": {"a": 1}}, 4]},
+        {"type": "function_call_output", "output": 7}, {"type": "function_call", "name": None, "arguments": 5},
+    ]  # fmt: skip
+    name = {"responses": "input", "gemini": "contents"}.get(protocol, "messages")
+    whole = (
+        {"role": "user", "parts": [{"text": "Mend add."}]} if protocol == "gemini" else {"role": "user", "content": "Mend add."}
+    )
+    body = json.dumps({name: [*odd, whole]}).encode()
+    assert "Mend add." in digest(protocol, body, "opencode", tokens=500)
+    assert digest(protocol, json.dumps({name: {"a": 1}}).encode(), "gemini", tokens=500) == ""

@@ -43,13 +43,16 @@ def history(protocol: Protocol, body: bytes) -> list[Any]:
 
 def call_in(protocol: Protocol, before: list[Any], after: list[Any], part: int) -> Advice | None:
     """A consult made after ``part`` parts of the answer by which ``after`` goes on from ``before``; None: there is no answer."""
-    if len(after) <= len(before) or protocol == "gemini":
+    if len(after) <= len(before):
         return None
     item, name = after[len(before)], f"call_{len(before)}"
     if protocol == "responses":
         answer = [i for i in after[len(before) :] if not str(i.get("type", "")).endswith("_output")]
         kinds = tuple(str(i.get("type") or "message") for i in answer[:part])
         return Advice("Do X.", name, "{}", kinds) if answer and item.get("role") != "user" else None
+    if protocol == "gemini" and item.get("role") == "model":
+        texts = [p["text"] for p in item["parts"] if "text" in p]
+        return Advice("Do X.", "", '{"question":"?"}', (), min(len("".join(texts)), 7 * part), signature="c2ln")
     if item.get("role") != "assistant":
         return None
     if protocol == "messages":

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pointsman.core.targets import Target
 from pointsman.errors import WireError
-from pointsman.wire.foreign import MISSING, call_id, for_other_vendor
+from pointsman.wire.foreign import for_other_vendor
 from pointsman.wire.natives import fit
+from pointsman.wire.pairing import MISSING, call_id
 from pointsman.wire.reasoning import LEAST, Overheard, Thoughts, given_back
 from pointsman.wire.spoken import speaker
 from pointsman.wire.tellable import tellable
@@ -95,9 +96,63 @@ def test_an_unknown_block_cannot_be_told() -> None:
     with pytest.raises(WireError, match="'hologram' cannot be told"):
         messages(hologram)
     assert not tellable("messages", hologram) and tellable("messages", user(text("x")))
-    assert not tellable("responses", {"type": "local_shell_call", "action": {}})
+    assert not tellable("responses", {"type": "computer_call", "action": {}})
+    assert not tellable("responses", {"type": "compaction", "encrypted_content": "x"}), "nobody else can read what it stands for"
     assert tellable("responses", {"type": "reasoning", "encrypted_content": "x"})
     assert not tellable("chat", {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]})
+
+
+FILE = {"type": "file", "file_id": "file_1"}
+
+
+@pytest.mark.parametrize(("protocol", "body"), [
+    ("messages", {"messages": [user({"type": "document", "source": FILE})]}),
+    ("messages", {"messages": [user(result("a", [{"type": "image", "source": FILE}]))]}),
+    ("chat", {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file_1"}}]}]}),
+    ("responses", {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file_1"}]}]}),
+    ("responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]}),
+])  # fmt: skip
+def test_a_file_that_its_vendor_keeps_cannot_be_told(protocol: Any, body: dict[str, Any]) -> None:
+    with pytest.raises(WireError, match="keeps cannot be told"):
+        for_other_vendor(protocol, {"model": "m", **body})
+    item = next(iter(body.values()))[0]
+    inside = protocol == "messages" and item["content"][0]["type"] == "tool_result"
+    assert tellable(protocol, item) == inside, "it is vetoed before it is chosen; inside a result it is found when it is told"
+    whole = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="}
+    assert tellable("responses", {"role": "user", "content": [whole]})
+
+
+def test_a_choice_among_tools_of_the_vendors_own_is_nobody_elses() -> None:
+    tools = [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {}}]
+    for choice, left in (("required", "required"), ({"type": "web_search"}, None),
+                         ({"type": "function", "name": "f"}, {"type": "function", "name": "f"})):  # fmt: skip
+        out = for_other_vendor("responses", {"model": "m", "input": "x", "tools": tools, "tool_choice": choice})
+        assert out.get("tool_choice") == left
+    with pytest.raises(WireError, match="before 2024"):
+        for_other_vendor("chat", {"model": "m", "messages": [{"role": "function", "name": "f", "content": "x"}]})
+
+
+def test_an_id_made_for_a_duplicate_is_nobody_elses_either() -> None:
+    answers = user(*[result("a", str(n)) for n in range(3)])
+    out = messages(user(text("go")), said(use("a"), use("a"), use("a_2"), use("a")), answers)
+    calls = [block["id"] for block in out["messages"][1]["content"]]
+    results = out["messages"][2]["content"]
+    assert calls == ["a", "a_2", "a_2_2", "a_3"] and [block["tool_use_id"] for block in results] == calls
+    assert [block["content"][0]["text"] if isinstance(block["content"], list) else block["content"] for block in results] == [
+        "0", "1", MISSING, "2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["not json", "[1]", '{"a": 1', "null"])
+def test_arguments_that_broke_off_are_the_value_of_an_object(given: str) -> None:
+    items = [{"type": "function_call", "call_id": "a", "name": "f", "arguments": given}]
+    told = for_other_vendor("responses", {"model": "m", "input": items})["input"][0]["arguments"]
+    assert json.loads(told) == {"arguments": given}
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": given}}
+    chat = for_other_vendor("chat", {"model": "m", "messages": [{"role": "assistant", "tool_calls": [call]}]})
+    assert json.loads(chat["messages"][0]["tool_calls"][0]["function"]["arguments"]) == {"arguments": given}
+    block = said({"type": "tool_use", "id": "a", "name": "f", "input": given})
+    assert messages(user(text("go")), block)["messages"][1]["content"][0]["input"] == {"arguments": given}
 
 
 def test_ids_are_canonical_and_the_same_everywhere() -> None:

@@ -50,6 +50,7 @@ TWICE = {
     "zh": ("请让解析器在处理大文件时更快", "让解析器在处理大文件时更快"),
     "ja": ("大きなファイルでパーサーを速くして", "大きなファイルでパーサーを速くしてください"),
     "ru": ("ускорь разбор больших файлов", "ускорь, пожалуйста, разбор больших файлов"),
+    "hi": ("बड़ी फ़ाइलों के लिए पार्सर को तेज़ बनाओ", "कृपया बड़ी फ़ाइलों के लिए पार्सर को तेज़ बनाओ"),
     "th": ("ทำให้ตัวแยกวิเคราะห์เร็วขึ้น", "ทำให้ตัวแยกวิเคราะห์เร็วขึ้นหน่อย"),
     "non-native": ("parser is slow with the big file, make more fast", "parser is slow with big file, please make more fast"),
 }  # fmt: skip
@@ -66,6 +67,11 @@ def test_sketches_tell_the_same_words_from_others_in_every_language(language: st
 
 def _bits(text: str) -> int:
     return int(sketch_of(text), 16)
+
+
+def test_words_with_vowel_signs_and_scripts_without_spaces_are_words_too() -> None:
+    for text, count in (("वेब क्लाइंट धीमा है", 3), ("שָׁלוֹם עוֹלָם", 2), ("កម្មវិធីយឺត", 8), ("ပရိုဂရမ်", 5)):
+        assert _bits(text).bit_count() >= count, text
 
 
 def test_a_sketch_is_small_whatever_the_text() -> None:

@@ -19,6 +19,7 @@ from pointsman.sandbox.errors import Refused
 from pointsman.sandbox.incoming import Incoming
 from pointsman.shell.prices import load_book, tables
 from pointsman.wire import read, write
+from pointsman.wire.betas import taken
 from pointsman.wire.binding import unbound
 from pointsman.wire.natives import fit
 
@@ -51,7 +52,10 @@ def checked(protocol: Protocol, model: str, body: Body, headers: dict[str, str] 
     """What the provider does with a request before it answers. Raises Refused."""
     row = models.find(model)
     assert row is not None, model
-    request = Incoming(protocol, PATHS.get(protocol, "/"), model, False, headers or {}, body)
+    sent = headers or {}
+    if "" in body:
+        body, sent = {name: value for name, value in body.items() if name}, {"anthropic-beta": body[""]}
+    request = Incoming(protocol, PATHS.get(protocol, "/"), model, False, sent, body)
     rules.check(request, row)
     rules.fits(request, row, prompt)
 
@@ -101,6 +105,7 @@ def _claude(target: Target) -> Iterator[tuple[str, Body]]:
         if not getattr(target, fact):
             yield fact, body
     yield "max_output", {**base, "max_tokens": (target.max_output or 0) + 1}
+    yield from ((f"beta {beta}", {**base, "": beta}) for beta in target.refuses)  # the test's own field: it is a header
 
 
 def _openai(target: Target) -> Iterator[tuple[str, Body]]:
@@ -219,3 +224,23 @@ def test_the_book_and_the_sandbox_agree_on_windows_and_limits(book: Book = BOOK)
     for name in ALL:
         target, row = book.target(name), models.find(name)
         assert row is not None and (target.window, target.max_output) == (row.window, row.max_output), name
+
+
+EVERY = ",".join(row["beta"] for row in tables()["targets"]["betas"])
+
+
+@pytest.mark.parametrize("model", [name for name in ALL if name.startswith("claude")])
+def test_the_betas_that_are_left_are_taken(model: str) -> None:
+    """Of all bound betas together each model gets those it knows, and any other as the client sent it."""
+    target = BOOK.target(model)
+    assert set(target.refuses) <= set(EVERY.split(","))
+    left = taken({"Anthropic-Beta": f"{EVERY}, some-new-thing-2027-01-01"}, target.refuses)
+    assert "some-new-thing-2027-01-01" in left["Anthropic-Beta"]
+    checked("messages", model, _plain(target), {"anthropic-beta": left["Anthropic-Beta"]})
+
+
+def test_betas_that_nobody_refuses_are_the_clients_own_bytes() -> None:
+    given = {"anthropic-beta": "a-1, b-2", "x": "y"}
+    assert taken(given, ()) is given and taken(given, ("c-3",)) is given and taken({}, ("c-3",)) == {}
+    assert taken(given, ("a-1",)) == {"anthropic-beta": "b-2", "x": "y"} and taken(given, ("a-1", "b-2")) == {"x": "y"}
+    assert BOOK.target("gpt-6-luna").refuses == ()

@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 import zlib
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,30 @@ PDF = base64.b64encode(b"%PDF-1.7\n/Type /Pages /Count 3\n/Type /Page \n/Type /P
 ])  # fmt: skip
 def test_the_size_of_an_image_is_in_its_first_bytes(data: str, size: tuple[int, int]) -> None:
     assert pictures.size(data) == size
+
+
+@pytest.mark.parametrize(("size", "detail", "seen"), [
+    ((2_048, 2_048), "high", (1_600, 1_600)), ((4_096, 1_024), "high", (2_048, 512)), ((1_440, 1_000), "high", (1_440, 1_000)),
+    ((1_280, 720), "low", (512, 288)), ((4_096, 4_096), "original", (4_096, 4_096)), ((4_096, 4_096), "None", (4_096, 4_096)),
+    ((0, 0), "high", (0, 0)),
+])  # fmt: skip
+def test_the_detail_that_is_asked_for_is_what_is_counted(size: tuple[int, int], detail: str, seen: tuple[int, int]) -> None:
+    assert pictures.shown(size, detail) == seen
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses"])
+def test_the_detail_is_read_off_the_wire(protocol: Any) -> None:
+    url = "data:image/png;base64," + png(2_048, 2_048)
+    part = {"type": "input_image", "image_url": url, "detail": "high"}
+    result = {"type": "function_call_output", "call_id": "c", "output": [part]}
+    value: dict[str, Any] = {"model": "gpt-5.5", "input": [{"role": "user", "content": [part]}, result]}
+    if protocol == "chat":
+        value = {"model": "gpt-5.5", "messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": url, "detail": "high"}}, {"type": "image_url", "image_url": {"url": url}},
+        ]}]}  # fmt: skip
+    path = "/v1/responses" if protocol == "responses" else "/v1/chat/completions"
+    found = [size for message in wire.read(protocol, path, {}, json.dumps(value).encode()).messages for size in message.images]
+    assert found == [(1_600, 1_600), (1_600, 1_600) if protocol == "responses" else (2_048, 2_048)]
 
 
 def test_pages_of_a_document() -> None:

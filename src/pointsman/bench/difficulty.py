@@ -2,9 +2,10 @@
 
 Theory of operation. Every request of a session's main lane is one point: the belief that was held when it was sent, the number of
 requests the turn had made, and whether the newest tool result was an error. Two things are predicted: (a) that the turn ends in
-a correction or an interrupt, (b) that more than 20 further requests of this turn are to come. Belief, step count and last error
-each go through a logistic link of their own, fitted on *other* sessions (folds by session), so that all are treated alike; the
-constant predicts the other sessions' rate. The belief's sensors are fixed in the code and not fitted here.
+a correction or an interrupt, (b) that more than 20 further requests of this turn are to come. Step count and last error each go
+through a logistic link of their own, fitted on *other* sessions (folds by session), and so does the believed difficulty for (b);
+the constant predicts the other sessions' rate. For (a) the belief gives a probability, which is taken as it stands. Its sensors
+are fixed in the code and not fitted here.
 
 A turn's end counts as corrected by hand labels where there are any, else by what the person did and not by what they wrote:
 they interrupted, went back, asked nearly the same again, or pasted a failure. Turns after which nothing came are left out of (a).
@@ -13,7 +14,7 @@ they interrupted, went back, asked nearly the same again, or pasted a failure. T
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, log, log1p
 
@@ -26,7 +27,6 @@ from pointsman.core.types import Belief, Request
 
 MANY = 20
 FOLDS, SEED, RESAMPLES = 5, 1, 400
-PUSHED_BACK = frozenset(("interrupt", "corrected", "reasked", "rewound"))
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ def _request(
     new = event.request.messages
     if place.new_turn and lane is not None and lane.requests and turns:
         shown = progress.after(lane.progress, _whole(event, lane.messages), place, lane.last_stop)[1]
-        pushed.setdefault(max(turns), bool(PUSHED_BACK & set(shown)))
+        pushed.setdefault(max(turns), bool(progress.PUSHED_BACK & set(shown)))
     if place.new_task:
         tasks.add(place.turn)
     points = turns.setdefault(place.turn, [])
@@ -136,6 +136,9 @@ def _whole(event: Routed, before: tuple[Message, ...]) -> Request:
 # -- links and scores ----------------------------------------------------------------------------------------------------
 
 PREDICTORS = ("constant", "step count", "last error", "belief")
+
+Chance = Callable[[Belief], float]
+"""The probability that a belief itself gives; what it gives is taken as it stands."""
 
 
 def features(point: Point, name: str) -> tuple[float, ...]:
@@ -223,14 +226,21 @@ class Score:
     better: tuple[float, float] | None = None
 
 
-def scores(points: Sequence[Point], said: Sequence[bool], folds: int = FOLDS) -> dict[str, Score]:
-    """Every predictor's score on one question. Raises ValueError for too few sessions."""
+def scores(
+    points: Sequence[Point], said: Sequence[bool], folds: int = FOLDS, chance: Chance | None = None
+) -> dict[str, Score]:  # fmt: skip
+    """Every predictor's score on one question. ``chance``: the belief's own answer to it; None: it goes through a link as well.
+
+    Raises ValueError for too few sessions.
+    """
     names = sorted({point.session for point in points})
     if len(names) < 2 or not any(said) or all(said):
         raise ValueError("needs two sessions at least, with and without the event")
     random.Random(SEED).shuffle(names)
     fold_of = {name: n % min(folds, len(names)) for n, name in enumerate(names)}
     chances = {name: _held_out(points, said, fold_of, name) for name in PREDICTORS}
+    if chance is not None:
+        chances["belief"] = [min(0.999, max(0.001, chance(point.belief))) for point in points]
     losses = {name: [-log(p if yes else 1.0 - p) for p, yes in zip(found, said, strict=True)] for name, found in chances.items()}
     out = {}
     for name, found in chances.items():
@@ -288,6 +298,10 @@ QUESTIONS = {
 }  # fmt: skip
 
 
+def _pushed(belief: Belief) -> float:
+    return belief.pushed
+
+
 def report(reading: Reading, folds: int = FOLDS) -> dict[str, object]:
     """Everything measured, as plain values."""
     out: dict[str, object] = {
@@ -295,12 +309,12 @@ def report(reading: Reading, folds: int = FOLDS) -> dict[str, object]:
         "folds": folds,
     }  # fmt: skip
     known = [point for point in reading.points if point.corrected is not None]
-    for name, points, said in (
-        ("corrected", known, [bool(p.corrected) for p in known]),
-        ("many", reading.points, [p.many for p in reading.points]),
+    for name, points, said, chance in (
+        ("corrected", known, [bool(p.corrected) for p in known], _pushed),
+        ("many", reading.points, [p.many for p in reading.points], None),
     ):
         try:
-            found = scores(points, said, folds)
+            found = scores(points, said, folds, chance)
         except ValueError as error:
             out[name] = {"trouble": str(error)}
             continue

@@ -7,11 +7,16 @@ from typing import Any
 
 from pointsman.cli.files import own_book
 from pointsman.core.book import Book
-from pointsman.core.pricing import PriceCard
+from pointsman.core.images import ImageRule
+from pointsman.core.pricing import Hours, PriceCard
 from pointsman.core.types import Rates
 from pointsman.errors import SettingsError
 
 MILLION = 1e6
+REFERENCE = "claude-sonnet-4-5"
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+IMAGES = ((1_024, 1_024), (2_560, 1_440))
+"""Sizes of images whose tokens are shown: a square one, and a large screen."""
 
 
 def card_of(name: str) -> tuple[Book, PriceCard]:
@@ -36,7 +41,9 @@ def card_lines(book: Book, card: PriceCard) -> Iterator[str]:
     for name, service in card.services.items():
         yield _rates(f"service {name}", service.base)
     if card.off_peak is not None:
-        yield _rates("off-peak hours", card.off_peak[1].base)
+        yield _rates(f"off-peak, {', '.join(map(_hours, card.off_peak[0]))} UTC", card.off_peak[1].base)
+    if card.quota_weight != 1.0:
+        yield f"  under a subscription a dollar counts {card.quota_weight:g} of its quota (settings: quota_weight)"
     kept = ", ".join(_span(ttl) for ttl in rule.ttls)
     how = "by marks" if rule.explicit else "automatic"
     yield f"  cache     {how}, from {rule.min_tokens:,} tokens, kept {kept}; {rule.source}"
@@ -48,6 +55,9 @@ def card_lines(book: Book, card: PriceCard) -> Iterator[str]:
     yield f"  prices    {card.source}"
     for kind, source in card.sources:
         yield f"    {kind:<15} {source}"
+    yield f"    {'images':<15} {_images(book.images(card.model))}"
+    factor = book.token_factor(REFERENCE, card.model)
+    yield f"    {'tokenizer':<15} {factor:.2f} x the tokens of Claude up to 4.6 (prior, until billed here)"
     speed = book.speed(card.model)
     yield (f"  speed     first token {speed.ttft_s_warm:g} s warm, +{speed.ttft_s_per_ktoken_cold:g} s per 1,000 cold tokens, "
            f"{speed.output_tps:g} tokens/s (prior, until timed here)")
@@ -57,6 +67,19 @@ def _rates(label: str, rates: Rates) -> str:
     writes = ", ".join(f"write {_span(ttl)} {price * MILLION:g}" for ttl, price in rates.cache_write) or "write as input"
     return (f"  {label:<34} input {rates.fresh * MILLION:g}, read {rates.cache_read * MILLION:g}, {writes}, "
             f"output {rates.output * MILLION:g}")
+
+
+def _hours(hours: Hours) -> str:
+    listed = sorted(hours.weekdays)
+    names = [DAYS[day - 1] for day in listed]
+    row = len(listed) > 1 and listed[-1] - listed[0] == len(listed) - 1
+    days = f"{names[0]}-{names[-1]} " if row else "".join(f"{name} " for name in names)
+    return f"{days}{hours.start // 60:02}:{hours.start % 60:02}-{hours.end // 60:02}:{hours.end % 60:02}"
+
+
+def _images(rule: ImageRule) -> str:
+    shown = ", ".join(f"{width:,} x {height:,} pixels {rule.tokens(width, height):,}" for width, height in IMAGES)
+    return f"{shown}, a page {rule.page:,} tokens; {rule.source}"
 
 
 def _span(seconds: int) -> str:

@@ -132,9 +132,9 @@ class Abilities:
 
     def outlook(self, project: str, kind: str | None) -> Outlook:
         """How this user's tasks of ``project`` and ``kind`` are."""
-        parts = (self.tasks, self._of(self.projects, project), self._of(self.kinds, kind))
-        common = sqrt(sum([part.sd * part.sd for part in parts]))
-        mean = TASKS + sum([part.mean for part in parts])
+        tasks, there, such = self.tasks, self._of(self.projects, project), self._of(self.kinds, kind)
+        common = sqrt(tasks.sd * tasks.sd + there.sd * there.sd + such.sd * such.sd)
+        mean = TASKS + (tasks.mean + there.mean + such.mean)
         return Outlook(mean, common, self.slope.mean, self.handover.mean, self.nobody.p, self.repeat.p)
 
     def after(self, verdict: Verdict) -> Abilities:

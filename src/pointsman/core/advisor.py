@@ -25,7 +25,9 @@ from pointsman.core.types import FIVE_MINUTES, Config, Rates, Request
 
 GAIN = 0.5
 """Share of the gap to the stronger model that its advice closes: 50 to 90 % by the vendor's own figures (advisor and
-cost-and-intelligence pages, August 2026), of which we take the low end; nobody else has published one."""
+cost-and-intelligence pages, August 2026), of which we take the low end; nobody else has published one. It is not learned from the
+user's own checks: with a gap of .2 where every second task succeeds, a judged consult holds 4 x .2 x .2 = .16 of information on
+it, so that a hundred of them say as much as a guess of +-.25, and few users have ten."""
 
 ANSWER_TOKENS, CARRIED_TOKENS = 840, 550
 """Output tokens of a consult limited to 2,048, thinking included, and tokens of its text (vendor's figures: 630 to 840; 400 to
@@ -34,6 +36,9 @@ ANSWER_TOKENS, CARRIED_TOKENS = 840, 550
 HARD = 3
 """Failing test runs in one turn, none passing between them, after which it counts as failing hard (assumed; DECISION.md 1: in the
 loop only test results carry signal)."""
+
+USES = 1
+"""Consults that Anthropic's own tool may make in one answer: those of a session are counted between answers."""
 
 TOOL_CHARS = 760
 """Characters of the consult tool on the wire, about."""
@@ -56,13 +61,8 @@ def asking_usd(rates: Rates, digest: int, advisor: Advisor) -> float:
     return advice_usd(rates, rates, FIVE_MINUTES, digest, min(ANSWER_TOKENS, advisor.max_tokens), 0, 0)
 
 
-def shut(
-    decision: Decision, lane: Lane | None, advisor: Advisor, book: Book, now: float, share: float | None = None
-) -> str | None:  # fmt: skip
-    """Why a consult that is wanted is not made, in words; None: it may be.
-
-    ``share``: two prompts must fit in that share of the model's window, because the client will be shown their sum.
-    """
+def shut(decision: Decision, lane: Lane | None, advisor: Advisor, book: Book, now: float) -> str | None:
+    """Why a consult that is wanted is not made, in words; None: it may be."""
     row = decision.row(decision.chosen)
     if lane is not None and lane.consults >= advisor.per_session:
         return f"{lane.consults} consults, as many as a session may have"
@@ -77,7 +77,7 @@ def shut(
     if usd > advisor.budget_usd:
         return f"a consult would cost about ${usd:.3f}, above its budget"
     window = book.target(decision.chosen.model).window
-    if share is not None and window is not None and 2 * row.prompt > share * window:
+    if window is not None and row.prompt + 2 * advisor.max_tokens > window:  # the advice, and what the model said before it
         return "the context is too full for it"
     return None
 
@@ -177,9 +177,13 @@ def _row(at: Setting, advisor: Advisor) -> Candidate:
 def additions(decision: Decision, request: Request, lane: Lane | None, book: Book, policy: Policy) -> tuple[Edit, ...]:
     """The edits in force with ``decision``: those that still stand, the tool where it is first offered, a change of effort."""
     place, chosen = decision.place, decision.chosen
-    if policy.mode == "observe" or place.kind == "side" or (lane is not None and lane.unedited):
+    if policy.mode == "observe" or place.kind == "side":
         return ()
     found = edits.standing(lane.edits, request.messages, place.kept) if lane is not None and lane.edits else ()
+    if lane is not None and lane.unedited:
+        return found
+    if lane is not None and found and (policy.advisor is None or lane.consults >= policy.advisor.per_session):
+        found = edits.withdrawn(found)  # costs the cache once: the user's limit is a limit
     offered = _offered(decision, request, lane, book, policy) if policy.advisor is not None and policy.advisor.pull else None
     if offered is not None:
         found = (*found, offered)
@@ -195,12 +199,12 @@ def _offered(decision: Decision, request: Request, lane: Lane | None, book: Book
     begins = lane is None or not lane.requests or place.relation == "new"
     if advisor is None or place.kind != "main" or request.purpose != "turn" or not begins or "tools" not in request.needs:
         return None
-    if request.protocol == "gemini" or (lane is not None and any(edit.kind == "tool" for edit in lane.edits)):
+    if lane is not None and any(edit.kind == "tool" for edit in lane.edits):
         return None
     if not stronger(advisor.model, decision.chosen.model, book):
         return None
     if _own_tool(advisor, decision.chosen.model, request, book):
-        value = f"{edits.PROVIDER_TOOL}|{advisor.model}|{advisor.per_session}|{max(1_024, advisor.max_tokens)}"
+        value = f"{edits.PROVIDER_TOOL}|{advisor.model}|{USES}|{max(1_024, advisor.max_tokens)}"
         return Edit("tool", 0, 0, value, decision.chosen.model, TOOL_CHARS // 6)
     return Edit("tool", 0, 0, edits.TOOL, None, TOOL_CHARS)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import fsum
 
-from pointsman.core.events import Event, Finished, Routed, paired
+from pointsman.core.decisions import Candidate, Decision
+from pointsman.core.events import Event, FailedOver, Finished, paired
 from pointsman.core.pricing import cost
 from pointsman.core.types import Usage
 
@@ -29,15 +30,22 @@ def input_usd(event: Finished) -> float | None:
     return cost(Usage(fresh=usage.fresh, cache_read=usage.cache_read, cache_write=usage.cache_write), event.rates)
 
 
-def expected_usd(event: Routed, done: Finished) -> float | None:
-    """USD that was predicted for that prompt; None where another config answered."""
-    row = event.decision.row(event.decision.chosen)
-    return row.input_usd if row is not None and done.served == row.config and not done.resent else None
+def predicted(decision: Decision | None, done: Finished, over: FailedOver | None = None) -> Candidate | None:
+    """The row that was priced for what really answered; None where there is none.
+
+    ``over``: the last hop of a request whose provider failed. What answers then has caches of its own, and was priced anew. A
+    request whose change was refused went to the asked model, whose row stood beside the chosen one's.
+    """
+    if over is not None and over.row is not None:
+        return over.row if over.row.config == done.served else None
+    return decision.row(done.served) if decision is not None and done.served is not None else None
 
 
 def audit(events: Iterable[Event]) -> Audit | None:
     """How good the predictions of ``events`` were; None of nothing. Token counts and a session's first request are left out."""
+    events = list(events)
     routed, finished = paired(events)
+    hops = {event.id: event for event in events if isinstance(event, FailedOver) and event.row is not None}
     begun: set[tuple[str, str]] = set()
     pairs: list[tuple[float, float]] = []
     for event in routed:
@@ -45,9 +53,9 @@ def audit(events: Iterable[Event]) -> Audit | None:
         billed = input_usd(done) if done is not None else None
         if done is None or billed is None or event.request.purpose == "count":
             continue
-        guess = expected_usd(event, done)
-        if (place.session, place.lane) in begun and guess is not None and billed > 0.0:
-            pairs.append((guess, billed))
+        row = predicted(event.decision, done, hops.get(event.id))
+        if (place.session, place.lane) in begun and row is not None and row.input_usd is not None and billed > 0.0:
+            pairs.append((row.input_usd, billed))
         begun.add((place.session, place.lane))
     if not pairs:
         return None

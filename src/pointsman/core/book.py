@@ -20,7 +20,7 @@ from pointsman.core.images import ImageRule, read_rule
 from pointsman.core.ladders import Name, Vendor, read_vendors, row_keys, take_apart
 from pointsman.core.pricing import PriceCard, cost
 from pointsman.core.sizes import CHARS_PER_TOKEN
-from pointsman.core.targets import Target, read_target
+from pointsman.core.targets import Target, read_target, refused_betas
 from pointsman.core.types import Config, Usage
 from pointsman.core.warmth import CacheRule, read_cache_rule
 from pointsman.errors import Unpriced
@@ -58,7 +58,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that pricing one model needs, looked up once. ``card`` None: it has no price."""
+    """Everything that pricing one model needs, looked up once. ``card`` None: it has no price.
+
+    ``steps`` and ``tokens``: see ``Book.steps`` and ``Book.token_factor``.
+    """
 
     model: str
     card: PriceCard | None
@@ -70,6 +73,8 @@ class Facts:
     theta_sd: float
     speed: Speed
     images: ImageRule
+    steps: float
+    tokens: float
 
 
 class Book:
@@ -138,7 +143,8 @@ class Book:
             theta, theta_sd, _ = self.ability(model)
             found = self._facts[model] = Facts(
                 model, self._card(model), self.rule(model), self.target(model), self.vendor(model),
-                self.chars_per_token(model), theta, theta_sd, self.speed(model), self.images(model),
+                self.chars_per_token(model), theta, theta_sd, self.speed(model), self.images(model), self._steps(model),
+                self._tokens(model),
             )  # fmt: skip
         return found
 
@@ -276,14 +282,15 @@ class Book:
         found = read_target(model, self.vendor(model), row, facts)
         values = mine.values if mine else {}
         return replace(
-            found, window=values.get("window") or found.window, max_output=values.get("max_output") or found.max_output
-        )
+            found, window=values.get("window") or found.window, max_output=values.get("max_output") or found.max_output,
+            refuses=refused_betas(found, self._tables["targets"].get("betas", ())),
+        )  # fmt: skip
 
     def token_factor(self, from_model: str, to_model: str) -> float:
         """Tokens on ``to_model`` per token on ``from_model`` for the same text (1.0 where nothing is known)."""
         if from_model == to_model:
             return 1.0
-        return self._tokens(to_model) / self._tokens(from_model)
+        return self.facts(to_model).tokens / self.facts(from_model).tokens
 
     def chars_per_token(self, model: str) -> float:
         """Characters on the wire per token before this user's own traffic has shown it."""
@@ -348,7 +355,10 @@ class Book:
 
     def steps(self, model: str) -> float:
         """Requests that ``model`` needs for the same work, as a multiple of the strongest tier's (1.0 where nothing is known)."""
-        return self._once("steps", model, lambda m: float((self._row_for("abilities", "steps", m) or {}).get("factor", 1.0)))
+        return self.facts(model).steps
+
+    def _steps(self, model: str) -> float:
+        return float((self._row_for("abilities", "steps", model) or {}).get("factor", 1.0))
 
     def _speed(self, model: str) -> Speed:
         row = self._row_for("abilities", "speeds", model) or {}

@@ -94,6 +94,7 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
         messages=request.messages, tools=request.tools, system=request.system, head_chars=request.head_chars,
         chars=request.chars, prompt=usage.prompt, cached=cached, written=usage.written, touched=started, ttl_s=ttl_s,
         head=head_read(old, request, usage), reasoning=usage.reasoning, settled=usage.prompt, marks=lifetimes(request),
+        mode=request.mode, speed=request.speed,
     )  # fmt: skip
     if old is None:
         return found
@@ -105,6 +106,19 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
         found, carried=carried, settled=settled, other_machine=machines.left_on_other(old, new, has_moved),
         steady=0 if has_moved else old.steady + 1, branch=_kept_branch(old.branch, started),
     )  # fmt: skip
+
+
+def recall(warmth: Warmth | None, request: Request, rule: CacheRule) -> int:
+    """After how many messages of ``request`` a mark finds what the provider holds of it; 0: the client's own marks are enough.
+
+    For a marked cache that looks back over so many positions only (``rule.lookback``): a message is one to a few of them.
+    """
+    if warmth is None or not rule.explicit or not rule.lookback or request.ttl_s is None:
+        return 0
+    if (warmth.tools, warmth.system) != (request.tools, request.system):
+        return 0
+    same = common(warmth.messages, request.messages)
+    return same if len(request.messages) - same > rule.lookback // 4 else 0
 
 
 def _goes_on(old: Warmth, request: Request) -> bool:
@@ -178,25 +192,26 @@ def predict(
     *,
     seen: Mapping[str, tuple[int, int]] = NOTHING_SEEN,
     elsewhere: Head | None = None,
+    same: int | None = None,
 ) -> Warm:
     """The prefix of ``request`` (``prompt`` tokens of this model) that its provider will read from the cache.
 
     ``seen``: (warm, cold) counts of this provider per cell; ``elsewhere``: the head as other lanes and sessions of the
-    client have left it. A clock that jumped back counts as no time passed. A request without a mark reads nothing from a
-    marked cache.
+    client have left it; ``same``: ``common(warmth.messages, request.messages)`` where the caller knows it. A clock that jumped
+    back counts as no time passed. A request without a mark reads nothing from a marked cache.
     """
-    if prompt < rule.min_tokens or (rule.explicit and request.ttl_s is None):
+    if prompt < rule.min_tokens or (rule.explicit and request.ttl_s is None) or (warmth is None and elsewhere is None):
         return COLD
-    found = _predicted(warmth, request, prompt, rule, now, moment, seen, elsewhere)
+    found = _predicted(warmth, request, prompt, rule, now, moment, seen, elsewhere, same)
     if warmth is None or warmth.branch is None:
         return found
-    back = _predicted(warmth.branch, request, prompt, rule, now, moment, seen, elsewhere)
+    back = _predicted(warmth.branch, request, prompt, rule, now, moment, seen, elsewhere, None)
     return back if back.expected > found.expected else found
 
 
 def _predicted(
     warmth: Warmth | None, request: Request, prompt: int, rule: CacheRule, now: float, moment: Moment,
-    seen: Mapping[str, tuple[int, int]], elsewhere: Head | None,
+    seen: Mapping[str, tuple[int, int]], elsewhere: Head | None, same: int | None,
 ) -> Warm:  # fmt: skip
     """The hit to expect from one branch."""
     head, p_head, lasts = _head(warmth, request, rule, now, elsewhere)
@@ -205,7 +220,7 @@ def _predicted(
         p_head, lasts = 0.0, None
     if warmth is None:
         return Warm(0, 0.0, lasts, head, p_head)
-    shared = _shared(warmth, request, rule)
+    shared = _shared(warmth, request, rule, same)
     settled = shared and bool(dropped(warmth, request.messages[len(warmth.messages) :], rule))
     if settled:
         shared = min(shared, warmth.settled)
@@ -263,7 +278,9 @@ def _head(
     Its size is what a cold request of this lane read, else one elsewhere, else the share of tools and system in the
     characters. It is as fresh as its latest touch anywhere.
     """
-    own = warmth if warmth is not None and (warmth.tools, warmth.system) == (request.tools, request.system) else None
+    own = warmth
+    if own is None or (own.tools, own.system, own.speed) != (request.tools, request.system, request.speed):
+        own = None
     tokens = own.head if own is not None else 0
     if not tokens and elsewhere is not None:
         tokens = elsewhere.tokens
@@ -272,7 +289,7 @@ def _head(
     touches = [(t.touched, t.ttl_s) for t in (own, elsewhere) if t is not None]
     if not tokens or not touches:
         return 0, 0.0, None
-    p, until = max((_alive(max(0.0, now - touched), ttl_s, rule), touched + ttl_s) for touched, ttl_s in touches)
+    p, until = max([(_alive(max(0.0, now - touched), ttl_s, rule), touched + ttl_s) for touched, ttl_s in touches])
     return tokens, p * rule.p_head, until if rule.explicit and p > 0.0 else None
 
 
@@ -290,16 +307,19 @@ def _alive(age: float, ttl_s: int, rule: CacheRule) -> float:
     return rule.p_hit * float(0.5 ** ((age - ttl_s) / rule.half_life_s))
 
 
-def _shared(warmth: Warmth, request: Request, rule: CacheRule | None) -> int:
+def _shared(warmth: Warmth, request: Request, rule: CacheRule | None, same: int | None = None) -> int:
     """Tokens of the common prefix that the provider can find again (``rule`` None: without its limits).
 
     Other tools lose everything. So does another system text: what tools alone hold is unknown, and clients put their
     marks after both. Where the history differs, billed tokens are shared out by characters. 0 where only the head is left:
-    nothing in common, or what is common lies past the look-back of a marked cache.
+    nothing in common, what is common lies past the look-back of a marked cache, or the history's key is another one.
     """
     if warmth.tools != request.tools or warmth.system != request.system:
         return 0
-    same = common(warmth.messages, request.messages)
+    if rule is not None and _rekeyed(warmth, request, rule):
+        return 0
+    if same is None:
+        same = common(warmth.messages, request.messages)
     if rule is not None and rule.lookback and len(request.messages) - same > rule.lookback:
         return 0
     held = warmth.cached if rule is None else _kept(warmth, rule)
@@ -309,6 +329,17 @@ def _shared(warmth: Warmth, request: Request, rule: CacheRule | None) -> int:
         return 0
     chars = warmth.head_chars + sum(message.chars for message in warmth.messages[:same])
     return min(held, warmth.prompt * chars // warmth.chars)
+
+
+def _rekeyed(warmth: Warmth, request: Request, rule: CacheRule) -> bool:
+    """Whether something besides the texts changed that the provider keys its history by (WIRE.md 2).
+
+    Anthropic: tool choice, thinking, whether there are images, speed. OpenAI: service tier, ``prompt_cache_key``.
+    """
+    if rule.explicit and warmth.speed != request.speed:
+        return True
+    own = rule.explicit == (request.protocol == "messages")  # in translation none of the client's fields is the provider's
+    return own and bool(warmth.mode and request.mode) and warmth.mode != request.mode
 
 
 def _longer(warmth: Warmth, request: Request, age: float, shared: int) -> int:

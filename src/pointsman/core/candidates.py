@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 
 from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
@@ -11,6 +12,7 @@ from pointsman.core.capability import ORDINARY, Outlook, after_failures, p_succe
 from pointsman.core.decisions import Candidate, Edit
 from pointsman.core.foreign import is_foreign, marked_for
 from pointsman.core.guardrails import veto
+from pointsman.core.images import pictured
 from pointsman.core.messages import Message
 from pointsman.core.policy import (
     CHECK_FALSE_ALARM,
@@ -22,6 +24,7 @@ from pointsman.core.policy import (
     Odds,
     Policy,
 )
+from pointsman.core.record import record
 from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
 from pointsman.core.targets import Target
@@ -34,11 +37,17 @@ NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
 GROWTH_TOKENS = 1_300
 """Tokens by which a prompt grows from one request to the next: mean 1,302 over 16,990 real pairs (entireio/cli, MIT)."""
 
+GROWTH_PER_TURN = round(REQUESTS_PER_TURN * (NEW_TOKENS + OUTPUT_TOKENS))
+"""Tokens by which the conversation grows in a turn away."""
+
+CHUNK = 64
+"""Messages that are compared at once."""
+
 LAPSE = ((FIVE_MINUTES, 0.26), (HOUR, 0.028))
 """P(a gap between turns outlasts the TTL): 26 % over 5 min, 2.8 % over 1 h in real sessions (DECISION.md 1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Setting:
     """What all candidates of one request share.
 
@@ -47,7 +56,7 @@ class Setting:
     ``refused``: configs that this upstream refused, for this lane's history or altogether. ``edits``: ours that still stand.
     ``ruling``: what the user's own rules say of it. ``base``: the prompt in tokens of the model that ran last (None:
     unknown). ``outlook``: how the user's tasks are, and this
-    one may be after the checks that failed in it; ``usual``: before them.
+    one may be after the checks that failed in it; ``usual``: before them. ``vendor``: whose model the asked one is.
     """
 
     request: Request
@@ -69,6 +78,7 @@ class Setting:
     outlook: Outlook = ORDINARY
     base: float | None = None
     usual: Outlook = ORDINARY
+    vendor: str = ""
 
     def skill(self, config: Config) -> tuple[float, float]:
         """Ability of ``config`` and its standard deviation in logits: its prior, moved by the user's own outcomes."""
@@ -92,8 +102,8 @@ def setting(
     if ruled.touched:
         policy = replace(policy, stakes=policy.stakes_usd)
     new = request.messages[place.kept :]
-    chars = request.chars
-    share = sum(message.chars for message in new) / max(1, chars) if lane and lane.requests and place.kept else 1.0
+    chars = _chars(request, lane, place.kept)
+    share = sum([message.chars for message in new]) / max(1, chars) if lane and lane.requests and place.kept else 1.0
     moment = cache.moment_of(new, place.new_turn)
     current = lane.current if lane and lane.requests else asked
     refused = {**session.refused, **lane.refused} if lane else session.refused
@@ -107,7 +117,24 @@ def setting(
     return Setting(
         request, session, lane, place, book, policy, asked, now, belief, share, chars, moment, current, refused, ours, ruled,
         outlook, _base(lane, request, place, _dropped(lane, new, book), session, book), usual,
+        book.facts(asked.model).vendor,
     )  # fmt: skip
+
+
+def _chars(request: Request, lane: Lane | None, kept: int) -> int:
+    """``request.chars``: where it goes on from the last bill, whose size is known, only what has changed since is counted.
+
+    Messages that are the same may differ in size, by a cache mark that has moved.
+    """
+    held = lane.warm.get(lane.current) if lane is not None else None
+    if held is None or lane is None or held.messages is not lane.messages or kept != len(held.messages):
+        return request.chars
+    chars, old, new = held.chars - held.head_chars + request.head_chars, held.messages, request.messages
+    for at in range(0, kept, CHUNK):
+        before, now = old[at : min(at + CHUNK, kept)], new[at : min(at + CHUNK, kept)]
+        if before != now:
+            chars += sum([message.chars for message in now]) - sum([message.chars for message in before])
+    return chars + sum([message.chars for message in new[kept:]])
 
 
 def _base(lane: Lane | None, request: Request, place: Place, dropped: int | None, session: Session, book: Book) -> float | None:
@@ -159,7 +186,7 @@ def work_of(config: Config, at: Setting) -> tuple[float, float]:
     return at.book.effort_work(config.effort, usual)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Home:
     """What the other rows are compared with: the config that runs now, the toll of staying and the way back, in USD."""
 
@@ -181,8 +208,10 @@ def price(
     if facts.card is None:
         return Candidate(model, config.effort, veto="no price is known")
     rule = facts.rule
-    if is_foreign(at.request, at.book.vendor(at.asked.model), facts.vendor, at.policy):
+    if is_foreign(at.request, at.vendor, facts.vendor, at.policy):
         at = replace(at, request=marked_for(at.request, rule))
+    elif rule.explicit and at.request.protocol == "chat" and at.request.ttl_s is None and model != at.asked.model:
+        at = replace(at, request=marked_for(at.request, rule))  # another model is sent marks of ours (wire.writing)
     request = at.request
     prompt = _prompt(facts, at) if prompt is None else prompt
     rates = pricing.rates_for(facts.card, request, prompt, at.now)
@@ -202,9 +231,7 @@ def price(
     away = home is not None and home.config != config
     back = 0.0 if home is None or home.config.model == model and edits.in_band(request, facts.target) else home.back
     moved = model != at.current.model and not at.place.new_task
-    barred = veto(
-        config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt, at.book.vendor(at.asked.model)
-    )  # fmt: skip
+    barred = veto(config, at.asked, request, facts.target, facts.vendor, at.refused, at.policy, prompt, at.vendor)
     stands = before if barred is None else None
     return Candidate(
         model, config.effort, prompt, prompt - read - writes, read, writes, warm.p,
@@ -237,12 +264,23 @@ def warmth(config: Config, at: Setting, prompt: int) -> Warm:
 
 
 def _warmth(config: Config, at: Setting, prompt: int, facts: Facts) -> Warm:
-    learned, rule = at.session.learned, facts.rule
+    learned, rule, lane = at.session.learned, facts.rule, at.lane
     request = edits.sent(at.request, at.edits, config.model) if at.edits else at.request
+    found = held(lane, config, facts.target, at.request)
+    if found is not None and 0 < rule.lookback < len(request.messages) - len(found.messages) and was_away(lane, config, at.place):
+        proxied = at.request.protocol == "chat" and at.policy.one_upstream
+        rule = rule if proxied else replace(rule, lookback=0)  # a mark of ours stands where its cache ends (wire.recalling)
+    known = found is not None and lane is not None and found.messages is lane.messages and not at.edits
     return cache.predict(
-        held(at.lane, config, facts.target, at.request), request, prompt, rule, at.now, at.moment,
-        seen=learned.seen.get(rule.provider, NOTHING_SEEN), elsewhere=learned.head(request, config.model),
+        found, request, prompt, rule, at.now, at.moment, seen=learned.seen.get(rule.provider, NOTHING_SEEN),
+        elsewhere=learned.head(request, config.model), same=at.place.kept if known else None,
     )  # fmt: skip
+
+
+def was_away(lane: Lane | None, config: Config, place: Place) -> bool:
+    """Whether this lane was on another model last: then a mark of ours stands where the cache of ``config`` ends (not in Chat
+    Completions that need no translation, where it keeps to the two marks that every request has)."""
+    return lane is not None and (lane.current.model != config.model or place.relation == "retry")
 
 
 def held(lane: Lane | None, config: Config, target: Target, request: Request) -> Warmth | None:
@@ -253,20 +291,23 @@ def held(lane: Lane | None, config: Config, target: Target, request: Request) ->
     if lane is None:
         return None
     found = lane.warm.get(config)
-    if len(lane.warm) <= (found is not None) or not edits.in_band(request, target):
+    same = [warmth for other, warmth in lane.warm.items() if other.model == config.model]
+    if len(same) <= (found is not None) or not edits.in_band(request, target):
         return found
     if "effort_messages" in request.needs or lane.last_request is None or lane.last_request.effort == request.effort:
-        same = (warmth for other, warmth in lane.warm.items() if other.model == config.model)
-        return max(same, key=lambda warmth: warmth.touched, default=None)
+        return max(same, key=lambda warmth: warmth.touched)
     return found
 
 
 def _prompt(facts: Facts, at: Setting) -> int:
-    """Prompt tokens on a model: those of the model that ran last times a factor, else by its own characters per token."""
+    """Prompt tokens on a model: those of the model that ran last times a factor, else counted, else by characters."""
     lane, model, learned = at.lane, facts.model, at.session.learned
     if at.base is not None and lane is not None and lane.last_model is not None:
         factor = 1.0 if model == lane.last_model else learned.factor(lane.last_model, model, at.book)
         return max(1, round(at.base * factor))
+    counted = learned.counted(at.request, model, at.book) if at.request.counted else None
+    if counted is not None:
+        return max(1, round(counted + pictured(at.request.messages, facts.images)))
     known = learned.ratios.get(model) or sizes.prior(facts.chars_per_token)
     if lane is not None:
         known = sizes.together(lane.ratios.get(model), known) or known
@@ -306,11 +347,11 @@ def _home(here: Candidate, at: Setting) -> Home | None:
     if here.rates is None:
         return None
     ttl_s = at.request.ttl_s or at.book.rule(here.model).ttl_s
-    growth = round(REQUESTS_PER_TURN * (NEW_TOKENS + OUTPUT_TOKENS))
-    back = pricing.way_back(here.rates, ttl_s, 1.0, growth, lapse(ttl_s), here.prompt)
+    back = pricing.way_back(here.rates, ttl_s, 1.0, GROWTH_PER_TURN, lapse(ttl_s), here.prompt)
     return Home(here.config, here.toll_usd or 0.0, back)
 
 
+@lru_cache(maxsize=64)
 def lapse(ttl_s: int) -> float:
     """P(the next gap between turns outlasts ``ttl_s``): the figure of the longest listed TTL that is not longer."""
     return next((p for ttl, p in reversed(LAPSE) if ttl_s >= ttl), 1.0)

@@ -6,9 +6,10 @@ As good as two parameters on 25 models x 500 tasks (held-out AUC .926, log-loss 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import exp, pi, sqrt
 
+from pointsman.core.record import record
 from pointsman.core.types import Belief
 
 TASKS = 1.8
@@ -34,7 +35,7 @@ HANDOVER = 0.3
 """Logits lost when a model takes over work that another began (kappa; prior .3 +- .3, the most important unmeasured number)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Outlook:
     """What holds for one user's tasks of one project and kind, ready for pricing; everything in logits but the two rates.
 

@@ -55,7 +55,7 @@ ANY = ""
 class Served:
     """One task that a weaker config than asked really served, and what became of it. ``predicted``: P(failure) when chosen.
 
-    ``recall``, ``false_alarm``: of what judged it.
+    ``recall``, ``false_alarm``: of what judged it; ``by``: what that was.
     """
 
     asked: Config
@@ -66,6 +66,7 @@ class Served:
     project: str = ""
     recall: float = 1.0
     false_alarm: float = 0.0
+    by: str = ""
 
 
 Judgement = tuple[bool, float, float, float]

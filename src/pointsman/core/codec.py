@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from pointsman.core.events import KINDS, Event
+from pointsman.core.later import Later
 from pointsman.errors import LedgerError
 
 
@@ -25,7 +26,7 @@ def encode(value: Any) -> Any:
             if item != default or default is dataclasses.MISSING:
                 out[name] = encode(item)
         return out
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list, Later)):
         return [encode(item) for item in value]
     if isinstance(value, frozenset):
         return sorted(value)
@@ -71,7 +72,7 @@ def _builder(hint: Hashable) -> Callable[[Any], Any]:
     if origin is frozenset:
         return frozenset
     if origin in (typing.Union, types.UnionType):
-        inner = [a for a in args if a is not type(None)]
+        inner = [a for a in args if a is not type(None) and typing.get_origin(a) is not Later]
         if len(inner) == 1:
             make = _builder(inner[0])
             return lambda value: None if value is None else make(value)

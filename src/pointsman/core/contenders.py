@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pointsman.core import efforts, rules
 from pointsman.core.book import Book
 from pointsman.core.candidates import Setting, rungs, with_effort
@@ -37,23 +39,26 @@ def configs_of(at: Setting) -> list[Config]:
         if isinstance(wanted, Config) and wanted not in found:
             found.append(wanted)
     found += [config for config in efforts.neighbours(at) if config not in found]
-    return _by_strength(found, at)
+    return list(_by_strength(tuple(found), at.policy.pool or at.book.ladder(at.asked.model), at.book))
 
 
-def _by_strength(configs: list[Config], at: Setting) -> list[Config]:
-    """``configs`` from weak to strong: along the pool or the ladder, else by ability; one model's along its efforts."""
-    order = at.policy.pool or at.book.ladder(at.asked.model)
-    known = [(at.book.ability(model)[0], place) for place, model in enumerate(order)]
+@lru_cache(maxsize=64)
+def _by_strength(configs: tuple[Config, ...], order: tuple[str, ...], book: Book) -> tuple[Config, ...]:
+    """``configs`` from weak to strong: along the pool or the ladder (``order``), else by ability; one model's along its efforts.
+
+    The same at every turn of a session.
+    """
+    known = [(book.ability(model)[0], place) for place, model in enumerate(order)]
 
     def strength(config: Config) -> tuple[float, float, int]:
-        theta = at.book.ability(config.model)[0]
+        theta = book.ability(config.model)[0]
         weaker = [place for ability, place in known if ability <= theta]
         place = float(order.index(config.model)) if config.model in order else max(weaker, default=-1) + 0.5
-        target = at.book.target(config.model)
+        target = book.target(config.model)
         effort = config.effort or target.default_effort
         return place, theta, target.efforts.index(effort) if effort in target.efforts else len(target.efforts)
 
-    return sorted(configs, key=strength)
+    return tuple(sorted(configs, key=strength))
 
 
 def pinned_for(at: Setting) -> Config | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import sqrt
 
 from pointsman.core import pricing, rules
@@ -14,6 +13,7 @@ from pointsman.core.difficulty import PRIOR
 from pointsman.core.policy import (
     Odds,
 )
+from pointsman.core.record import record
 from pointsman.core.tries import Plan, Try, chances, plans, resolved_usd
 from pointsman.core.types import Belief, Config
 
@@ -23,15 +23,19 @@ def compare(configs: Iterable[Config], at: Setting) -> tuple[Candidate, ...]:
     return costed(rows_of(configs, at), at)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Weighed:
-    """The rows that can serve as tries at the task, with their plans now and on an ordinary task; USD of a resolved one."""
+    """The rows that can serve as tries at the task, with their plans now and on an ordinary task; USD of a resolved one.
+
+    ``totals``: the cost to go of each.
+    """
 
     odds: Odds
     tries: list[Try]
     plans: list[Plan]
     ordinary: list[Plan]
     resolved: float
+    totals: list[float]
 
 
 def weigh(rows: tuple[Candidate, ...], at: Setting) -> Weighed:
@@ -40,15 +44,15 @@ def weigh(rows: tuple[Candidate, ...], at: Setting) -> Weighed:
     tries = tries_of(rows, at, odds, at.belief)
     here = plans(tries, odds)
     ordinary = here if at.belief == PRIOR else plans([t.under(PRIOR) for t in tries], odds)
-    return Weighed(odds, tries, here, ordinary, resolved_usd(ordinary, odds.failure_usd))
+    resolved = resolved_usd(ordinary, odds.failure_usd)
+    return Weighed(odds, tries, here, ordinary, resolved, [plan.total(odds.failure_usd, resolved) for plan in here])
 
 
 def costed(rows: tuple[Candidate, ...], at: Setting, found: Weighed | None = None) -> tuple[Candidate, ...]:
     """The rows with their cost to go from here, and what each request bears of failures and waiting in it."""
     found = found or weigh(rows, at)
     odds = found.odds
-    usd_of = [plan.total(odds.failure_usd, found.resolved) for plan in found.plans]
-    tried = iter([(usd, (usd - t.usd) / odds.requests) for t, usd in zip(found.tries, usd_of, strict=True)])
+    tried = iter([(usd, (usd - t.usd) / odds.requests) for t, usd in zip(found.tries, found.totals, strict=True)])
     out = []
     for row in rows:
         usd, risk = next(tried) if _can_serve(row) else (None, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from pointsman.core import advisor, difficulty, efforts, features, lineage, outcomes, rules
@@ -14,6 +14,7 @@ from pointsman.core.decisions import Action, Candidate, Decision, Gate, Reason, 
 from pointsman.core.explain import breakevens
 from pointsman.core.kinds import kind_of
 from pointsman.core.policy import Policy, choose
+from pointsman.core.record import record
 from pointsman.core.retries import check_failed, next_tries
 from pointsman.core.sentences import sentence
 from pointsman.core.session import Lane, Session
@@ -28,7 +29,7 @@ _gate = lru_cache(maxsize=1024)(Gate)
 """Most gates say the same at every request: the same words give the same object."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """What was chosen, why, and what it would have been without the pin."""
 
@@ -57,12 +58,14 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     if place.new_task:  # a check judged the task before this one
         before = _after_checks(before, session, lane, book, policy)
     seen = features.observe(request, place, lane, session, book.steps(worker))
-    belief = difficulty.update(before, seen.now, _ability(worker, session, book), place, seen.past)
+    pushed = difficulty.pushed_back(seen.progress)
+    belief = difficulty.update(before, seen.now, _ability(worker, session, book), place, seen.past, pushed)
     kind = kind_of(request, place, lane, seen.progress)
     if not place.new_task:
         belief = _after_checks(belief, session, lane, book, policy)
     at = setting(request, session, place, book, policy, asked, now, belief, kind)
-    last = _standing(at)
+    version = policy.version
+    last = _standing(at, version)
     rows = rows_of([row.config for row in last] if last else configs_of(at), at, last)
     free = _free_point(at, rows)
     now_weighed = None if last and free is None else weigh(rows, at)
@@ -74,25 +77,31 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
         sentence=sentence(at, rows, answer.action, answer.reason, answer.chosen, free, notices, gates),
         candidates=rows, gates=gates, rules=(*answer.rules, *rules.shown(at)),
         breakevens=breakevens(at, rows, answer.chosen, now_weighed), belief=belief, free_point=free, would=answer.would,
-        propensity=1.0, policy_version=policy.version, card_version=book.version,
+        propensity=1.0, policy_version=version, card_version=book.version,
         notices=notices, envelope=weighed(at, rows, free), consult=answer.consult, kind=kind,
     )  # fmt: skip
     ours = advisor.additions(decision, request, lane, book, policy)
     return replace(decision, edits=ours) if ours else decision
 
 
-def _standing(at: Setting) -> tuple[Candidate, ...]:
-    """The rows of the lane's last decision where they stand: inside a tool loop, with no check, pin or model that is new."""
-    last = at.lane.last_decision if at.lane else None
-    if last is None or at.lane is None or not at.place.in_loop or at.place.new_turn or last.asked != at.asked:
+def _standing(at: Setting, version: str) -> tuple[Candidate, ...]:
+    """The rows of the lane's last decision where they stand: inside a tool loop, with no check, pin or model that is new.
+
+    ``version``: of the policy in force.
+    """
+    lane, signals = at.lane, at.session.signals
+    last = lane.last_decision if lane else None
+    if last is None or lane is None or not at.place.in_loop or at.place.new_turn or last.asked != at.asked:
         return ()
     if at.ruling.fresh:  # what the task touches now changes what a failure costs
         return ()
-    if last.policy_version != at.policy.version or any(ts > at.lane.last_start for ts, _ in at.session.signals[-1:]):
+    if last.policy_version != version or (signals and signals[-1][0] > lane.last_start):
         return ()
-    found, pinned = [row.config for row in last.candidates], pinned_for(at)
-    wanted = [c for c in (at.current, pinned, scheduled_for(at), rules.preferred_config(at)) if isinstance(c, Config)]
-    return last.candidates if all(config in found for config in wanted) else ()
+    found = [row.config for row in last.candidates]
+    for wanted in (at.current, pinned_for(at), scheduled_for(at), rules.preferred_config(at)):
+        if isinstance(wanted, Config) and wanted not in found:
+            return ()
+    return last.candidates
 
 
 def _ability(worker: str, session: Session, book: Book) -> float:
@@ -150,14 +159,20 @@ def _steered(session: Session, lane: Lane, last: Decision) -> bool:
 
 def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> tuple[Answer, tuple[Gate, ...]]:
     """The first rule that applies wins; every rule asked on the way leaves a gate."""
-    gates: list[Gate] = []
-    for name, rule in _RULES:
-        answer, said = rule(at, rows, free)
-        gates.append(_gate(name, True, said))
+    said: list[str] = []
+    for _, rule in _RULES:
+        answer, words = rule(at, rows, free)
+        said.append(words)
         if answer is not None:
-            skipped = [_gate(name, False, "an earlier rule decided") for name, _ in _RULES[len(gates) :]]
-            return answer, (*gates, *skipped)
-    return Answer(at.asked, _action(at, at.asked), "asked"), tuple(gates)
+            return answer, _gates(tuple(said))
+    return Answer(at.asked, _action(at, at.asked), "asked"), _gates(tuple(said))
+
+
+@lru_cache(maxsize=1024)
+def _gates(said: tuple[str, ...]) -> tuple[Gate, ...]:
+    """The gates of all rules: of those that were asked what they ``said``; most say the same at every request."""
+    asked = [_gate(name, True, words) for (name, _), words in zip(_RULES, said, strict=False)]
+    return (*asked, *[_gate(name, False, "an earlier rule decided") for name, _ in _RULES[len(said) :]])
 
 
 def _action(at: Setting, chosen: Config) -> Action:
@@ -197,7 +212,7 @@ def _by_kind(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -
 
 def _by_hold(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     """A move that pays waits for a free point while the cache is warm."""
-    if free is not None or at.place.in_loop or at.place.new_task or at.current != at.asked:
+    if free is not None or at.place.in_loop or at.place.new_task or at.current != at.asked or at.place.kind != "main":
         return None, "nothing to wait for" if not at.place.in_loop else "inside a tool loop nothing moves"
     return _ruled(at, rules.hold(at, rows, allowed(rows, at)))
 
@@ -267,8 +282,14 @@ def _by_compaction(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
 
 
 def _by_lane(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
+    """A sub-agent is decided on its own where the user admits anything weaker than its client chose; else that is kept."""
     if at.place.kind != "subagent":
         return None, "main lane"
+    weaker, may = True, allowed(rows, at)
+    for row in rows:
+        weaker = weaker and row.config != at.asked
+        if weaker and may.get(row.config):
+            return None, "a sub-agent, decided on its own"
     return Answer(at.asked, "stay", "subagent"), "a sub-agent keeps the model its client chose"
 
 
@@ -283,11 +304,11 @@ def _by_knowledge(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | No
 def _by_advisor(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     """Before another try or an escalation: advice of a stronger model, where that is cheaper to the end."""
     model, here = at.policy.advisor, next((row for row in rows if row.config == at.current), None)
-    if model is None or at.lane is None or here is None or here.veto is not None:
+    if model is None or at.lane is None or here is None or here.veto is not None or at.place.kind != "main":
         return None, "no advisor is set" if model is None else "nothing to advise on yet"
     rule, consult = Rule("advisor", at.policy.origin("advisor")), Config(model.model)
     asks = Answer(at.current, "advise", "advisor", rules=(rule,), consult=consult)
-    if at.place.kind != "main" or not check_failed(at, at.lane):
+    if not check_failed(at, at.lane):
         hard, said = advisor.failing_hard(at, here, odds_of(at.policy, at.outlook))
         return (asks if hard else None), said
     found, owed = next_tries(at, rows, at.lane, (*at.session.failed,), check_odds(at.policy, at.usual))
@@ -342,8 +363,9 @@ def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
     if free is None and not at.place.new_task:
         here = with_effort(at.current.model, at.asked.effort, at.book)  # the client may have changed its effort
         own = at.place.client_move is not None  # where the client itself has gone, it is not called back
-        stays = next((r for r in rows if r.config == here), None) if here != at.asked and not own else None
-        if stays is not None and stays.veto is None and allowed(rows, at).get(here):
+        order = [row.config for row in rows]  # what is stronger was a pin's, and goes when it does: money saved keeps nobody there
+        weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
+        if weaker and not own and rows[order.index(here)].veto is None and allowed(rows, at).get(here):
             return Answer(here, "stay", "free_point"), f"still on {here}: the way back is not free yet"
         return None, "the cache is warm: no free point"
     best, where = _advice(at, rows), free or "new task"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
+from pointsman.core.later import Later
+from pointsman.core.record import record
 from pointsman.core.types import Belief, Config, FreePoint, Place, Rates, TaskKind
 
 _config = lru_cache(maxsize=1024)(Config)
 """Configs are asked of their rows dozens of times a decision: the same pair gives the same object."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Candidate:
     """One config priced for this request: USD, tokens and seconds; everything here is modelled.
 
@@ -52,7 +53,7 @@ class Candidate:
         return _config(self.model, self.effort)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Gate:
     """One rule that was asked before choosing: ``ran`` False means it had nothing to look at, and ``said`` why."""
 
@@ -61,7 +62,7 @@ class Gate:
     said: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rule:
     """A user's rule that took part, with where it is written: ``origin`` is ``file:line``, ``pointsman pin`` or ``client``."""
 
@@ -69,7 +70,7 @@ class Rule:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BreakEven:
     """The point at which the answer flips to ``config``.
 
@@ -84,7 +85,7 @@ class BreakEven:
     now: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Meter:
     """What an admitted alternative would have saved since ``since`` (epoch seconds) beside what the switch costs, in USD."""
 
@@ -108,7 +109,7 @@ EditKind = Literal["effort", "advice", "consult", "tool"]
 client never saw; the tool by which it calls, which stands at 0 among the client's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Edit:
     """One addition to a lane's history that every later request repeats byte for byte (WIRE.md 3).
 
@@ -128,13 +129,14 @@ class Edit:
     skip: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Advice:
     """What an advisor said, and for a call by the model (pull) what must stand around it in the history.
 
     ``call``: the call's id, ``arguments``: its arguments as the model wrote them (JSON). ``parts``: the kinds of what the
     client saw of that answer before the call, ``words`` and ``thoughts`` the characters of text and reasoning in them.
     ``joined``: the model called tools of the client's in the same breath, so that the result stands among theirs.
+    ``signature``: what the provider sealed the call with and wants to see again (Gemini).
     """
 
     text: str
@@ -144,9 +146,10 @@ class Advice:
     words: int = 0
     thoughts: int = 0
     joined: bool = False
+    signature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Advisor:
     """What the user allows of advice: ``model`` is asked (push: when we think it pays; pull: when the working model asks).
 
@@ -194,7 +197,7 @@ Reason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Decision:
     """The answer for one request, with everything a person needs to check it.
 
@@ -202,6 +205,7 @@ class Decision:
     config was drawn among the candidates. ``notices``: what must be said before the next request (a pin that ends or
     cannot be honoured). ``kind``: what the turn is about. ``edits``: what is added to the history, of now and of before.
     ``consult``: the advisor to be asked before the request is sent.
+    ``breakevens``: a tuple, or one that is worked out when it is read (``core.later``).
     ``envelope``: the admitted alternatives, each with what it would have saved (core.envelope).
     """
 
@@ -215,8 +219,8 @@ class Decision:
     candidates: tuple[Candidate, ...] = ()
     gates: tuple[Gate, ...] = ()
     rules: tuple[Rule, ...] = ()
-    breakevens: tuple[BreakEven, ...] = ()
-    belief: Belief = field(default_factory=Belief)
+    breakevens: tuple[BreakEven, ...] | Later[BreakEven] = ()
+    belief: Belief = Belief()
     free_point: FreePoint | None = None
     would: Config | None = None
     propensity: float = 1.0

@@ -14,6 +14,7 @@ from math import sqrt
 
 from pointsman.core.capability import TASKS, sigmoid
 from pointsman.core.features import Sensor
+from pointsman.core.progress import Progress
 from pointsman.core.types import Belief, Place
 
 PRIOR = Belief(mu=0.0, sd=2.5, n=0)
@@ -24,20 +25,43 @@ HAZARD_LOOP, HAZARD_TURN, HAZARD_TASK = 0.02, 0.3, 0.95
 """Probability that the task changed: inside a tool loop, on a new prompt, on a detected new task (notes/science.md 2)."""
 
 
-def update(belief: Belief, sensors: Iterable[Sensor], theta: float, place: Place, past: Iterable[Sensor] = ()) -> Belief:
+TURNS = 10.0
+"""Turns that the usual share of pushed-back turns weighs against those seen in the session (assumed)."""
+
+
+def pushed_back(progress: Progress) -> float:
+    """P(the person breaks this turn off, or corrects it at its end), from what they did before and what failed in the turn.
+
+    The odds are those of a Beta prior after the turns of this session that the person has answered, times the root of one plus
+    the requests of the turn before which something failed. In 284 real sessions (entireio/cli, EntityProcess/agentv, MIT) 9.5 %
+    of turns were pushed back: AUC .63, log-loss .350 against a constant's .368. Neither the prompt's form nor what was edited,
+    nor forty signs together in boosted trees, said more on sessions that they were not fitted on.
+    """
+    if not progress.answered and not progress.failures:
+        return PRIOR.pushed
+    hits = progress.pushed + TURNS * PRIOR.pushed
+    odds = hits / (progress.answered + TURNS - hits) * sqrt(1.0 + progress.failures)
+    return odds / (1.0 + odds)
+
+
+def update(
+    belief: Belief, sensors: Iterable[Sensor], theta: float, place: Place, past: Iterable[Sensor] = (),
+    pushed: float | None = None,
+) -> Belief:  # fmt: skip
     """The belief after the transition to this request and the evidence it shows; ``theta``: ability of the model that worked.
 
     ``past``: evidence of the turn that ended, which the transition to the next one weakens like all that was known.
+    ``pushed``: what ``pushed_back`` says now; None leaves it.
     """
     for sensor in past:
         mu, var = weighed(belief.mu, belief.sd * belief.sd, sensor, theta)
-        belief = Belief(mu, sqrt(var), belief.n + 1)
+        belief = Belief(mu, sqrt(var), belief.n + 1, belief.pushed)
     mu, var = _transition(belief, place)
     n = belief.n if not place.new_task else 0
     for sensor in sensors:
         mu, var = weighed(mu, var, sensor, theta)
         n += 1
-    return Belief(mu, sqrt(var), n)
+    return Belief(mu, sqrt(var), n, belief.pushed if pushed is None else pushed)
 
 
 def weighed(mu: float, var: float, sensor: Sensor, theta: float) -> tuple[float, float]:

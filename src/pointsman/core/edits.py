@@ -22,8 +22,9 @@ from pointsman.core.types import Config, Protocol, Request
 IN_BAND: Mapping[Protocol, str] = {"messages": "anthropic", "responses": "openai"}
 """The wire formats that have an effort change inside the history, and whose models read it there: no translation carries it."""
 
-TOOL, PROVIDER_TOOL = "consult_advisor", "advisor_20260301"
-"""The forms of the tool by which a model asks for advice: ours, and Anthropic's own."""
+TOOL, PROVIDER_TOOL, WITHDRAWN = "consult_advisor", "advisor_20260301", "withdrawn"
+"""The forms of the tool by which a model asks for advice: ours, Anthropic's own, and that one taken back with what it left in the
+history: the API refuses its blocks without the tool (advisor-tool page, August 2026)."""
 
 EFFORT_CHARS = 60
 """Characters of an effort message on the wire, either form."""
@@ -32,7 +33,8 @@ EFFORT_CHARS = 60
 def standing(edits: tuple[Edit, ...], messages: tuple[Message, ...], kept: int) -> tuple[Edit, ...]:
     """The edits that still stand: the first ``kept`` of ``messages`` are those of the lane's last request.
 
-    One that divides a message (``into``) needs that message too, once it has been seen.
+    One that divides a message (``into``) needs that message too, once it has been seen: until then it stands only where a
+    message follows that could be it, for the same request again gets an answer of its own.
     """
     if not edits:
         return edits
@@ -44,6 +46,8 @@ def _stands(edit: Edit, messages: tuple[Message, ...], kept: int) -> bool:
         return True
     if edit.at > kept or edit.at > len(messages) or messages[edit.at - 1].hash != edit.after:
         return False
+    if edit.kind == "consult" and not edit.into and edit.at == len(messages):
+        return False  # the answer it was made in is asked for anew
     there = edit.at + edit.skip
     return not edit.into or (there < len(messages) and messages[there].hash == edit.into)
 
@@ -74,6 +78,25 @@ def sent(request: Request, edits: tuple[Edit, ...], model: str) -> Request:
 def as_message(edit: Edit) -> Message:
     """An edit as the message it is on the wire; the same object each time, so that equal histories compare fast."""
     return Message(_name(edit), "system", "reminder", edit.chars)
+
+
+def provider_advisor(edits: Iterable[Edit]) -> str | None:
+    """The model behind Anthropic's own advisor tool among ``edits``; None: it is not offered."""
+    values = (edit.value.split("|") for edit in edits if edit.kind == "tool")
+    return next((parts[1] for parts in values if parts[0] == PROVIDER_TOOL), None)
+
+
+def withheld(edits: Iterable[Edit], model: str) -> bool:
+    """Whether a request to ``model`` goes without what Anthropic's advisor left in the history."""
+    return any(edit.kind == "tool" and (edit.value == WITHDRAWN or edit.model not in (None, model)) for edit in edits)
+
+
+def withdrawn(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """``edits`` with Anthropic's advisor taken back; the same where it is not offered."""
+    if provider_advisor(edits) is None:
+        return edits
+    own = PROVIDER_TOOL + "|"
+    return tuple([Edit("tool", 0, 0, WITHDRAWN) if edit.value.startswith(own) else edit for edit in edits])
 
 
 def _name(edit: Edit) -> int:

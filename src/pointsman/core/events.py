@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pointsman.core.decisions import Advice, Decision, Edit
+from pointsman.core import abilities
+from pointsman.core.decisions import Advice, Candidate, Decision, Edit
 from pointsman.core.policy import RISK, Policy
 from pointsman.core.types import Config, Diagnosis, Rates, Request, Usage
 
@@ -93,7 +94,8 @@ class Finished:
     ``unseen``: output tokens that a broken-off answer may have been billed for beyond ``usage``, modelled. ``answer_id`` and
     ``diagnosis``: where the user allows the provider's own cache diagnostics, what the next request is compared with, and
     what it said of this one.
-    ``resent``: our change was refused, with the status ``refused``, and the original went to the asked model.
+    ``resent``: our change was refused, with the status ``refused``, and the original went to the asked model. ``handed``:
+    hashes of the texts that its calls hand to sub-agents, where the client does not mark those.
     """
 
     ts: float
@@ -119,6 +121,7 @@ class Finished:
     unseen: int = 0
     answer_id: str = ""
     diagnosis: Diagnosis | None = None
+    handed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,10 @@ class FailedOver:
     """A provider failed before its first content byte, and the request went on elsewhere.
 
     ``config`` at the base URL ``upstream`` failed with ``status`` (None: no answer) and ``why``; ``to`` at ``to_upstream``
-    takes over. ``extra_usd``: modelled USD of the prompt there above what it would have cost; None: unknown.
+    takes over. ``extra_usd``: modelled USD of the prompt there above what it would have cost; None: unknown. ``at_most_usd``:
+    what the one that failed may bill all the same, modelled: the truth lies between nothing and this (0: it refused, or was not
+    reached). ``waited_s``: seconds that it asked for and gets, because going elsewhere costs more: it is asked again. ``row``:
+    what ``to`` was predicted to cost at ``to_upstream``, whose caches are its own (None: nothing new was priced).
     """
 
     ts: float
@@ -221,6 +227,9 @@ class FailedOver:
     why: str
     status: int | None = None
     extra_usd: float | None = None
+    at_most_usd: float = 0.0
+    waited_s: float = 0.0
+    row: Candidate | None = None
 
 
 AdviceHow = Literal["push", "pull"]
@@ -282,7 +291,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A task that a weaker config than asked really served was judged, ``by`` a check, a mark, a commit or a revert.
+    """A task that a weaker config than asked really served was judged, ``by`` a check, a mark, a commit, a revert or a complaint.
 
     ``about``: the kind of task ("": not known). ``predicted``: P(failure) when it was chosen. ``project``: its folder.
     ``void``: an earlier judgement of it is taken back. ``risk``: what certificates promised then.
@@ -305,6 +314,15 @@ class Judged:
     false_alarm: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A check or a mark graded the main lane's work: what it teaches of models and tasks, once its session is no longer known."""
+
+    ts: float
+    session: str
+    verdict: abilities.Verdict
+
+
 Answer = Literal["", "accepted", "declined", "undone"]
 
 
@@ -325,7 +343,7 @@ class Proposed:
 
 Event = (
     RunStarted | RunEnded | Routed | Finished | Pinned | Unpinned | Marked | Signalled | Checked
-    | FailedOver | Advised | Passed | Noted | Judged | Proposed
+    | FailedOver | Advised | Passed | Noted | Judged | Graded | Proposed
 )
 
 KINDS: Mapping[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Event)}

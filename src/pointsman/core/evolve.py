@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pointsman.core import cache, edits, envelope, sizes
 from pointsman.core.book import Book
+from pointsman.core.boundaries import sent_on
 from pointsman.core.budgets import billed, extra
 from pointsman.core.certificate import disowned, working
 from pointsman.core.decisions import Decision
@@ -25,7 +26,7 @@ from pointsman.core.events import (
     Signalled,
     Unpinned,
 )
-from pointsman.core.learned import Learned, after, learned_factor
+from pointsman.core.learned import Learned, after, learned_count, learned_factor
 from pointsman.core.machines import spoken
 from pointsman.core.progress import after as progressed
 from pointsman.core.session import SCOPE, Lane, Pending, Pin, Session
@@ -33,6 +34,9 @@ from pointsman.core.types import FIVE_MINUTES, Config, Request, Usage
 
 SIGNALS_KEPT = 32
 """Signals remembered per session: more than any rule looks at."""
+
+HANDED_KEPT = 32
+"""Texts handed to sub-agents that a lane remembers: more than any client runs at a time."""
 
 
 def evolve(session: Session | None, event: Event) -> Session | None:
@@ -113,7 +117,7 @@ def _routed(session: Session | None, event: Routed) -> Session:
         title=session.title or request.title, failed=() if place.new_task else session.failed,
         sent_back=0 if place.new_task else session.sent_back, extra=0.0 if place.new_task else session.extra,
         weaker=working(session.weaker, event.decision) if request.purpose == "turn" else session.weaker,
-        lanes={**session.lanes, place.lane: _lane_after(old, event, full)},
+        lanes={**session.lanes, place.lane: _lane_after(old, event, full, sent_on(session, old, place.gap_s or 0.0))},
         pending={**session.pending, event.id: pending},
     )  # fmt: skip
 
@@ -124,11 +128,12 @@ def _turn_began(session: Session, event: Routed) -> float:
     return event.ts if place.kind == "main" and place.new_turn and (place.new_task or not back) else session.turn_began
 
 
-def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
+def _lane_after(lane: Lane, event: Routed, request: Request, sent_back: bool) -> Lane:
     decision, place = event.decision, event.decision.place
     asked = lane.asked if place.client_move and lane.requests else decision.asked
     turn_purpose = request.purpose == "turn"
-    sticky = None if place.new_task else lane.sticky
+    spent = decision.reason == "budget" and decision.chosen != lane.sticky  # what the cap ended does not go on by itself
+    sticky = None if place.new_task or spent else lane.sticky
     if decision.reason in ("escalate", "hand_down"):
         sticky = decision.chosen
     return replace(
@@ -142,7 +147,7 @@ def _lane_after(lane: Lane, event: Routed, request: Request) -> Lane:
         last_stop="", last_decision=decision, last_request=request, turn_id=request.turn_id or lane.turn_id, speed=request.speed,
         plan=any("plan_mode" in m.facts for m in request.messages[place.kept :]) if place.new_turn else lane.plan,
         opened_as=decision.kind if place.new_task else lane.opened_as, belief=decision.belief,
-        progress=progressed(lane.progress, request, place, lane.last_stop)[0],
+        progress=progressed(lane.progress, request, place, lane.last_stop, sent_back)[0],
         rewritten=event.rewritten or lane.rewritten and event.kept > 0,
         sums=_sums_after(lane, decision) if turn_purpose else lane.sums, edits=decision.edits,
     )  # fmt: skip
@@ -163,12 +168,12 @@ def _sums_after(lane: Lane, decision: Decision) -> envelope.Sums:
 
 
 def _failed_over(session: Session, event: FailedOver) -> Session:
-    """The request goes on at another deployment, whose caches are its own, and which is asked only now."""
+    """The request goes on at another deployment, whose caches are its own, and which is asked only now, or after a wait."""
     pending = session.pending.get(event.id)
     if pending is None:
         return session
     lane = session.lanes[pending.lane].at(event.to_upstream)
-    pending = replace(pending, upstream=event.to_upstream, failed_over=event.ts)
+    pending = replace(pending, upstream=event.to_upstream, failed_over=event.ts + event.waited_s)
     return replace(session, pending={**session.pending, event.id: pending}, lanes={**session.lanes, lane.id: lane})
 
 
@@ -214,6 +219,8 @@ def taught(learned: Learned, session: Session, event: Finished, book: Book) -> L
     text = _text_seen(lane, pending, event.served, event.usage) if event.served and event.usage else None
     learned = after(learned, _as_sent(pending, event), pending.decision.place, held, event, book, text)
     kept = pending.decision.place.kept
+    if pending.request.counted and not pending.decision.edits:  # with our own words it was not counted
+        learned = learned_count(learned, pending.request, event, book)
     return learned_factor(learned, lane.last_model, lane.last_usage, pending.request, kept, pending.before, event, book)
 
 
@@ -235,10 +242,13 @@ def _lane_finished(lane: Lane, pending: Pending, event: Finished) -> Lane:
         refused = {**refused, pending.decision.chosen: f"the provider refused it ({event.refused or event.status})"}
     if newest:
         lane = replace(lane, last_status=event.status, last_stop=event.stop, last_end=event.ended, current=served)
-    lane = replace(lane, refused=refused)
+    lane = replace(lane, refused=refused, handed=(*lane.handed, *event.handed)[-HANDED_KEPT:] if event.handed else lane.handed)
     if event.resent and pending.decision.edits:
-        lane = replace(lane, edits=(), unedited=True)
+        gone = [edit for edit in edits.withdrawn(pending.decision.edits) if edit.value == edits.WITHDRAWN]
+        lane = replace(lane, edits=tuple(gone), unedited=True)
     usage = event.usage
+    if usage is not None and (own := edits.provider_advisor(pending.decision.edits)) is not None:
+        lane = replace(lane, consults=lane.consults + sum(model == own for model, _ in usage.extra))
     if usage is None or usage.prompt <= 0 or event.status >= 400:
         return lane
     request, started, ttl_s = pending.request, pending.failed_over or event.started, event.ttl_s or FIVE_MINUTES

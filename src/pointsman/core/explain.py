@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from pointsman.core.candidates import Setting, odds_of
+from pointsman.core.capability import Outlook
 from pointsman.core.costing import Weighed, weigh
 from pointsman.core.decisions import BreakEven, Candidate
-from pointsman.core.policy import Odds
+from pointsman.core.later import Later
+from pointsman.core.policy import Odds, Policy
 from pointsman.core.tries import by_difficulty, resolved_usd
 from pointsman.core.types import Belief, Config
+
+Points = tuple[BreakEven, ...] | Later[BreakEven]
 
 
 def breakevens(
     at: Setting, rows: tuple[Candidate, ...], chosen: Config, weighed: Weighed | None = None
-) -> tuple[BreakEven, ...]:  # fmt: skip
+) -> Points:  # fmt: skip
     """Where the answer flips to each alternative: in requests still to come, in difficulty, in the user's minutes per failure.
 
     Inside a tool loop, where nothing moves, the last two are those of the request before. ``weighed``: what ``rows`` were
-    costed from, where the caller has it.
+    costed from, where the caller has it. They decide nothing and take longer than the rest, so they are worked out when read.
     """
+    known = _known(at, chosen)
+    weighed = weighed or (weigh(rows, at) if known is None else None)
+    return Later(partial(_points, rows, chosen, at.policy, at.outlook, at.belief, known, weighed))
+
+
+def _points(
+    rows: tuple[Candidate, ...], chosen: Config, policy: Policy, outlook: Outlook, belief: Belief, known: Points | None,
+    weighed: Weighed | None,
+) -> tuple[BreakEven, ...]:  # fmt: skip
+    """All points of the other rows. ``known``: those of the request before, where they hold, else they come of ``weighed``."""
     mine = next((row for row in rows if row.config == chosen), None)
     if mine is None or mine.run_usd is None or mine.fail is None or mine.veto is not None:
         return ()
-    odds = odds_of(at.policy, at.outlook)
-    others = [row for row in rows if row is not mine and row.veto is None and row.run_usd is not None and row.fail is not None]
-    known = _known(at, chosen)
+    odds = odds_of(policy, outlook)
     if known is None:
-        known = _flips(at, weighed or weigh(rows, at), chosen)
+        known = tuple(_flips(weighed, chosen, belief)) if weighed is not None else ()
     found: list[BreakEven] = []
-    for row in others:
-        found.append(_requests(mine, row, odds))
-        found += [point for point in known if point.model == row.model and point.effort == row.effort]
+    for row in rows:
+        if row is not mine and row.veto is None and row.run_usd is not None and row.fail is not None:
+            found.append(_requests(mine, row, odds))
+            found += [p for p in known if p.axis != "requests" and p.model == row.model and p.effort == row.effort]
     return tuple(found)
 
 
-def _known(at: Setting, chosen: Config) -> list[BreakEven] | None:
+def _known(at: Setting, chosen: Config) -> Points | None:
     """The points of the lane's last decision where they still hold: the same turn, task and choice."""
     last = at.lane.last_decision if at.lane else None
     if last is None or not at.place.in_loop or at.place.new_turn or last.chosen != chosen or not last.breakevens:
         return None
-    return [point for point in last.breakevens if point.axis != "requests"]
+    return last.breakevens
 
 
 def _requests(mine: Candidate, row: Candidate, odds: Odds) -> BreakEven:
@@ -70,30 +84,30 @@ Curve = list[tuple[float, list[float]]]
 """Points of an axis, and the cost to go of each try there."""
 
 
-def _flips(at: Setting, weighed: Weighed, chosen: Config) -> list[BreakEven]:
+def _flips(weighed: Weighed, chosen: Config, belief: Belief) -> list[BreakEven]:
     """The flips in minutes and in difficulty; both models' failure moves with the difficulty."""
     odds, names = weighed.odds, [t.config for t in weighed.tries]
     if chosen not in names:
         return []
-    harder, mine = by_difficulty(weighed.tries, odds, at.belief.sd, weighed.resolved), names.index(chosen)
+    harder, mine = by_difficulty(weighed.tries, odds, belief.sd, weighed.resolved), names.index(chosen)
 
     def dearer(usd: float) -> list[float]:
         resolved = resolved_usd(weighed.ordinary, usd)
         return [plan.total(usd, resolved) for plan in weighed.plans]
 
     edges = {plan.owed_usd for plan in weighed.plans if 0.0 < plan.owed_usd < FAILURE_GRID[-1]}  # there the cost to go jumps
-    usd: Curve = [(x, dearer(x)) for x in sorted((*FAILURE_GRID, *edges, *[JUST_BELOW * edge for edge in edges]))]
-    here = (at.belief.mu, [plan.total(odds.failure_usd, weighed.resolved) for plan in weighed.plans])
-    hard: Curve = sorted([*[(x, harder(x)) for x in GRID], here])
+    places = sorted((*FAILURE_GRID, *edges, *[JUST_BELOW * edge for edge in edges]))
+    usd: Curve = [(x, weighed.totals if x == odds.failure_usd else dearer(x)) for x in places]
+    hard: Curve = sorted([*[(x, harder(x)) for x in GRID], (belief.mu, weighed.totals)])
     found = []
     for i, other in enumerate(names):
         if i != mine:
             dollars = _flip(usd, dearer, mine, i, odds.failure_usd)
-            mu = _flip(hard, harder, mine, i, at.belief.mu)
+            mu = _flip(hard, harder, mine, i, belief.mu)
             minutes = None if dollars is None else dollars / USD_PER_MINUTE
             difficulty = None if mu is None else Belief(mu).hard
             found.append(BreakEven(other.model, other.effort, "minutes", minutes, odds.failure_usd / USD_PER_MINUTE))
-            found.append(BreakEven(other.model, other.effort, "difficulty", difficulty, at.belief.hard))
+            found.append(BreakEven(other.model, other.effort, "difficulty", difficulty, belief.hard))
     return found
 
 

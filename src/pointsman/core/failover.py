@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from pointsman.core.book import Book
 from pointsman.core.candidates import price, setting, with_effort
+from pointsman.core.costing import compare
 from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.foreign import is_foreign
-from pointsman.core.policy import Policy
+from pointsman.core.policy import MINUTE_USD, Policy
 from pointsman.core.sentences import short, usd
 from pointsman.core.session import Session
 from pointsman.core.types import Config, Request
@@ -22,12 +23,14 @@ from pointsman.core.types import Config, Request
 class Hop:
     """Where a failed request goes next: ``decision`` for it, or None with the reason in ``why``.
 
-    ``extra_usd``: modelled USD of the prompt there above what it would have cost where it failed; None: unknown.
+    ``extra_usd``: modelled USD of the prompt there above what it would have cost where it failed; None: unknown. ``here``: the
+    row of what failed.
     """
 
     decision: Decision | None
     why: str
     extra_usd: float | None = None
+    here: Candidate | None = None
 
 
 def hop(
@@ -59,8 +62,40 @@ def hop(
         replace(
             decision, chosen=to, action=decision.action if to == chosen else "switch", reason="failover",
             sentence=said + ".", candidates=rows, notices=(*decision.notices, said),
-        ), said, extra,
+        ), said, extra, here,
     )  # fmt: skip
+
+
+def worth_waiting(
+    found: Hop, decision: Decision, request: Request, session: Session, book: Book, policy: Policy, now: float, seconds: float
+) -> str | None:  # fmt: skip
+    """Why to wait ``seconds`` for the provider that asks for them instead of going on as ``found`` says; None: that is cheaper.
+
+    The user's time at $60 an hour against what leaving costs: the prompt that is cold elsewhere, and with another model what the
+    rest of the task is expected to cost more there, its failures included.
+    """
+    if found.decision is None or found.extra_usd is None:
+        return None
+    leaving, to = found.extra_usd, found.decision.chosen
+    if to.model != decision.chosen.model:
+        at = setting(request, session, decision.place, book, policy, decision.asked, now, decision.belief)
+        rows = {row.config: row.total_usd for row in compare((decision.chosen, to), at)}
+        here, there = rows.get(decision.chosen), rows.get(to)
+        leaving = max(leaving, there - here if here is not None and there is not None else 0.0)
+    waiting = seconds * MINUTE_USD / 60.0
+    if leaving <= waiting:
+        return None
+    return f"it asks for {seconds:g} s: waiting costs {usd(waiting)} of your time, going to {short(to.model)} {usd(leaving)}"
+
+
+def may_bill(here: Candidate | None, book: Book, seconds: float) -> float:
+    """USD that a provider may bill for a request it took and never answered, at most, modelled.
+
+    Its prompt, and what the model writes in ``seconds`` at its speed: providers bill what was generated until they notice.
+    """
+    if here is None or here.rates is None or here.input_usd is None:
+        return 0.0
+    return here.input_usd + max(0.0, seconds) * book.speed(here.model).output_tps * here.rates.output
 
 
 def _row(

@@ -8,12 +8,12 @@ sensor reads words, so that none hears one language better than another; a corre
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from math import log
 
 from pointsman.core import progress
 from pointsman.core.boundaries import sent_on
 from pointsman.core.progress import Evidence, Progress
+from pointsman.core.record import record
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import Place, Request
 
@@ -21,7 +21,7 @@ SURVIVED = (3, 6, 12, 24, 48)
 """Requests of one turn after which it counts as surviving, each about twice the last."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sensor:
     """How one kind of evidence depends on difficulty: P(seen | b, model) = sigmoid(alpha (b - theta) + beta).
 
@@ -83,7 +83,7 @@ OF_NOW: frozenset[Evidence] = frozenset(("question", "planning"))
 """Evidence in a new prompt that tells of the turn it begins; all other evidence in it tells of the turn that ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Seen:
     """What a request shows: sensors of the turn that ``past``, of what is going on ``now``, and the lane's progress with it."""
 
@@ -98,12 +98,13 @@ def observe(request: Request, place: Place, lane: Lane | None, session: Session,
     Hooks and people speak of the main lane. A request that shows nothing new (a retry, housekeeping) fires none.
     """
     before = lane.progress if lane else progress.NOTHING
-    after, evidence = progress.after(before, request, place, lane.last_stop if lane else "")
+    back = place.new_turn and lane is not None and sent_on(session, lane, place.gap_s or 0.0)
+    after, evidence = progress.after(before, request, place, lane.last_stop if lane else "", back)
     if after is before:
         return Seen(before)
     signals = _signals(session, lane) if lane is not None and lane.kind == "main" and lane.requests else ()
     lasting = survival(before, after, steps, place.new_turn)
-    if place.new_turn and lane is not None and sent_on(session, lane, place.gap_s or 0.0):
+    if back:
         return Seen(after, sensors_of((), signals))
     fired = sensors_of(evidence, signals) if evidence or signals else ()
     if not place.new_turn:

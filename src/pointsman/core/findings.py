@@ -19,8 +19,8 @@ from pointsman.core.types import FIVE_MINUTES, HOUR, Rates, Usage
 from pointsman.core.warmth import WARM_SHARE
 
 Cause = Literal[
-    "tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "key", "unexplained", "tail", "sessions", "keep",
-    "provider",
+    "tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "mode", "key", "unexplained", "tail", "sessions",
+    "keep", "provider",
 ]  # fmt: skip
 
 LEFT_TOKENS, LEFT_SHARE = 2_000, 0.1
@@ -126,6 +126,8 @@ def _cause(step: Step, book: Book) -> Cause:
         return "effort"
     if (old.speed, old.tier) != (new.speed, new.tier):
         return "speed"
+    if old.mode and new.mode and old.mode != new.mode:
+        return "mode"
     return "key" if not step.now.cache_read else "unexplained"
 
 
@@ -136,6 +138,7 @@ _SAID: dict[Cause, str] = {
     "upstream": "another upstream served the session: caches are not shared between them",
     "effort": "the effort changed at the top level of the request",
     "speed": "speed or service tier changed: they do not share prefixes",
+    "mode": "tool choice, thinking, the first image or the prompt_cache_key changed: the history is kept under them",
     "key": "within the lifetime nothing at all was read: do several keys, workspaces or deployments take turns?",
     "unexplained": "cold within the lifetime without a reason in the request: something early in the history may change",
 }

@@ -15,13 +15,12 @@ class ImageRule:
     """One provider's rule; lengths in pixels.
 
     An image is first scaled down to fit ``long_edge`` and ``short_edge`` (0: no limit). Then it counts ``base`` tokens, and
-    either one token per ``area`` pixels, or ``each`` per square of ``side`` pixels; at most ``most``. ``unknown``: an image
-    whose size cannot be seen. ``page``: one page of a document.
+    ``each`` per square of ``side`` pixels (0: none), at most ``most``. ``unknown``: an image whose size cannot be seen.
+    ``page``: one page of a document. Every rule is in data/targets.toml, with the page of its vendor that it was read from.
     """
 
     long_edge: int = 0
     short_edge: int = 0
-    area: float = 0.0
     side: int = 0
     each: float = 1.0
     base: int = 0
@@ -38,21 +37,24 @@ class ImageRule:
             1.0, self.long_edge / max(width, height) if self.long_edge else 1.0,
             self.short_edge / min(width, height) if self.short_edge else 1.0,
         )  # fmt: skip
-        if self.area:
-            found = width * height * fit * fit / self.area
-        else:
-            found = self._squares(width * fit, height * fit) * self.each
-        found += self.base
+        found = self.base + (self._squares(width * fit, height * fit) * self.each if self.side else 0.0)
         return max(1, round(min(found, self.most) if self.most else found))
 
     def _squares(self, width: float, height: float) -> int:
-        """Squares that cover the image; one with too many is scaled down until they fit."""
-        squares = ceil(width / self.side - 1e-9) * ceil(height / self.side - 1e-9)
+        """Squares that cover the image; one with too many is scaled down until they fit, by the formula of OpenAI's guide."""
+        wide, high = width / self.side, height / self.side
+        squares = _covering(wide, high)
         limit = (self.most - self.base) / self.each if self.most else 0.0
         if limit and squares > limit:
-            shrink = sqrt(limit * self.side * self.side / (width * height))
-            squares = int(width * shrink / self.side) * int(height * shrink / self.side)
+            shrink = sqrt(limit / (wide * high))
+            wide, high = wide * shrink, high * shrink
+            whole = min(int(wide + 1e-9) / wide, int(high + 1e-9) / high) or 1.0  # a strip one square high stays as it is
+            squares = _covering(wide * whole, high * whole)
         return max(1, squares)
+
+
+def _covering(wide: float, high: float) -> int:
+    return ceil(wide - 1e-9) * ceil(high - 1e-9)
 
 
 def pictured(messages: Iterable[Message], rule: ImageRule) -> int:
@@ -68,4 +70,6 @@ def pictured(messages: Iterable[Message], rule: ImageRule) -> int:
 def read_rule(row: Mapping[str, Any] | None) -> ImageRule:
     """The rule of a row of data/targets.toml; a plain 1,600 tokens an image where no row fits."""
     values = {key: value for key, value in (row or {}).items() if key != "models"}
-    return ImageRule(**values) if values else ImageRule(source="no rule is known: as the largest standard image of Anthropic")
+    if values:
+        return ImageRule(**values)
+    return ImageRule(base=ImageRule().unknown, source="no rule is known: about the largest standard image of Anthropic")

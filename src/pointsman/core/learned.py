@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from pointsman.core import cache, sizes
 from pointsman.core.abilities import NOTHING as UNSEEN
 from pointsman.core.abilities import Abilities
 from pointsman.core.book import Book, Speed
 from pointsman.core.events import Finished
+from pointsman.core.images import pictured
 from pointsman.core.messages import Message
 from pointsman.core.types import FIVE_MINUTES, Place, Request, Usage
 from pointsman.core.warmth import Head, Warmth
@@ -29,7 +31,11 @@ PRIOR_REQUESTS = 5.0
 """Requests that the prior of a time is worth."""
 
 PRIOR_SWITCHES = 0.25
-"""Switches that the table's factor between two tokenizers is worth: it is good to 15 %, a switch shows it to a few per cent."""
+"""Switches, or counted bills, that the table's factor between two tokenizers is worth: it is good to 15 %, they show it to a few
+per cent."""
+
+COUNTED_FOR = "gpt-5.5"
+"""A model whose own tokenizer (o200k) counts first requests; its counts are turned into others' by the factor between the two."""
 
 HeadKey = tuple[str, str, int]
 
@@ -54,7 +60,8 @@ class Learned:
 
     ``abilities``: what outcomes have taught (``core.verdicts``). ``ratios`` of characters to tokens per model; ``factors``: per
     pair of models in alphabetical order, how often a switch has shown the tokens of the second per token of the first, and the
-    sum of what was seen.
+    sum of what was seen. ``counts`` per model: how often a first request that was counted has been billed, and the sum of its
+    tokens per counted token.
     """
 
     seen: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
@@ -63,6 +70,7 @@ class Learned:
     abilities: Abilities = UNSEEN
     ratios: Mapping[str, sizes.Ratios] = field(default_factory=dict)
     factors: Mapping[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    counts: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     def factor(self, from_model: str, to_model: str, book: Book) -> float:
         """Tokens on ``to_model`` per token on ``from_model`` for the same text: the table's, moved by switches between them."""
@@ -76,30 +84,48 @@ class Learned:
         found = ((1.0 / table if turned else table) * PRIOR_SWITCHES + total) / (PRIOR_SWITCHES + n)
         return 1.0 / found if turned else found
 
+    def counted(self, request: Request, model: str, book: Book) -> float | None:
+        """Text tokens of a counted request on ``model``; None where it was not counted, or characters tell as much.
+
+        Where the tokenizer is the model's own the count is exact for texts. For another model it is good to 15 % by the table,
+        which is no better than characters (``bench tokens``), until one counted request has been billed there.
+        """
+        if not request.counted:
+            return None
+        table = book.token_factor(COUNTED_FOR, model)
+        n, total = self.counts.get(model, (0, 0.0))
+        if not n and table != 1.0:
+            return None
+        return request.counted * (table * PRIOR_SWITCHES + total) / (PRIOR_SWITCHES + n)
+
     def head(self, request: Request, model: str) -> Head | None:
         """The head that other lanes and sessions of this client have left warm on ``model``, or None."""
-        return self.heads.get((request.client, model, request.tools))
+        return self.heads.get(_head_key(request, model))
 
     def speed(self, model: str, prior: Speed) -> Speed:
         """How fast ``model`` answers: ``prior``, moved by what was timed; the source says how often."""
         times = self.times.get(model)
-        if times is None:
-            return prior
-        warm = _mean(prior.ttft_s_warm, times.warm_s, times.warm_n)
-        extra = max(0.0, times.cold_s - warm * times.cold_n)
-        mean_k = times.cold_ktokens / times.cold_n if times.cold_n else 0.0
-        cold = (
-            (prior.ttft_s_per_ktoken_cold * PRIOR_REQUESTS * mean_k + extra) / (PRIOR_REQUESTS * mean_k + times.cold_ktokens)
-            if mean_k else prior.ttft_s_per_ktoken_cold
-        )  # fmt: skip
-        mean_tokens = times.output_tokens / times.output_n if times.output_n else 0.0
-        tokens = PRIOR_REQUESTS * mean_tokens + times.output_tokens
-        seconds = PRIOR_REQUESTS * mean_tokens / prior.output_tps + times.output_s
-        said = f"{times.warm_n + times.cold_n} first tokens and {times.output_n} answers timed here; prior: {prior.source}"
-        return Speed(warm, cold, tokens / seconds if seconds > 0 else prior.output_tps, said)
+        return prior if times is None else _speed(times, prior)
 
 
 NOTHING = Learned()
+
+
+@lru_cache(maxsize=256)
+def _speed(times: Times, prior: Speed) -> Speed:
+    """``prior`` moved by ``times``: the same at every request until the next answer is timed."""
+    warm = _mean(prior.ttft_s_warm, times.warm_s, times.warm_n)
+    extra = max(0.0, times.cold_s - warm * times.cold_n)
+    mean_k = times.cold_ktokens / times.cold_n if times.cold_n else 0.0
+    cold = (
+        (prior.ttft_s_per_ktoken_cold * PRIOR_REQUESTS * mean_k + extra) / (PRIOR_REQUESTS * mean_k + times.cold_ktokens)
+        if mean_k else prior.ttft_s_per_ktoken_cold
+    )  # fmt: skip
+    mean_tokens = times.output_tokens / times.output_n if times.output_n else 0.0
+    tokens = PRIOR_REQUESTS * mean_tokens + times.output_tokens
+    seconds = PRIOR_REQUESTS * mean_tokens / prior.output_tps + times.output_s
+    said = f"{times.warm_n + times.cold_n} first tokens and {times.output_n} answers timed here; prior: {prior.source}"
+    return Speed(warm, cold, tokens / seconds if seconds > 0 else prior.output_tps, said)
 
 
 def _mean(prior: float, total: float, n: int) -> float:
@@ -157,6 +183,18 @@ def learned_factor(
     return replace(learned, factors={**learned.factors, key: (n + 1, total + value)})
 
 
+def learned_count(learned: Learned, request: Request, event: Finished, book: Book) -> Learned:
+    """``learned`` after the bill of a first request that was counted: how many tokens its model has for a counted one."""
+    usage, served = event.usage, event.served
+    if not request.counted or usage is None or served is None or usage.prompt <= 0 or event.status >= 400:
+        return learned
+    seen = (usage.prompt - pictured(request.messages, book.images(served.model))) / request.counted
+    if not 0.5 < seen < 2.0:
+        return learned  # something else was billed with it
+    n, total = learned.counts.get(served.model, (0, 0.0))
+    return replace(learned, counts={**learned.counts, served.model: (n + 1, total + seen)})
+
+
 def _new(request: Request, place: Place) -> tuple[Message, ...]:
     return request.messages[place.kept :]
 
@@ -169,11 +207,16 @@ def _counted(
     return {**seen, provider: {**mine, where: (warm + hit, cold + (not hit))}}
 
 
+def _head_key(request: Request, model: str) -> HeadKey:
+    """Heads are shared by a client's sessions with the same tools, on the same model at the same speed."""
+    return (request.client, f"{model} {request.speed}" if request.speed else model, request.tools)
+
+
 def _heads(
     heads: Mapping[HeadKey, Head], request: Request, model: str, held: Warmth | None, event: Finished, usage: Usage
 ) -> Mapping[HeadKey, Head]:
     """A request that read or wrote touches its head; a first or cold one says how long the head is."""
-    key = (request.client, model, request.tools)
+    key = _head_key(request, model)
     old = heads.get(key)
     ttl_s = event.ttl_s or FIVE_MINUTES
     tokens = cache.head_read(held, request, usage) or (old.tokens if old else 0)

@@ -106,12 +106,13 @@ def _alike(before: tuple[Message, ...], after: tuple[Message, ...]) -> int:
 def find(request: Request, index: Index, sessions: Mapping[str, Session], now: float | None = None) -> str:
     """The id of the session a request belongs to, a new one where it begins one; ``now`` in epoch seconds.
 
-    Order: the client's own id; the sessions its messages continue; for housekeeping, and for what follows a summary, the
-    newest session of the client, of the same run where there is one; the run it came through; the fingerprint itself.
+    Order: the client's own id; the sessions its messages continue; the one whose model gave a sub-agent these words; for
+    housekeeping, and for what follows a summary, the newest session of the client, of the same run where there is one; the run
+    it came through; the fingerprint itself.
     """
     if request.session:
         return request.session
-    known = index.find(request, sessions, now)
+    known = index.find(request, sessions, now) or _handed_by(request, sessions.values(), now)
     if known is not None:
         return known
     if request.purpose != "turn" or _after_summary(request):
@@ -122,6 +123,45 @@ def find(request: Request, index: Index, sessions: Mapping[str, Session], now: f
     if request.run:
         return f"run-{request.run}"  # one run holds one session; housekeeping, sub-agents and a new start are lanes of it
     return _unused(f"{request.client}-{_opening(request):016x}", sessions)
+
+
+def _handed_by(request: Request, sessions: Iterable[Session], now: float | None) -> str | None:
+    """The newest session in which a model handed these first words to a sub-agent, which its client does not mark; or None.
+
+    A person who begins a session of the same client with the same words brings the tools of its main loop; a sub-agent has
+    others. One whose system prompt was written by the model is of no client that we know: it counts while its giver waits.
+    """
+    words = _handed_words(request)
+    if not words or request.purpose != "turn":
+        return None
+    found = (
+        session for session in sessions
+        if request.client in (session.client, "unknown") and (not request.run or request.run == session.run)
+        and (None in (request.cwd, session.cwd) or request.cwd == session.cwd)
+        and any(
+            _gave(lane, request, words, now) and (request.client == session.client or lane.last_stop == "tool")
+            for lane in session.lanes.values()
+        )
+    )  # fmt: skip
+    newest = max(found, key=lambda session: session.seen, default=None)
+    return newest.id if newest else None
+
+
+def _gave(lane: Lane, request: Request, words: int, now: float | None) -> bool:
+    """Whether ``lane`` handed ``words`` to a sub-agent that ``request`` can be of."""
+    late = now is not None and now - max(lane.last_start, lane.last_end) > TASK_GAP_S
+    return words in lane.handed and lane.tools != request.tools and lane.system != request.system and not late
+
+
+def _handed_words(request: Request) -> int:
+    """The hash of the words a conversation opens with, while it holds no answer yet; 0 for any other."""
+    opening = 0
+    for message in request.messages:
+        if message.kind in ("assistant", "tool_result"):
+            return 0
+        if message.kind == "prompt":
+            opening = opening or message.own
+    return opening
 
 
 def _after_summary(request: Request) -> bool:
@@ -221,6 +261,10 @@ def _lane_by_history(request: Request, session: Session) -> tuple[str, LaneKind,
         n = common(lane.messages, request.messages)
         if n > length and _spoken(request.messages[:n]):
             best, length = lane, n
+    words = _handed_words(request) if best is None else 0
+    giver = next((lane for lane in lanes if _gave(lane, request, words, None)), None) if words else None
+    if giver is not None:
+        return f"sub-{words:016x}", "subagent", giver.id
     if best is None:
         best = next((lane for lane in lanes if _carries(request, lane)), None)
     if best is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from pointsman.core.record import record
 
 Fact = Literal[
     "tool_error",  # a tool result marked as an error
@@ -49,7 +50,7 @@ CallKind = Literal[
 """What a tool call does, by the tool's name and the programs it runs (wire.calls, wire.commands)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call:
     """One tool call of the model as digests. ``same``: hash of the tool and what it was given.
 
@@ -67,7 +68,7 @@ class Call:
     tests: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message:
     """The digest of one message: enough for lineage, warmth and sensors, without the text.
 

@@ -46,7 +46,7 @@ def after_check(
     if total <= 0.0:
         return belief
     mu = first / total
-    return Belief(mu, sqrt(max(1e-6, second / total - mu * mu)), belief.n + 1)
+    return Belief(mu, sqrt(max(1e-6, second / total - mu * mu)), belief.n + 1, belief.pushed)
 
 
 def next_try(found: Sequence[Next], here: Config, owed: Next | None, odds: Odds) -> tuple[Config, str]:

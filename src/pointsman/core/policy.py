@@ -13,6 +13,7 @@ from typing import Literal
 
 from pointsman.core.capability import NOBODY, REPEAT
 from pointsman.core.decisions import Advisor, Candidate
+from pointsman.core.record import record
 from pointsman.core.schedule import Step
 from pointsman.core.types import Config
 
@@ -44,6 +45,10 @@ CHECK_S = 30.0
 DEADLINE_S = 1_800.0
 """Seconds after which nothing is begun by itself (assumed: half an hour): no failover of a request, no retry in a turn, and no
 failover in a turn that a failed check sent on."""
+
+SILENCE_S = 120.0
+"""Seconds for which a provider that is asked for a stream may say nothing before somebody else is asked (assumed). Clients give
+up after 300 s (Codex's ``stream_idle_timeout_ms``; Node's fetch): whoever takes over needs the rest."""
 
 STAKES = 3.0
 """By how much a failure costs more where the work is protected (assumed: a bad migration, login or release is undone by hand)."""
@@ -115,6 +120,10 @@ class Policy:
     diagnose: bool = False
     origins: tuple[tuple[str, str], ...] = ()
 
+    def __hash__(self) -> int:
+        """Quick: every decision looks up the version of its policy, and there are few policies."""
+        return hash((self.profile, self.failure_usd, self.pool))
+
     @property
     def version(self) -> str:
         """A short name for exactly these rules: equal values, equal name. Where a rule is written does not count."""
@@ -132,7 +141,7 @@ def _version(policy: Policy) -> str:
     return "first-" + hashlib.sha256(repr(values).encode()).hexdigest()[:8]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Odds:
     """What the cost to go needs to know beside the prices.
 

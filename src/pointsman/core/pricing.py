@@ -121,8 +121,14 @@ def times(rates: Rates, x: float) -> Rates:
 
 
 def rates_for(card: PriceCard, request: Request, prompt: int, now: float) -> Rates:
-    """The rates of one request of ``prompt`` tokens at ``now``: USD per token, or quota weights under a subscription login."""
+    """The rates of one request of ``prompt`` tokens at ``now``: USD per token, or quota weights under a subscription login.
+
+    A region's surcharge comes on top of any service.
+    """
     rates = card.at(prompt, now, request.speed, request.tier)
+    region = card.services.get(request.region) if request.region is not None else None
+    if region is not None and card.base.fresh > 0.0:
+        rates = times(rates, region.base.fresh / card.base.fresh)
     return times(rates, card.quota_weight) if request.auth == "subscription" and card.quota_weight != 1.0 else rates
 
 
@@ -162,7 +168,8 @@ def billed_usd(usage: Usage, rates: Rates, others: Mapping[str, Rates]) -> tuple
 def toll(rates: Rates, ttl_s: int, context: int, warm: int) -> float:
     """USD that a (partly) cold context costs above a warm one: (write - read) x (context - warm), never negative.
 
-    ``context``: prompt tokens without this request's new blocks; ``warm``: those that the model's cache still holds.
+    ``context``: prompt tokens without this request's new blocks; ``warm``: those that the model's cache still holds. A change of
+    effort pays it too: in-band everything stays warm, at the top level what that change does not invalidate.
     """
     return max(0.0, rates.write(ttl_s) - rates.cache_read) * max(0, context - warm)
 
@@ -194,7 +201,9 @@ def expected_input(rates: Rates, ttl_s: int, prompt: int, warm: float, p_warm: f
 
 
 def forecast(rates: Rates, ttl_s: int, prompt: int, warm: Warm, caches: bool) -> float:
-    """USD of the prompt to tell a person: its average, near the likely case where the other is rare (``warmth.RARE_SHARES``)."""
+    """USD of the prompt to tell a person: its average, near the likely case where the other is rare (``Warm.rare_share``)."""
+    if not warm.tokens and not warm.head:
+        return prompt * (rates.write(ttl_s) if caches else rates.fresh)
     share = warm.rare_share()
     if share is None:
         return expected_input(rates, ttl_s, prompt, warm.reckoned, 1.0, caches)
@@ -205,13 +214,9 @@ def forecast(rates: Rates, ttl_s: int, prompt: int, warm: Warm, caches: bool) ->
     return min(max(average, likely * (1.0 - share)), likely * (1.0 + share))
 
 
-def warm_request(rates: Rates, ttl_s: int, context: int, new: int, output: int) -> float:
-    """USD of one request whose whole context is warm: read it, write ``new`` tokens, answer ``output`` tokens."""
-    return rates.cache_read * context + rates.write(ttl_s) * new + rates.output * output
-
-
 def running_cost(rates: Rates, ttl_s: int, context: int, new: int, output: int, requests: float) -> float:
-    """USD of ``requests`` warm requests in a row; each adds its new blocks and its answer to the context of the next.
+    """USD of ``requests`` warm requests in a row (1: read the context, write what is new, answer); each adds its new blocks and
+    its answer to the context of the next.
 
     From the second request on, the answer before it is written, not read (notes/cache.md 5a).
     """
@@ -322,11 +327,6 @@ def compaction_toll(current: Rates, other: Rates, ttl_s: int, head: int, summary
 def keep_alive(rates: Rates, prompt: int, lifetimes: int) -> float:
     """USD of reading a prompt once per lifetime to keep it."""
     return rates.cache_read * prompt * lifetimes
-
-
-def effort_change(rates: Rates, ttl_s: int, context: int, kept: int, in_band: bool) -> float:
-    """USD of changing effort: nothing in-band, else the toll on the part that a top-level change invalidates."""
-    return 0.0 if in_band else toll(rates, ttl_s, context, kept)
 
 
 def advice(advisor: Rates, executor: Rates, ttl_s: int, digest: int, answer: int, carried: int, requests: int) -> float:

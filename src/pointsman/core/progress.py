@@ -12,10 +12,10 @@ Report lines count only where something was run: a file that is read may hold an
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from pointsman.core.messages import Call, CallKind, Message
+from pointsman.core.record import record
 from pointsman.core.types import Place, Request
 
 Evidence = Literal[
@@ -61,8 +61,17 @@ REASKED = 0.6
 REASK_WORDS = 3
 """A prompt of fewer different words is too short to be told from another."""
 
+FAILED: frozenset[Evidence] = frozenset(("tool_error", "tests_failed", "tests_red", "type_error", "lint_error"))
+"""Evidence that something a tool did failed."""
 
-@dataclass(frozen=True, slots=True)
+PUSHED_BACK: frozenset[Evidence] = frozenset(("interrupt", "corrected", "reasked", "rewound"))
+"""Evidence that the person was not content with how a turn went."""
+
+FADES = 0.9
+"""How much of what is known of a person's answers each further turn leaves: the last ten count (assumed)."""
+
+
+@record(frozen=True, slots=True)
 class Progress:
     """One lane's work so far. Counts are of the turn, unless the name says otherwise.
 
@@ -70,8 +79,10 @@ class Progress:
     ``edited``: the task has edits. ``trail``: hashes of the latest calls; ``since``: of those since the last edit.
     ``undoable``: (old, new) of the latest edits. ``files``: those the task has edited. ``asked``: sketches of the latest
     prompts. ``broken``: the turn began with a failure: in its prompt, or in tests before its first edit. ``test_edits``: edits
-    of files of tests.
+    of files of tests. ``failures``: requests of the turn before which something failed.
     ``words``: words of this turn's and of the last turn's prompt and answer, as bits.
+    ``answered``: turns of the session that the person has answered, and ``pushed``: of those, how many they broke off or
+    corrected; earlier ones count less and less.
     """
 
     requests: int = 0
@@ -96,15 +107,20 @@ class Progress:
     files: tuple[int, ...] = ()
     asked: tuple[int, ...] = ()
     words: tuple[int, int] = (0, 0)
+    failures: int = 0
+    answered: float = 0.0
+    pushed: float = 0.0
 
 
 NOTHING = Progress()
 
 
-def after(before: Progress, request: Request, place: Place, stop: str) -> tuple[Progress, tuple[Evidence, ...]]:
+def after(
+    before: Progress, request: Request, place: Place, stop: str, sent_on: bool = False
+) -> tuple[Progress, tuple[Evidence, ...]]:  # fmt: skip
     """The progress once ``request`` is made, and the evidence it shows. ``stop``: how the lane's last request ended.
 
-    Housekeeping, retries and summaries of the history show nothing.
+    ``sent_on``: a failed check speaks, no person. Housekeeping, retries and summaries of the history show nothing.
     """
     if request.purpose != "turn" or place.relation == "retry":
         return before, ()
@@ -113,9 +129,11 @@ def after(before: Progress, request: Request, place: Place, stop: str) -> tuple[
         for message in added(request, place, before):
             work.take(message)
     if place.new_turn:
-        work.close(_prompt(request, place), place, stop, _rewound(request, place))
+        work.close(_prompt(request, place), place, stop, _rewound(request, place), sent_on)
     elif place.new_task:
         work.edited = False
+    elif work.seen and not FAILED.isdisjoint(work.seen):
+        work.failures += 1
     work.requests += 1
     return work.frozen(), tuple(work.seen)
 
@@ -161,7 +179,7 @@ class _Work:
         self.diffs, self.commits, self.lines, self.unrun, self.red = p.diffs, p.commits, p.lines, p.unrun, p.red
         self.todo, self.plan, self.edited, self.committed = p.todo, p.plan, p.edited, p.committed
         self.trail, self.since, self.undoable, self.files = p.trail, p.since, p.undoable, p.files
-        self.asked, self.words = p.asked, p.words
+        self.asked, self.words, self.failures, self.answered, self.pushed = p.asked, p.words, p.failures, p.answered, p.pushed
         self.seen: dict[Evidence, None] = {}
         self.ran: bool | None = None
 
@@ -169,7 +187,7 @@ class _Work:
         return Progress(
             self.requests, self.calls, self.reads, self.edits, self.test_edits, self.tests, self.diffs, self.commits,
             self.lines, self.unrun, self.red, self.todo, self.plan, self.broken, self.edited, self.committed, self.trail,
-            self.since, self.undoable, self.files, self.asked, self.words,
+            self.since, self.undoable, self.files, self.asked, self.words, self.failures, self.answered, self.pushed,
         )  # fmt: skip
 
     def take(self, message: Message) -> None:
@@ -262,7 +280,7 @@ class _Work:
             seen["interrupt"] = None
             seen.pop("tool_error", None)
 
-    def close(self, prompt: Message | None, place: Place, stop: str, rewound: bool) -> None:
+    def close(self, prompt: Message | None, place: Place, stop: str, rewound: bool, sent_on: bool) -> None:
         """A person spoke: what that says of the turn before, and the new turn's beginning."""
         worked, seen, facts = self.calls > 0, self.seen, prompt.facts if prompt else ()
         if stop in ("hangup", "cut"):
@@ -274,7 +292,9 @@ class _Work:
         sketch = int(prompt.sketch, 16) if prompt and prompt.sketch else 0
         if sketch and any(_alike(sketch, old) for old in self.asked) and "rewound" not in seen:
             seen["reasked"] = None
-        trouble = "interrupt" in seen or "corrected" in seen or "reasked" in seen or "rewound" in seen
+        trouble = not PUSHED_BACK.isdisjoint(seen)
+        if self.requests and not sent_on:
+            self.answered, self.pushed, self.failures = FADES * self.answered + 1.0, FADES * self.pushed + trouble, 0
         if worked and not trouble:
             if self.edits and self.red:
                 seen["ended_red"] = None

@@ -66,13 +66,13 @@ class RequestRow:
 
     ``billed`` None: not finished, or the provider said nothing. ``asked_usd`` None: no counterfactual is known.
     ``at_least``: the bill is a lower bound (broken off, or a sub-request without a price); ``at_most``: with what a broken-off
-    answer may have been billed beyond it, modelled, None where the bill is no bound.
-    ``predicted``: (prompt, cache read, cache write) tokens we expected of the config that was chosen, None without a row.
+    answer, or one that never came, may have been billed beyond it, modelled, None where the bill is no bound.
+    ``predicted``: (prompt, cache read, cache write) tokens we expected of the config that ran, None without a row.
     ``diagnosis``: what the provider itself says of the cache, where it was asked.
     ``quota``: a subscription pays, so that its figures are quota weights and no dollars.
     ``expected_usd`` and ``input_usd``: what its prompt was predicted to cost and was billed, None where either is unknown.
-    ``failovers``: what failed before somebody answered. ``advice``: advisors that were asked while it was under way; their
-    ``advice_usd`` is in ``billed``, and never in ``asked_usd``.
+    ``failovers``: what failed before somebody answered; ``at_most_usd``: what those may bill all the same. ``advice``:
+    advisors that were asked while it was under way; their ``advice_usd`` is in ``billed``, and never in ``asked_usd``.
     ``decision`` is kept while it decides a turn or is its lane's newest; else None (a timeline with ``keep`` keeps all).
     """
 
@@ -111,6 +111,7 @@ class RequestRow:
     diagnosis: Diagnosis | None = None
     quota: bool = False
     failovers: tuple[FailedOver, ...] = ()
+    at_most_usd: float = 0.0
     advice: tuple[Advised, ...] = ()
     advice_usd: float = 0.0
 

@@ -16,6 +16,7 @@ from pointsman.core.budgets import extra_of, over
 from pointsman.core.decisions import Candidate, Gate, Reason, Rule
 from pointsman.core.outcomes import RESCOPE
 from pointsman.core.policy import MARGIN, REQUESTS_PER_TURN, Policy, admitted
+from pointsman.core.record import record
 from pointsman.core.types import HOUR, Config, Place, Request
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Ruling:
 NOTHING = Ruling()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ruled:
     """What a rule chose, or None, and its sentence for the gate. ``hold``: it stays although a move would pay."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from pointsman.core.candidates import Setting
 from pointsman.core.decisions import Action, Candidate, Gate, Reason
@@ -15,6 +16,7 @@ def usd(amount: float) -> str:
     return f"≈${amount:.2f}" if abs(amount) >= 1 else f"≈${amount:.4f}" if abs(amount) < 0.01 else f"≈${amount:.3f}"
 
 
+@lru_cache(maxsize=256)
 def short(model: str) -> str:
     """A model's name for people: the vendor word and a date suffix left out."""
     name = model.rsplit("/", 1)[-1].removeprefix("claude-")

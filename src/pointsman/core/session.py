@@ -61,7 +61,8 @@ class Lane:
     person asked for. ``rewritten``: some of its history was answered in
     another form than the client's. ``upstream``: the base URL that served it last; ``elsewhere``: what other deployments hold.
     ``sums``: what each admitted alternative would have saved. ``edits``: what we add to its history; ``unedited``: the provider
-    refused that, so nothing more is added. ``consults``: times an advisor was asked.
+    refused that, so nothing more is added. ``consults``: times an advisor was asked. ``handed``: hashes of the texts that its
+    last answers handed to sub-agents.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Lane:
     edits: tuple[Edit, ...] = ()
     unedited: bool = False
     consults: int = 0
+    handed: tuple[int, ...] = ()
 
     def at(self, upstream: str) -> Lane:
         """The lane at the base URL ``upstream``: each deployment holds caches of its own."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from pointsman.core import lineage, verdicts
 from pointsman.core.book import Book
-from pointsman.core.events import Event, Finished, Marked, Pinned, Routed, RunStarted, Signalled, Unpinned
+from pointsman.core.events import Event, Finished, Graded, Marked, Pinned, Routed, RunStarted, Signalled, Unpinned
 from pointsman.core.evolve import evolve, taught
 from pointsman.core.learned import Learned
 from pointsman.core.session import Pin, Session
@@ -72,7 +72,16 @@ class Sessions:
         elif isinstance(event, (Signalled, Marked)):
             abilities = verdicts.learned(self.learned.abilities, self.held.get(name), event, self.book)
             self.learned = replace(self.learned, abilities=abilities)
+        elif isinstance(event, Graded) and name not in self.held:  # else its signal or mark has taught it
+            self.learned = replace(self.learned, abilities=self.learned.abilities.after(event.verdict))
         self._fold(name, event)
+
+    def graded(self, event: Event) -> Graded | None:
+        """What ``event``, not folded yet, teaches of models and tasks, as it is kept for when its session is forgotten."""
+        if not isinstance(event, (Signalled, Marked)):
+            return None
+        verdict = verdicts.verdict_of(self.learned.abilities, self.held.get(event.session), event, self.book)
+        return None if verdict is None else Graded(event.ts, event.session, verdict)
 
     def known(self, name: str) -> Session | None:
         """The session ``name``, recalled where it spoke long ago; None where it never spoke."""

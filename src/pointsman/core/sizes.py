@@ -52,6 +52,10 @@ class Ratios:
     mean: Vector
     cov: tuple[Vector, ...]
 
+    def __hash__(self) -> int:
+        """Quick: what is believed of a model is looked up at every request (``together``)."""
+        return hash(self.mean)
+
     def tokens(self, chars: Chars) -> float:
         """Tokens that text of these kinds is expected to have."""
         mean = self.mean
@@ -70,10 +74,11 @@ def prior(chars_per_token: float = CHARS_PER_TOKEN) -> Ratios:
     return Ratios(mean, _spread(mean, SCALE_SD, KIND_SD))
 
 
+@lru_cache(maxsize=256)
 def together(session: Ratios | None, user: Ratios | None) -> Ratios | None:
     """What a session's bills and those of all the user's sessions say together, each kind weighed by how sure they are.
 
-    Sessions differ by ``SESSION_SD`` from their user's average. None where neither is known.
+    Sessions differ by ``SESSION_SD`` from their user's average. None where neither is known. The same until the next bill.
     """
     if session is None or user is None:
         return session or user
@@ -165,7 +170,9 @@ def prompt_tokens(
         tokens += known.tokens(chars_of(new))
     else:
         said, heard = answer_of(new) if before is not None and last.complete else (0, new)
-        thought = last.reasoning if dropped is None and any("thinking" in m.facts for m in new[:said]) else 0
+        thought = last.reasoning
+        if thought and (dropped is not None or not any("thinking" in m.facts for m in new[:said])):
+            thought = 0
         tokens = last.prompt - (dropped or 0) + (last.output + thought if said else 0) + known.tokens(chars_of(heard))
     return max(1, round(tokens * (factor if last_model != model else 1.0) + pictured(new, images)))
 

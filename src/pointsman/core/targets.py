@@ -7,12 +7,13 @@ converted at all; ``conversions`` names what the wire layer must change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pointsman.core.cards import count
-from pointsman.core.types import Request
+from pointsman.core.types import Need, Request
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Effort names of all vendors, weakest first (notes/cache.md 3.1, 3.2)."""
@@ -37,6 +38,16 @@ FLAGS = {
 }
 """Map fields that say one of our facts outright, true or false."""
 
+UNCONVERTIBLE: Mapping[Need, str] = {
+    "tools": "it takes no tools",
+    "vision": "it does not see images",
+    "tool_reference": "it does not take the deferred tools in this history",
+    "forced_tool": "it refuses a forced tool choice",
+    "prefill": "it refuses an answer that the client has begun",
+    "json_schema": "it does not promise answers in a JSON schema",
+}
+"""What a request may need that no conversion helps with, by the field of ``Target`` that says whether a model takes it."""
+
 THINKING_NEEDS = {"thinking_enabled": "enabled", "thinking_adaptive": "adaptive", "thinking_disabled": "none"}
 
 
@@ -47,9 +58,9 @@ class Target:
     ``thinking`` holds ``adaptive``, ``enabled`` (with a budget), ``between_tools``, ``none`` (may be off) or
     ``always_on`` (cannot be off); ``thinking_off_up_to``: the highest effort at which it may be off or between tools.
     ``efforts``: names it takes, weakest first (empty: it takes none). ``system_messages``: role ``system`` inside the
-    history; ``effort_messages``: an effort change there. ``known`` False: nothing is documented about this model, so it is
-    never offered. ``output_in_window``: the answer counts against ``window``. ``binds``: it refuses thinking blocks that were
-    written after another form of the history.
+    history; ``effort_messages``: an effort change there. ``refuses``: betas that it does not take. ``known`` False:
+    nothing is documented about this model, so it is never offered. ``output_in_window``: the answer counts against ``window``.
+    ``binds``: it refuses thinking blocks that were written after another form of the history.
     """
 
     model: str
@@ -74,6 +85,7 @@ class Target:
     window: int | None = None
     output_in_window: bool = True
     source: str = ""
+    refuses: tuple[str, ...] = ()
 
     def accepts(self, request: Request, prompt: int) -> str | None:
         """Why ``request`` of ``prompt`` tokens cannot be sent to this model even after conversion; None: it can.
@@ -82,15 +94,8 @@ class Target:
         """
         if not self.known:
             return "nothing is documented about what it takes"
-        for need, taken, reason in (
-            ("tools", self.tools, "it takes no tools"),
-            ("vision", self.vision, "it does not see images"),
-            ("tool_reference", self.tool_reference, "it does not take the deferred tools in this history"),
-            ("forced_tool", self.forced_tool, "it refuses a forced tool choice"),
-            ("prefill", self.prefill, "it refuses an answer that the client has begun"),
-            ("json_schema", self.json_schema, "it does not promise answers in a JSON schema"),
-        ):
-            if need in request.needs and not taken:
+        for need, reason in UNCONVERTIBLE.items() if request.needs else ():
+            if need in request.needs and not getattr(self, need):
                 return reason
         owner = SERVER_TOOLS.get(request.protocol, self.vendor)
         if "server_tools" in request.needs and "tools" not in request.needs and owner != self.vendor:
@@ -229,3 +234,14 @@ def _efforts(row: Mapping[str, Any], listed: tuple[str, ...]) -> tuple[str, ...]
         elif flag is False:
             names.discard(name)
     return tuple(name for name in EFFORTS if name in names)
+
+
+def refused_betas(target: Target, rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The betas among ``rows`` (of data/targets.toml) that are bound to other models than ``target``."""
+
+    def takes(row: Mapping[str, Any]) -> bool:
+        if "needs" in row:
+            return bool(getattr(target, row["needs"]))
+        return any(fnmatchcase(target.model.lower(), pattern) for pattern in row["models"])
+
+    return tuple(row["beta"] for row in rows if target.vendor == "anthropic" and not takes(row))

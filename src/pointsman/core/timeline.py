@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pointsman.core.audit import input_usd
-from pointsman.core.decisions import Decision
+from pointsman.core.audit import input_usd, predicted
+from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.events import (
     Advised,
     Checked,
@@ -190,9 +190,7 @@ class Timeline:
 
     def _decided(self, session: SessionRow, row: RequestRow, decision: Decision) -> None:
         """Attach the decision; keep it where a person may ask for it."""
-        candidate = decision.row(decision.chosen)
-        row.predicted = (candidate.prompt, candidate.cache_read, candidate.cache_write) if candidate else None
-        row.expected_usd = candidate.input_usd if candidate else None
+        _predict(row, decision.row(decision.chosen))
         row.decision = decision
         session.notices.extend(notice for notice in decision.notices if notice not in session.notices)
         lane, turn = session.lanes[row.lane], session.by_turn.get(row.turn)
@@ -332,6 +330,7 @@ class Timeline:
         if session is not None and row is not None:
             row.failovers = (*row.failovers, event)
             row.chosen = event.to
+            row.at_most_usd += event.at_most_usd
         return session
 
     def _advised(self, event: Advised) -> SessionRow | None:
@@ -368,17 +367,24 @@ def _remember_prices(session: SessionRow, decision: Decision) -> None:
             session.prices[candidate.model] = candidate.rates.output
 
 
+def _predict(row: RequestRow, candidate: Candidate | None) -> None:
+    """What was expected of the config that runs: compared with the bill when it comes."""
+    row.predicted = (candidate.prompt, candidate.cache_read, candidate.cache_write) if candidate else None
+    row.expected_usd = candidate.input_usd if candidate else None
+
+
 def _price(row: RequestRow, event: Finished, others: Mapping[str, Rates]) -> None:
     """Fill the row's billed and as-asked USD from the usage and the rates in force."""
     row.billed = row.asked_usd = None
     row.input_usd = input_usd(event)
-    if event.served != row.chosen or event.resent:
-        row.expected_usd = None
+    over = next((hop for hop in reversed(row.failovers) if hop.row is not None), None)
+    if over is not None or event.resent or event.served != row.chosen:
+        _predict(row, predicted(row.decision, event, over))
     row.at_least = row.modelled = False
     if event.usage is not None and event.rates is not None:
         row.billed, row.at_least = billed_usd(event.usage, event.rates, others)
-        if event.unseen:
-            row.at_most = row.billed + event.unseen * event.rates.output
+        if event.unseen or row.at_most_usd:
+            row.at_most = row.billed + event.unseen * event.rates.output + row.at_most_usd
     if event.asked_usage is not None:
         row.modelled = True
         if event.asked_rates is not None:

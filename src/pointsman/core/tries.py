@@ -13,12 +13,12 @@ ordinary task, and an unresolved task then costs what its failure costs the user
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, sqrt, tanh
 from operator import mul
 
 from pointsman.core.policy import Odds
+from pointsman.core.record import record
 from pointsman.core.types import Belief, Config
 
 NODES = (-3.7504397, -2.3667594, -1.1544054, 0.0, 1.1544054, 2.3667594, 3.7504397)
@@ -54,7 +54,7 @@ def _chances(at: float, slope: float) -> tuple[float, ...]:
     return (*[0.5 + 0.5 * tanh(at - slope * z) for z in NODES], 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Try:
     """One config as a try at the task, in USD.
 
@@ -92,7 +92,7 @@ Way = tuple[float, float]
 """How to go on after a refusal: its expected USD, and P(the check saw a failure, and it is still wrong)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """A first try, and what can follow where the check refuses it.
 
@@ -110,17 +110,14 @@ class Plan:
 
     def best(self, failure_usd: float, resolved: float) -> tuple[float, float]:
         """USD and P(unresolved), going on in the way that is cheapest where a resolved task costs ``resolved`` USD."""
-        lost = failure_usd + resolved
-        usd, left = min(self._open(failure_usd), key=lambda way: way[0] + way[1] * lost)
+        lost, ways = failure_usd + resolved, self.owed if failure_usd >= self.owed_usd else self.ways
+        usd, left = min(ways, key=lambda way: way[0] + way[1] * lost)
         return self.usd + usd, self.missed + left
 
     def total(self, failure_usd: float, resolved: float) -> float:
         """USD to the end: an unresolved task costs its failure, and ``resolved`` USD to be resolved all the same."""
-        lost = failure_usd + resolved
-        return self.usd + self.missed * lost + min([usd + left * lost for usd, left in self._open(failure_usd)])
-
-    def _open(self, failure_usd: float) -> tuple[Way, ...]:
-        return self.owed if failure_usd >= self.owed_usd else self.ways
+        lost, ways = failure_usd + resolved, self.owed if failure_usd >= self.owed_usd else self.ways
+        return self.usd + self.missed * lost + min([usd + left * lost for usd, left in ways])
 
 
 NEVER = float("inf")
@@ -144,24 +141,26 @@ def plans(tries: Sequence[Try], odds: Odds) -> list[Plan]:
 def _branches(
     tries: Sequence[Try], right: Sequence[Sequence[float]], over: Sequence[Sequence[float]], odds: Odds
 ) -> list[_Branch]:  # fmt: skip
-    """The plans of ``tries`` with these chances at each node: as the first one, and when it takes over another's work."""
+    """The plans of ``tries`` with these chances at each node: as the first one, and when it takes over another's work.
+
+    Chances may end before the node of the tasks that nobody solves: they are 0 there.
+    """
     w, recall, alarm = weights(odds.nobody), odds.recall, odds.false_alarm
     fails = [1.0 - sum(map(mul, w, p)) for p in right]
     if not recall and not alarm:
         return [(t.usd, fail, DONE, DONE, NEVER) for t, fail in zip(tries, fails, strict=True)]
-    weighted = [list(map(mul, w, q)) for q in over]
-    solved = [sum(column) for column in weighted]
+    takers = [(t, sum(q), q) for t, q in zip(tries, [list(map(mul, w, q)) for q in over], strict=True) if t.allowed]
     found = []
-    for j, t in enumerate(tries):
-        p, fail = right[j], fails[j]
+    for t, p, fail in zip(tries, right, fails, strict=True):
         seen = recall * fail
         refused = alarm * (1.0 - fail) + seen
         ways, owed, owed_usd, least = [(0.0, seen), (refused * t.again, seen * (1.0 - odds.repeat))], DONE, NEVER, 0.0
-        for k, other in enumerate(tries):
-            if k != j and other.allowed:
-                ways.append((refused * other.later, recall * (fail - solved[k] + sum(map(mul, p, weighted[k])))))
+        for other, solved, q in takers:
+            if other is not t:
+                left = recall * (fail - solved + sum(map(mul, p, q)))
+                ways.append((refused * other.later, left))
                 if odds.owed and other.rank == 0 and t.rank < 0:
-                    owed_usd, least = other.later, ways[-1][1]
+                    owed_usd, least = other.later, left
         if owed_usd < NEVER:
             owed = tuple([way for way in ways if way[1] <= least])
         found.append((t.usd + odds.check_usd, (1.0 - recall) * fail, tuple(ways), owed, owed_usd))
@@ -183,8 +182,8 @@ def by_difficulty(tries: Sequence[Try], odds: Odds, sd: float, resolved: float) 
         right, over = [], []
         for t, (against, taken) in zip(tries, starts, strict=True):
             harder = exp(t.flat * mu)
-            over.append([*[1.0 / (1.0 + x * harder * taken) for x in against], 0.0])
-            right.append([*[1.0 / (1.0 + x * harder) for x in against], 0.0] if t.own else over[-1])
+            over.append([1.0 / (1.0 + x * harder * taken) for x in against])
+            right.append([1.0 / (1.0 + x * harder) for x in against] if t.own else over[-1])
         branches = _branches(tries, right, over, odds)
         return [
             usd + missed * lost + min([a + b * lost for a, b in (owed if odds.failure_usd >= owed_usd else ways)])
@@ -213,7 +212,7 @@ def _ratio(usd: float, fails: float, failure_usd: float) -> float:
     return (usd + fails * failure_usd) / max(SURE, 1.0 - fails)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Next:
     """One config as the next try after a failed check: ``usd`` to the end, ``own`` of the try itself; ``p``: P(it solves what
     is wrong). ``config`` None: no further try, the person sees the failure."""

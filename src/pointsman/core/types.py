@@ -15,6 +15,7 @@ from typing import Literal
 from weakref import WeakValueDictionary
 
 from pointsman.core.messages import Message
+from pointsman.core.record import record
 
 Protocol = Literal["messages", "chat", "responses", "gemini"]
 
@@ -31,7 +32,7 @@ FIVE_MINUTES, HALF_HOUR, HOUR, HALF_DAY, DAY = 300, 1_800, 3_600, 43_200, 86_400
 """The cache lifetimes that providers sell, in seconds."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, init=False)
 class Config:
     """A model at an effort. ``effort`` None means the provider's or the client's own default.
 
@@ -46,7 +47,10 @@ class Config:
         """The one config of this model and effort."""
         known = _CONFIGS.get((model, effort))
         if known is None:
-            known = _CONFIGS[model, effort] = object.__new__(cls)
+            known = object.__new__(cls)
+            object.__setattr__(known, "model", model)
+            object.__setattr__(known, "effort", effort)
+            _CONFIGS[model, effort] = known
         return known
 
     def __reduce__(self) -> tuple[type[Config], tuple[str, str | None]]:
@@ -60,7 +64,7 @@ class Config:
 _CONFIGS: WeakValueDictionary[tuple[str, str | None], Config] = WeakValueDictionary()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Usage:
     """Tokens of one request in disjoint buckets: every token is in exactly one.
 
@@ -82,7 +86,7 @@ class Usage:
     @property
     def written(self) -> int:
         """Tokens written to a cache, over all lifetimes."""
-        return sum(tokens for _, tokens in self.cache_write)
+        return sum([tokens for _, tokens in self.cache_write])
 
     @property
     def prompt(self) -> int:
@@ -90,7 +94,7 @@ class Usage:
         return self.fresh + self.cache_read + self.written
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Diagnosis:
     """What the provider itself says about a prompt's cache, compared with the request before it.
 
@@ -102,15 +106,19 @@ class Diagnosis:
     missed: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Told:
-    """What an answer says of itself besides usage and model: its id, and the cache diagnosis that was asked for."""
+    """What an answer says of itself besides usage and model: its id, and the cache diagnosis that was asked for.
+
+    ``handed``: hashes of the texts that its calls hand to sub-agents (``wire.handing``).
+    """
 
     id: str = ""
     diagnosis: Diagnosis | None = None
+    handed: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rates:
     """Prices in USD per token that hold for one request. ``cache_write`` holds (TTL in seconds, price) pairs."""
 
@@ -153,7 +161,7 @@ Need = Literal[
 """What a request uses that some models refuse."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Request:
     """One model call as the client sent it.
 
@@ -162,7 +170,11 @@ class Request:
     ``head_chars`` is their size on the wire. ``body_hash`` is equal for retries: key order, ``stream`` and the output
     limit ignored. ``ttl_s`` is the cache lifetime the client asked for, read off its marks (None: no mark);
     ``head_ttl_s`` that of the marks on tools and system text.
-    ``title``: the start of the first user prompt, for people; empty unless the settings allow it.
+    ``title``: the start of the first user prompt, for people; empty unless the settings allow it. ``counted``: tokens of a first
+    request's text by OpenAI's o200k, where a worker counted them in time (0: nobody did).
+    ``region``: where it has to be processed, by the body or by the base URL it goes to (None: anywhere). ``mode``: hash of
+    what besides its texts is in its vendor's cache key: tool choice, thinking and images, or service tier and cache key (0:
+    unknown).
     """
 
     protocol: Protocol
@@ -193,6 +205,9 @@ class Request:
     body_hash: int = 0
     size: int = 0
     title: str = ""
+    counted: int = 0
+    region: str | None = None
+    mode: int = 0
 
     @property
     def chars(self) -> int:
@@ -211,7 +226,7 @@ usage-limit fallback, plan mode of ``opusplan``, fast mode, or a resumed session
 answer named (Claude Code 2.1: the one a pin ran, not the one that was asked for)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """Where a request belongs. ``kept`` counts the leading messages it shares with the lane's last request.
 
@@ -243,13 +258,17 @@ FreePoint = Literal["session_start", "idle", "compaction", "clear", "subagent_st
 """Moments at which leaving costs (almost) nothing: the own cache is cold anyway, or was never written."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Belief:
-    """Latent difficulty of the task as a Gaussian in logits: ``mu`` +- ``sd``; ``n`` observations moved it."""
+    """Latent difficulty of the task as a Gaussian in logits: ``mu`` +- ``sd``; ``n`` observations moved it.
+
+    ``pushed``: P(the person breaks this turn off or corrects it at its end); at first the share of real turns that were.
+    """
 
     mu: float = 0.0
     sd: float = 2.5
     n: int = 0
+    pushed: float = 0.09
 
     @property
     def hard(self) -> float:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from pointsman.core.boundaries import AT_ONCE_S
 from pointsman.core.budgets import billed, day_of
 from pointsman.core.certificate import ANY, EMPTY, Record, Served
-from pointsman.core.events import Answer, Event, Finished, Judged, Marked, Noted, Pinned, Proposed, Signalled
+from pointsman.core.events import Answer, Event, Finished, Judged, Marked, Noted, Pinned, Proposed, Routed, Signalled
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session
+from pointsman.core.session import Lane, Session
 from pointsman.core.types import Config
 from pointsman.core.verdicts import MARK_FALSE_ALARM, MARK_RECALL, rates_of
 from pointsman.errors import SettingsError
@@ -23,7 +24,11 @@ REPEATED = 3
 """Pins of one config for one kind of task after which it is proposed as a rule."""
 
 FAILED, GOOD = ("check_failed", "revert"), ("check_passed", "commit")
-"""Signals that judge the work done so far. A correction is a noisy sensor and judges nothing (DECISION.md 7)."""
+"""Signals that judge the work done so far. A correction is a noisy sensor and judges nothing (DECISION.md 7); it only takes back
+what a commit alone had said."""
+
+REVERTED_WITHIN = 3
+"""Turns after a weaker config's work within which a revert is of that work, where the task since has edited nothing (assumed)."""
 
 
 class UserRecord:
@@ -49,7 +54,7 @@ class UserRecord:
             else:
                 self.told[key] = Served(
                     event.asked, event.served, event.about, event.failed, event.predicted, event.project, event.recall,
-                    event.false_alarm,
+                    event.false_alarm, event.by,
                 )  # fmt: skip
             if self.risk is None:
                 self.policy = replace(self.policy, risk=event.risk)  # no policy is known here: the one that held then
@@ -93,6 +98,8 @@ def follows(user: UserRecord, session: Session | None, event: Event, policy: Pol
     """The events that come of ``event``, which ``user`` and ``session`` have seen."""
     if isinstance(event, (Signalled, Marked)) and session is not None and session.weaker:
         yield from _judged(user.told, session, event, policy.risk)
+    elif isinstance(event, Routed) and session is not None and session.weaker:
+        yield from _taken_back(user.told, session, event)
     elif isinstance(event, Pinned):
         yield from _proposed(user, event, policy)
 
@@ -108,7 +115,8 @@ def _judged(
         main = session.lanes.get("main")
         here = main.current if main is not None and main.requests else None
         last = event.kind == "revert" or event.kind == "commit"
-        work = [w for w in session.weaker if w.task == session.task and (last or w.served == here)]
+        task = _reverted(session, main) if event.kind == "revert" else session.task
+        work = [w for w in session.weaker if w.task == task and (last or w.served == here)]
         failed, final, by, rates = event.kind in FAILED, event.kind == "revert", event.kind, rates_of(event)
     else:
         return
@@ -123,6 +131,29 @@ def _judged(
             event.ts, session.id, weaker.task, weaker.asked, weaker.served, weaker.kind or ANY, failed,
             round(weaker.predicted, 4), session.cwd or "", by, void, risk, *rates,
         )  # fmt: skip
+
+
+def _reverted(session: Session, main: Lane | None) -> int:
+    """The task whose work a revert undoes: this one; where it has edited nothing, one of a weaker config just before it."""
+    if main is None or main.progress.edited:
+        return session.task
+    return max((w.task for w in session.weaker if w.turn >= session.turn - REVERTED_WITHIN), default=session.task)
+
+
+def _taken_back(told: Mapping[tuple[str, int, Config], Served], session: Session, event: Routed) -> Iterator[Judged]:
+    """A person who complains of a task's work, once it is committed, takes back what the commit alone had said for it."""
+    place, prompt = event.decision.place, next((m for m in reversed(event.request.messages) if m.kind == "prompt"), None)
+    if prompt is None or not place.new_turn or event.ts - session.sent_at < AT_ONCE_S:
+        return
+    if "pasted_failure" not in prompt.facts and "quotes" not in prompt.facts:
+        return
+    for weaker in {w.served: w for w in session.weaker if w.task == session.task}.values():
+        before = told.get((session.id, weaker.task, weaker.served))
+        if before is not None and before.by == "commit" and not before.failed:
+            yield Judged(
+                event.ts, session.id, weaker.task, weaker.asked, weaker.served, weaker.kind or ANY, False,
+                round(weaker.predicted, 4), session.cwd or "", "complaint", True,
+            )  # fmt: skip
 
 
 def _proposed(user: UserRecord, event: Pinned, policy: Policy) -> Iterator[Event]:

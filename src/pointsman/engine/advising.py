@@ -72,6 +72,6 @@ class Advising(Outgoing):
         end = (len(messages), messages[-1].hash) if messages else (0, 0)
         return UnderWay(opened.request, opened.original, self._policy_in(opened.request.run).advisor, end)
 
-    def no_advice(self, decision: Decision, allowed: Advisor, now: float, share: float | None = None) -> str | None:
-        """Why no advisor is asked for the request of ``decision``, in words; None: it may be. ``share``: see ``advisor.shut``."""
-        return advisor.shut(decision, self._lane(decision.place), allowed, self.book, now, share)
+    def no_advice(self, decision: Decision, allowed: Advisor, now: float) -> str | None:
+        """Why no advisor is asked for the request of ``decision``, in words; None: it may be."""
+        return advisor.shut(decision, self._lane(decision.place), allowed, self.book, now)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pointsman import wire
-from pointsman.core import edits
+from pointsman.core import cache, candidates, edits
 from pointsman.core.decisions import Decision
 from pointsman.core.foreign import is_foreign, native_of
 from pointsman.core.session import Session
@@ -31,9 +31,13 @@ class Outgoing(State):
             if decision.edits:
                 added, headers = self.additions.put(request.protocol, body, headers, decision.edits, chosen.model)
                 new_body = added
+            if native is None and request.protocol == "messages":
+                added = new_body = self._recalled(decision, request, added)
             said = edits.written(request, chosen, target)
             if native is None and said != Config(request.model, request.effort):
                 new_body, new_path = wire.write(request.protocol, path, added, request, said, target)
+                if request.protocol == "messages" and said.model != request.model:
+                    headers = wire.taken(headers, target.refuses)
         except WireError as error:
             why = f"{chosen} could not be written into this request ({error}): sent as asked"
             chosen, added, new_body, new_path, native = Config(request.model, request.effort), body, body, path, None
@@ -52,6 +56,19 @@ class Outgoing(State):
             decision.id, chosen.model, chosen.effort, new_body, headers, decision, upstream, new_path, request.protocol, changed,
             rewritten, native, request.stream,
         )  # fmt: skip
+
+    def _recalled(self, decision: Decision, request: Request, body: bytes) -> bytes:
+        """``body`` with a mark where the chosen model's cache ends, on the way back from a detour longer than its look-back.
+
+        Only what we have moved is looked after: where the client itself has added much, its own marks are its word.
+        """
+        lane, chosen = self._lane(decision.place), decision.chosen
+        if lane is None or not candidates.was_away(lane, chosen, decision.place):
+            return body
+        facts = self.book.facts(chosen.model)
+        sent = edits.sent(request, decision.edits, chosen.model) if decision.edits else request
+        at = cache.recall(candidates.held(lane, chosen, facts.target, request), sent, facts.rule)
+        return wire.recalled(body, at) if at else body
 
     def _with_texts(self, session: Session, place: Place, request: Request, body: bytes) -> Session:
         """``session`` without the edits whose words are lost, and with new ones bound to the answer they happened in."""
@@ -77,7 +94,9 @@ class Outgoing(State):
         return native_of(vendor) if foreign else None
 
     def _left_out(self, decision: Decision) -> bool:
-        """Whether an edit that stood in this history is no longer sent: its words are lost, or it no longer fits."""
+        """Whether something that stood in this history is no longer sent: an edit whose words are lost, an advisor's blocks."""
+        if edits.withheld(decision.edits, decision.chosen.model):
+            return True
         lane, place = self._lane(decision.place), decision.place
         carried = {(edit.kind, edit.value) for edit in decision.edits}
         mine = edits.carried(lane.edits, decision.chosen.model) if lane is not None else ()

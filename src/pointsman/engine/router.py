@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from pointsman import wire
-from pointsman.core import accounting, edits, failover, lineage, pins
+from pointsman.core import accounting, edits, lineage, pins
 from pointsman.core.contenders import asked_of
 from pointsman.core.counting import counted_for
 from pointsman.core.decide import decide
 from pointsman.core.decisions import Decision, Gate
 from pointsman.core.events import (
-    FailedOver,
     Finished,
     Noted,
     Passed,
@@ -28,35 +27,29 @@ from pointsman.core.sessions import LOST_S
 from pointsman.core.types import Config, Protocol, Request, Told, Usage
 from pointsman.core.userrecord import kind_now
 from pointsman.engine.advising import Advising
+from pointsman.engine.failing import Failing
 from pointsman.engine.route import Open, Route
 from pointsman.engine.steering import Steering
 from pointsman.errors import DecisionError, WireError
 
 
-class Router(Steering, Advising):
+class Router(Steering, Advising, Failing):
     """Decides model requests and keeps the sessions they belong to; see ``State`` for what it is made from."""
 
     def route(
         self, *, path: str, headers: Mapping[str, str], body: bytes, now: float, dice: float,
-        run: str | None = None, upstream: str = "",
+        run: str | None = None, upstream: str = "", counted: int = 0,
     ) -> Route:  # fmt: skip
         """Decide one request. ``headers`` in any case; ``body`` decoded; ``now`` epoch seconds; ``dice`` in [0, 1).
 
-        Raises WireError when the path is none of ours or the body cannot be read, DecisionError for dice out of range:
-        send the original bytes then.
+        ``counted``: tokens of its text by OpenAI's o200k, where somebody counted them (``uncounted``). Raises WireError when the
+        path is none of ours or the body cannot be read, DecisionError for dice out of range: send the original bytes then.
         """
         if not 0.0 <= dice < 1.0:
             raise DecisionError(f"dice is {dice}: it must be at least 0 and below 1, as random.random() gives it")
-        if not isinstance(body, bytes):
-            raise WireError(f"the body is a {type(body).__name__}, not bytes")
-        protocol = wire.protocol_of("POST", path)
-        if protocol is None:
-            raise WireError(f"{path} is not a path that Pointsman decides")
-        lower = {key.lower(): value for key, value in headers.items()}
-        watch = watched(self._policy_in(run))
-        request = wire.read(protocol, path, lower, body, run=run, memo=self._memo, titles=self._titles, watch=watch)
-        request = self._in_run(request)
-        session = self._known.of(request, upstream, now)
+        request, session = self._read(path, headers, body, now, run, upstream)
+        if counted > 0:
+            request = replace(request, counted=counted)
         self._give_up(now)
         if request.purpose == "count":
             return self._route_count(request, session, path, headers, body, upstream, now)
@@ -77,6 +70,34 @@ class Router(Steering, Advising):
         if ends and session.pin is not None:
             self._unpinned(session, session.pin, ends, now)
         return route
+
+    def uncounted(
+        self, *, path: str, headers: Mapping[str, str], body: bytes, now: float, run: str | None = None, upstream: str = ""
+    ) -> bool:
+        """Whether only its text tells how long this request is: the first of its lane, or one whose lane nobody billed yet.
+
+        Raises WireError as ``route`` does.
+        """
+        request, session = self._read(path, headers, body, now, run, upstream)
+        lane = session.lanes.get(lineage.locate(request, session, now).lane)
+        return request.purpose in ("turn", "count") and (lane is None or lane.last_usage is None)
+
+    def _read(
+        self, path: str, headers: Mapping[str, str], body: bytes, now: float, run: str | None, upstream: str
+    ) -> tuple[Request, Session]:
+        """The request in ``body``, and its session, ready to be decided upon."""
+        if not isinstance(body, bytes):
+            raise WireError(f"the body is a {type(body).__name__}, not bytes")
+        protocol = wire.protocol_of("POST", path)
+        if protocol is None:
+            raise WireError(f"{path} is not a path that Pointsman decides")
+        lower = {key.lower(): value for key, value in headers.items()}
+        watch = watched(self._policy_in(run))
+        request = wire.read(protocol, path, lower, body, run=run, memo=self._memo, titles=self._titles, watch=watch)
+        request = self._in_run(request)
+        if upstream and request.region is None:
+            request = replace(request, region=wire.region_of(upstream))
+        return request, self._known.of(request, upstream, now)
 
     def refuse(self, id: str, status: int, now: float) -> Route:
         """The upstream refused our change with ``status``: the original request, for the asked model.
@@ -114,45 +135,6 @@ class Router(Steering, Advising):
         self._emit(Noted(now, "not_translated", text, decision.place.session))
         return opened.route
 
-    def fail_over(
-        self, id: str, now: float, *, upstream: str, why: str, status: int | None = None, model: str | None = None,
-        place: str = "",
-    ) -> Route | None:  # fmt: skip
-        """The provider failed before its first content byte: the same request for ``model`` (None: the same) at ``upstream``.
-
-        ``place``: the deployment's name, for people; ``status`` None: no answer came. None: it cannot go there, and a note
-        says why. Raises DecisionError for an unknown or finished ``id``.
-        """
-        opened = self._opened(id)
-        request, decision = opened.request, opened.route.decision
-        if opened.refused is not None:  # what failed is the client's own request
-            asked = Config(request.model, request.effort)
-            decision = replace(decision, chosen=asked, action="stay", reason="retry_asked", edits=(), consult=None)
-        session, policy = self.sessions[decision.place.session], self._policy_in(request.run)
-        if session.sent_at > session.turn_began and now > session.turn_began + policy.deadline_s:
-            said = f"a check sent this turn on, and its {policy.deadline_s:.0f} seconds are over: nobody takes over any more"
-            self._emit(Noted(now, "no_failover", said, session.id))
-            return None
-        there = self._known.laid_under(opened.session, request, upstream) if upstream != opened.upstream else opened.session
-        found = failover.hop(
-            decision, request, opened.session, there, self.book, policy, now, model, place, why
-        )
-        if found.decision is None:
-            self._emit(Noted(now, "no_failover", found.why, decision.place.session))
-            return None
-        onward = self._written(found.decision, request, opened.original_path, opened.headers, opened.original, upstream)
-        if onward.decision.chosen != found.decision.chosen:
-            self._emit(Noted(now, "no_failover", onward.decision.sentence, decision.place.session))
-            return None
-        self._emit(
-            FailedOver(
-                now, decision.place.session, id, decision.chosen, onward.decision.chosen, opened.upstream, upstream, why, status,
-                found.extra_usd,
-            )  # fmt: skip
-        )
-        opened.route, opened.upstream = onward, upstream
-        return onward
-
     def finish(
         self, id: str, *, usage: Mapping[str, Any] | Usage | None, status: int, started: float,
         first_byte: float | None = None, ended: float, stop: Stop | None = None, model: str | None = None,
@@ -186,6 +168,7 @@ class Router(Steering, Advising):
                 unseen=accounting.unseen(billed, served, self.book, first_byte, ended),
                 answer_id=told.id if told is not None and self._policy_in(opened.request.run).diagnose else "",
                 diagnosis=told.diagnosis if told is not None else None,
+                handed=told.handed if told is not None and not opened.request.session else (),
             )  # fmt: skip
         )
         if opened.request.purpose == "turn":

@@ -10,6 +10,7 @@ from pointsman.core.events import (
     Event,
     Marked,
     Pinned,
+    Routed,
     Signalled,
     Unpinned,
 )
@@ -108,7 +109,10 @@ class State:
 
     def _emit(self, event: Event) -> None:
         self._new.append(event)
+        graded = self._known.graded(event)
         self._known.apply(event)
-        if isinstance(event, (Signalled, Marked, Pinned)):
+        if graded is not None:
+            self._emit(graded)
+        if isinstance(event, (Signalled, Marked, Pinned, Routed)):
             for more in follows(self._known.user, self.sessions.get(event.session or ""), event, self.policy):
                 self._emit(more)

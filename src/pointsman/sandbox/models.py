@@ -47,6 +47,7 @@ class Model:
     vision: bool = True
     tool_search: bool = True
     fast: bool = False
+    long_beta: bool = False
 
     def tokens(self, chars: int) -> int:
         """Tokens of ``chars`` characters: a quarter of them times the tokenizer's factor, rounded up."""

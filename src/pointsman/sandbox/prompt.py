@@ -135,10 +135,14 @@ def openai_pieces(request: Incoming) -> list[Piece]:
 
 def _item_piece(row: dict[str, Any]) -> Piece:
     """A plain text message counts its text, any other item its compact JSON."""
+    mark = None
     content = row.get("content")
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict) and content[0].get("type") == "text":
+        mark, content = mark_s(content[0]), content[0].get("text")  # proxies take marks on the texts of Chat messages
+        row = {**row, "content": content}
     plain = isinstance(content, str) and set(row) <= {"role", "content", "type"}
     counted = content if plain and isinstance(content, str) else compact(row)
-    return Piece("messages", json.dumps(row, sort_keys=True, ensure_ascii=False), counted, None, "item", True)
+    return Piece("messages", json.dumps(row, sort_keys=True, ensure_ascii=False), counted, mark, "item", True)
 
 
 def has_image(content: Any) -> bool:

@@ -242,11 +242,15 @@ def unreadable(request: Incoming, row: Model) -> frozenset[tuple[int, int]]:
 
 
 def _advisor(request: Incoming, row: Model) -> None:
-    """Anthropic's advisor tool: its beta, its smallest answer, and the pairs it refuses (advisor-tool page, August 2026)."""
+    """Anthropic's advisor tool: its beta and blocks, its smallest answer, the pairs it refuses (advisor page, August 2026)."""
     beta = ADVISOR_BETA in request.headers.get("anthropic-beta", "")
+    offered = any(tool.get("type") == ADVISOR_TOOL for tool in request.body.get("tools") or [])
     for n, message in enumerate(request.messages):
-        if not beta and any(block.get("type") == "advisor_tool_result" for block in as_blocks(message.get("content"))):
-            raise Refused(400, f"messages.{n}: advisor_tool_result blocks need the beta {ADVISOR_BETA}")
+        if any(block.get("type") == "advisor_tool_result" for block in as_blocks(message.get("content"))):
+            if not beta:
+                raise Refused(400, f"messages.{n}: advisor_tool_result blocks need the beta {ADVISOR_BETA}")
+            if not offered:
+                raise Refused(400, f"messages.{n}: advisor_tool_result blocks need the tool {ADVISOR_TOOL}")
     for tool in request.body.get("tools") or []:
         if tool.get("type") != ADVISOR_TOOL:
             continue
@@ -275,6 +279,7 @@ MESSAGES: tuple[Check, ...] = (
     _tool_pairs,
     takes.tool_search,
     takes.speed,
+    takes.betas,
 )
 
 

@@ -27,6 +27,16 @@ def speed(request: Incoming, row: Model) -> None:
         raise Refused(400, "speed: 'fast' is not supported on this model.")
 
 
+def betas(request: Incoming, row: Model) -> None:
+    """Betas that only some models know (issues of Claude Code and of its proxies, 2026)."""
+    given = {beta.strip() for beta in request.headers.get("anthropic-beta", "").split(",")}
+    bound = {"effort-2025-11-24": bool(row.efforts), "fast-mode-2026-02-01": row.fast, "context-1m-2025-08-07": row.long_beta}
+    wrong = sorted(beta for beta, known in bound.items() if beta in given and not known)
+    if wrong:
+        names = ", ".join(f"`{beta}`" for beta in wrong)
+        raise Refused(400, f"Unexpected value(s) {names} for the `anthropic-beta` header.")
+
+
 def gemini_sampling(request: Incoming, row: Model) -> None:
     """Newer Flash models take the default only."""
     config = request.body.get("generationConfig") or {}

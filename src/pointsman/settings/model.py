@@ -22,6 +22,7 @@ from pointsman.core.policy import (
     DEADLINE_S,
     FAILURE_USD,
     RISK,
+    SILENCE_S,
     STAKES,
     UP_CAP_USD,
     Mode,
@@ -41,6 +42,7 @@ ANSWERS_FILE = "answers.toml"
 OWN_FILE_ONLY = frozenset(
     {
         "upstream", "upstreams", "keys", "deployments", "fallbacks", "port", "prices", "schedule",  # where keys and money go
+        "silence_s",  # how soon a request is paid for twice
         "consent_up", "up_cap_usd", "advisor", "asked", "pool", "kinds", "risk",  # what spends your money or weakens what you get
         "check_recall", "check_false_alarm",  # how far a check is believed
     }
@@ -74,7 +76,7 @@ class Settings(BaseModel):
     key. ``side``: housekeeping requests may go to the cheapest model that can do them. ``cache_diagnostics``: the providers are
     asked why a cache was missed. ``deployments`` and
     ``fallbacks``: who takes over when a provider fails; ``deadline_s``: seconds after which nothing new is started by
-    itself.
+    itself; ``silence_s``: for how long a provider may say nothing at the start of a stream before another one is asked.
     ``titles``: keep the first words of a session in the ledger. ``schedule``: configs forced from given
     requests on (``core.schedule``), for tests and demonstrations.
 
@@ -117,6 +119,7 @@ class Settings(BaseModel):
     deployments: dict[str, Deployment] = {}
     fallbacks: dict[str, Models] = {}
     deadline_s: Annotated[float, Field(gt=0)] = DEADLINE_S
+    silence_s: Annotated[float, Field(gt=0)] = SILENCE_S
     prices: dict[str, Price] = {}
     advisor: str | Advisor | None = None
     efforts: bool = True

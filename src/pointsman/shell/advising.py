@@ -20,7 +20,7 @@ import aiohttp
 from pointsman.core.decisions import Advice
 from pointsman.core.events import AdviceHow, AdviceOutcome
 from pointsman.core.foreign import native_of
-from pointsman.core.types import Config, Protocol, Usage
+from pointsman.core.types import Config, Place, Protocol, Usage
 from pointsman.errors import PointsmanError, UpstreamError
 from pointsman.shell.bodies import Upload
 from pointsman.shell.failover.onward import Part
@@ -46,15 +46,14 @@ PING_S = 10.0
 WAITS_S = 900.0
 """Seconds for which an advice waits for the results that it joins; then its cost is recorded without it."""
 
+LOST_KEPT = 64
+"""Advice that is remembered after its answer broke off; the oldest is forgotten first."""
+
 CLIENT_ONLY = ("content-length", "content-encoding", "accept-encoding", "accept", "transfer-encoding")
 """Headers of the client's request that say nothing about a question of ours."""
 
 ANSWERS = 8
 """Answers that are woven into one at most: a model that goes on asking after its consults are used up is cut off."""
-
-LARGEST_SHARE = 0.75
-"""Share of the window that two prompts may fill: a client takes the summed usage of a woven answer for its context, and would
-otherwise compact its history because advice was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +70,55 @@ class Said:
 
 @dataclass(slots=True)
 class Waiting:
-    """An advice that joins the next request of its lane: the call, the messages it stands after, and who is asked."""
+    """An advice that joins the next request of its lane: the call, the messages it stands after, and who is asked.
+
+    ``id`` and ``place``: of the request whose answer made the call.
+    """
 
     called: Called
     after: tuple[int, int]
+    id: str
+    place: Place
     task: asyncio.Task[Said]
 
 
 class Advising:
-    """The advisors of one gateway. ``waiting``: calls whose advice joins a later request, by session and lane."""
+    """The advisors of one gateway. By session and lane: ``waiting``: calls whose advice joins a later request; ``lost``: advice
+    that was given in an answer which then broke off, with the messages it stands after."""
 
     def __init__(self, desk: Desk, out: Outbound, foreign: ForeignRoutes) -> None:
         self.desk, self.out, self.foreign = desk, out, foreign
         self.waiting: dict[tuple[str, str], Waiting] = {}
+        self.lost: dict[tuple[str, str], tuple[tuple[int, int], Said]] = {}
+
+    def await_later(self, waiting: Waiting) -> None:
+        """Keep an advice for the results that it joins; where none come, or it is called for anew, its cost is recorded."""
+        key = (waiting.place.session, waiting.place.lane)
+        if (old := self.waiting.pop(key, None)) is not None:
+            self.unheard(old)
+        self.waiting[key] = waiting
+
+        def given_up() -> None:
+            if self.waiting.get(key) is waiting:
+                del self.waiting[key]
+                self.unheard(waiting)
+
+        asyncio.get_running_loop().call_later(WAITS_S, given_up)
+
+    def keep(self, key: tuple[str, str], end: tuple[int, int], said: Said) -> None:
+        """Remember advice whose answer broke off: the client asks for the same answer again."""
+        self.lost[key] = (end, said)
+        if len(self.lost) > LOST_KEPT:
+            del self.lost[next(iter(self.lost))]
+
+    def unheard(self, waiting: Waiting) -> None:
+        """The advice joins nothing: what it cost is recorded all the same."""
+
+        def asked(task: asyncio.Task[Said]) -> None:
+            if not task.cancelled():
+                self.desk.advised(waiting.id, waiting.place, None, task.result(), "pull")
+
+        waiting.task.add_done_callback(asked)
 
     def of(self, run: Mapping[str, str] | None) -> Adviser:
         """The advisor for one request; ``run``: the base URLs of its run."""
@@ -125,10 +160,19 @@ class Adviser:
         route = exchange.route
         if route is None or route.decision.reason == "count":
             return
-        waiting = self.advising.waiting.pop((route.decision.place.session, route.decision.place.lane), None)
+        key, advising = key_of(route), self.advising
+        waiting = advising.waiting.pop(key, None)
         if waiting is None:
             return
-        said = await waiting.task
+        if advising.desk.router.under_way(route.id).end[0] <= waiting.after[0]:
+            advising.unheard(waiting)  # the answer with the call is asked for anew
+            return
+        try:
+            said = await asyncio.shield(waiting.task)
+        except asyncio.CancelledError:
+            if not waiting.task.cancelled():  # the client left, and will ask again: the advice still joins its results
+                advising.waiting.setdefault(key, waiting)
+            raise
         self._record(exchange, waiting.called.advice(said.text), said, "pull", waiting.after)
 
     # -- while the answer comes --------------------------------------------------------------------------------------
@@ -143,7 +187,7 @@ class Adviser:
         self.about = self.advising.desk.router.under_way(route.id)  # it may have ended when the advisor is asked
         billed = answer.billed if isinstance(answer, Spoken) else None
         stream = kind.startswith("text/event-stream")
-        self.woven = (WovenEvents if stream else WovenWhole)(route.protocol, route.model, billed)
+        self.woven = (WovenEvents if stream else WovenWhole)(route.protocol, route.model, billed, self.about.request.client)
         return self.woven
 
     async def went_on(self, exchange: Exchange) -> AsyncIterator[Part]:
@@ -163,21 +207,37 @@ class Adviser:
             finally:
                 task.cancel()
             self._record(exchange, called.advice(said.text), said, "pull")
-            answer = await self._continued(exchange, called, called.advice(said.text))
             try:
-                woven.resume(answer.billed if isinstance(answer, Spoken) else None)
-                while chunk := await received(answer):
-                    yield exchange.heard.feed(chunk)
-                if isinstance(woven, WovenWhole):
-                    woven.ended()
-            finally:
-                answer.close()
+                async for part in self._next(exchange, woven, called, said):
+                    yield part
+            except UpstreamError:
+                if said.outcome == "given" and exchange.route is not None and self.about is not None:
+                    self.advising.keep(key_of(exchange.route), self.about.end, said)
+                raise
         if woven.joined is not None:
             self._later(exchange, woven.joined)
 
+    async def _next(
+        self, exchange: Exchange, woven: WovenEvents | WovenWhole, called: Called, said: Said
+    ) -> AsyncIterator[Part]:  # fmt: skip
+        """The answer that goes on after a call. Raises UpstreamError where there is none, or it breaks off."""
+        answer = await self._continued(exchange, called, called.advice(said.text))
+        try:
+            woven.resume(answer.billed if isinstance(answer, Spoken) else None)
+            while chunk := await received(answer):
+                yield exchange.heard.feed(chunk)
+            if isinstance(woven, WovenWhole):
+                woven.ended()
+        finally:
+            answer.close()
+
     async def _answered(self, exchange: Exchange, called: Called) -> Said:
+        """What the advisor says; what it said in an answer that was lost counts for the one that is given instead."""
         route = exchange.route
         assert route is not None
+        end, said = self.advising.lost.pop(key_of(route), (None, None))
+        if said is not None and self.about is not None and self.about.end == end:
+            return replace(said, usage=None, seconds=0.0, why="asked before the answer was lost")
         question, focus = consulting.asked(called.arguments)
         return await self._asked(exchange, route, "pull", question, focus)
 
@@ -212,18 +272,8 @@ class Adviser:
         route, about = exchange.route, self.about
         if route is None or about is None:
             return
-        id, place, advising = route.id, route.decision.place, self.advising  # not the route: it holds a whole body
         task = asyncio.ensure_future(self._answered(exchange, called))
-        key, waiting = (place.session, place.lane), Waiting(called, about.end, task)
-        advising.waiting[key] = waiting
-
-        def given_up() -> None:
-            if advising.waiting.get(key) is waiting and task.done() and not task.cancelled():
-                del advising.waiting[key]
-                said = task.result()
-                advising.desk.advised(id, place, None, said, "pull")
-
-        asyncio.get_running_loop().call_later(WAITS_S, given_up)
+        self.advising.await_later(Waiting(called, about.end, route.id, route.decision.place, task))
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -244,7 +294,7 @@ class Adviser:
             return Said(route.decision.consult or Config(""), "capped", "No advice can be had now.", why="no advisor is set")
         advisor = about.advisor
         config = Config(advisor.model)
-        shut = desk.router.no_advice(route.decision, advisor, began, LARGEST_SHARE if how == "pull" else None)
+        shut = desk.router.no_advice(route.decision, advisor, began)
         if shut is not None:
             return Said(config, "capped", f"No advice can be had now: {shut}. Go on without, and do not ask again.", why=shut)
         hearing = asking.Hearing(route.protocol)
@@ -254,8 +304,8 @@ class Adviser:
             async with asyncio.timeout(advisor.timeout_s):
                 hearing, url, headers, body = await asyncio.to_thread(self._question, exchange, route, about, question, focus)
                 await self._hear(hearing, url, headers, body)
-            outcome = "given" if hearing.text else "failed"
-            why = "" if hearing.text else hearing.error or "it said nothing"
+            outcome = "given" if hearing.text and hearing.whole else "failed"
+            why = "" if outcome == "given" else hearing.error or ("it broke off" if hearing.text else "it said nothing")
         except TimeoutError:
             outcome, why = "timeout", f"no answer in {advisor.timeout_s:g} s"
         except asyncio.CancelledError:
@@ -264,6 +314,8 @@ class Adviser:
             raise
         except (PointsmanError, aiohttp.ClientError, OSError) as error:
             why = str(error)
+        except Exception as error:  # an error of ours must not cost the executor its answer
+            why = desk.contain("no_advice", error)
         text = hearing.text if outcome == "given" else f"The advisor did not answer ({why}). Go on without."
         return Said(config, outcome, text, hearing.usage, desk.clock() - began, why)
 
@@ -301,6 +353,11 @@ class Adviser:
             heard.end()
         finally:
             answer.close()
+
+
+def key_of(route: Route) -> tuple[str, str]:
+    """Session and lane of a request."""
+    return route.decision.place.session, route.decision.place.lane
 
 
 def offered(route: Route) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pointsman.shell.advising import Said
     from pointsman.shell.exchange import Exchange
     from pointsman.shell.failover.fallbacks import Fallback
+    from pointsman.shell.failover.onward import Failed
 
 TEXT_AT_MOST = 300
 """Characters of a sentence that goes into the ledger: enough to act on, too short for anybody's prompt."""
@@ -33,6 +34,7 @@ CONSEQUENCE: Mapping[str, str] = {
     "fail_open": "the request goes to the model the agent asked for, unchanged",
     "answer_unread": "the answer is relayed unread, its usage is not known",
     "gateway_error": "the agent is told to ask again",
+    "no_advice": "the agent's model goes on without advice",
 }
 """What each kind of our own errors means for the agent; anything else means the same as ``fail_open``."""
 
@@ -55,12 +57,12 @@ class Desk:
         self.notes: dict[str, str] = {}
 
     def decide(
-        self, path: str, headers: Mapping[str, str], body: bytes, now: float, run: str | None, upstream: str
+        self, path: str, headers: Mapping[str, str], body: bytes, now: float, run: str | None, upstream: str, counted: int = 0
     ) -> Route | str:
-        """The route of a request, or the reason why it goes through undecided."""
+        """The route of a request, or the reason why it goes through undecided. ``counted``: its tokens, 0 where nobody did."""
         try:
             route = self.router.route(
-                path=path, headers=headers, body=body, now=now, dice=self.dice(), run=run, upstream=upstream
+                path=path, headers=headers, body=body, now=now, dice=self.dice(), run=run, upstream=upstream, counted=counted
             )
         except WireError as error:
             return self.contain("unreadable_request", error)
@@ -69,6 +71,15 @@ class Desk:
         self.decided += 1
         self.flush()
         return route
+
+    def uncounted(
+        self, path: str, headers: Mapping[str, str], body: bytes, now: float, run: str | None, upstream: str
+    ) -> bool:
+        """Whether a count of the request's tokens would tell more than is known of its lane."""
+        try:
+            return self.router.uncounted(path=path, headers=headers, body=body, now=now, run=run, upstream=upstream)
+        except Exception:  # ``decide`` meets the same error next, and says so
+            return False
 
     def refused(self, route: Route, status: int) -> Route | None:
         """The original request, after the provider refused our change of it."""
@@ -87,15 +98,29 @@ class Desk:
             self.contain("fail_open", failure)
             return None
 
-    def failed_over(self, route: Route, to: Fallback, why: str, status: int | None) -> Route | None:
+    def failed_over(self, route: Route, to: Fallback, failed: Failed) -> Route | None:
         """The request for whoever takes over from a provider that failed; None: it cannot go there."""
         try:
             found = self.router.fail_over(
-                route.id, self.clock(), upstream=to.base, why=why[:TEXT_AT_MOST], status=status, model=to.model, place=to.place
-            )
+                route.id, self.clock(), upstream=to.base, why=failed.why[:TEXT_AT_MOST], status=failed.status, model=to.model,
+                place=to.place, reached=failed.reached,
+            )  # fmt: skip
         except Exception as error:  # the provider's own error goes out
             self.contain("fail_open", error)
             return None
+        self.flush()
+        return found
+
+    def waits(self, route: Route, to: Fallback, failed: Failed) -> bool:
+        """Whether the provider gets the seconds it asked for, because going on to ``to`` costs more."""
+        try:
+            found = self.router.wait_out(
+                route.id, self.clock(), upstream=to.base, why=failed.why[:TEXT_AT_MOST], status=failed.status, model=to.model,
+                place=to.place, seconds=failed.retry_after or 0.0,
+            )  # fmt: skip
+        except Exception as error:  # somebody else is asked at once
+            self.contain("fail_open", error)
+            return False
         self.flush()
         return found
 

@@ -4,6 +4,7 @@ The rules of WIRE.md section 1, in the order in which they matter here:
 * an error of the provider is relayed verbatim; a refusal of *our change* never is: the original goes out at once;
 * nothing answered: 502 in the protocol's own error form; broken off before the first byte: asked again, once;
   broken off later: the client's connection is dropped, because a clean end would pass for a whole answer;
+* a provider that takes a request for a stream and then says nothing is left for whoever may take over, and else waited for;
 * a client that hangs up cancels the provider's request at once, and the row is written all the same;
 * the last event waits for its row to be committed, at most ``COMMIT_WAIT_S``.
 """
@@ -11,27 +12,28 @@ The rules of WIRE.md section 1, in the order in which they matter here:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
 from pointsman.core.events import Stop
+from pointsman.core.policy import SILENCE_S
 from pointsman.core.types import Protocol
 from pointsman.errors import PointsmanError, TranslationError, UpstreamError
 from pointsman.shell.advising import Adviser, offered
 from pointsman.shell.bodies import Upload
 from pointsman.shell.desk import error_body, header
-from pointsman.shell.failover.fallbacks import hops, seconds
-from pointsman.shell.failover.onward import Failure, Onward, Part, held_back
+from pointsman.shell.failover.onward import Failed, Failure, Onward, Part, broke, failure_of, held_back, patience, unread
+from pointsman.shell.relayed import DECISION_HEADER, Relayed
 from pointsman.shell.streams import Guarded, Listener, Through, listener
 from pointsman.shell.translation.translator import Billed, Refused, Spoken
 from pointsman.shell.upstream import REFUSALS, Answer, Headers, Outbound, edited, forwardable, received, replaced, resized
 from pointsman.shell.vendors import join
-from pointsman.wire import response_headers
+from pointsman.wire import response_headers, unreasoned
 
 if TYPE_CHECKING:
     from pointsman.engine import Route
@@ -40,22 +42,6 @@ if TYPE_CHECKING:
 COMMIT_WAIT_S = 0.2
 HUNG_UP = 499
 """nginx's status for a client that closed the connection before the answer; never sent to anybody."""
-
-WORDS_S = 10.0
-"""Seconds that a provider which failed gets to say why."""
-
-DECISION_HEADER = "x-pointsman-decision"
-
-
-class Relayed(web.StreamResponse):
-    """A response that carries the provider's headers and none of aiohttp's own."""
-
-    async def _prepare_headers(self) -> None:
-        given = {name.lower() for name in self.headers}
-        await super()._prepare_headers()
-        for name in ("Content-Type", "Date", "Server"):
-            if name.lower() not in given and name in self.headers:
-                del self.headers[name]
 
 
 @dataclass(slots=True)
@@ -66,6 +52,7 @@ class Exchange:
     be forwarded with those bytes; ``given``: the same as the engine saw them. ``desk``: decides and records. ``route``
     None: it goes through undecided, and ``why`` says so in the ledger. ``onward``: who takes over when the provider fails.
     ``foreign``: asks another vendor's model where the route needs translation. ``adviser``: asks a stronger one for advice.
+    ``silence_s``: seconds for which a provider may say nothing at the start of a stream, where another one could be asked.
     """
 
     request: web.BaseRequest
@@ -81,6 +68,7 @@ class Exchange:
     why: str = "not a path we decide"
     onward: Onward | None = None
     started: float = 0.0
+    silence_s: float = SILENCE_S
     first_byte: float | None = None
     resent: bool = False
     status: int = 0
@@ -89,6 +77,8 @@ class Exchange:
     adviser: Adviser | None = None
     _foreign_asked: bool = False
     _lost: str = ""
+    _again: bool = False
+    _bare: bool = False
     _begun: bool = False
     _done: bool = False
 
@@ -117,60 +107,99 @@ class Exchange:
         if self.route is not None and self.route.native is not None and self.route.decision.reason == "count":
             return await self._counted(self.route)
         words: Failure | None = None  # what the first provider said, should nobody else answer either
-        again = self.body.whole
+        self._again = self.body.whole
         while True:
             try:
-                answer = await self._sent()
+                answer = await self._in_time(self._sent())
             except UpstreamError as error:
-                if self._goes_on(str(error)):
+                if self._goes_on(broke(error)):
                     continue
                 return await (self._unreachable(str(error)) if words is None else self._said(words))
+            if answer is None:
+                continue
             self.status = answer.status
             try:
                 failure = await self._failure(answer)
                 if failure is not None:
                     words = words or failure
-                    if not self._goes_on(f"answered {failure.status}", failure.status, failure.retry_after):
+                    if await self._without_reasoning(failure):
+                        continue
+                    if failure.final or (not await self._waited(failure) and not self._goes_on(failure.failed)):
                         return await self._said(words)
                 elif (response := await self._relay(answer)) is not None:
                     return response
             except UpstreamError as error:
-                if self._begun or not self._goes_on(str(error)):
+                if self._begun or not self._goes_on(broke(error)):
                     if words is not None and not self._begun:
                         return await self._said(words)
-                    if self.first_byte is not None or not again or answer.status >= 400:
+                    if self._begun or not self._again or answer.status >= 400:
                         self._drop(str(error))
-                    again, self._lost = False, str(error)
+                    self._again, self._lost = False, str(error)
             finally:
                 answer.close()
 
-    async def _failure(self, answer: Answer) -> Failure | None:
-        """The answer as a failure that somebody else may make good; None: it is relayed as it comes.
+    async def _in_time(self, asked: Coroutine[Any, Any, Answer]) -> Answer | None:
+        """The provider's answer; None: it was silent too long, and somebody else is asked. With nobody left it is waited for."""
+        silence_s = self._patience()
+        if silence_s is None or self._from_elsewhere:
+            return await asked
+        task = asyncio.ensure_future(asked)
+        try:
+            await asyncio.wait((task,), timeout=silence_s)
+            if not task.done() and self._goes_on(Failed(f"it said nothing for {silence_s:g} s")):
+                return None
+            return await task
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+                task.cancelled() or task.exception()  # whatever it was, somebody else is asked
 
-        Whoever took over and refuses the request fails it: its client did not ask there.
-        """
-        retry_after = seconds(answer.headers.get("Retry-After"), self.desk.clock())
+    def _patience(self) -> float | None:
+        """Seconds for which the provider may say nothing; None: nobody could be asked instead, or it may take its time."""
+        if self.route is None or not (self._from_elsewhere or (self.onward is not None and self.onward.more)):
+            return None
+        return patience(self.route, self.silence_s)
+
+    @property
+    def _from_elsewhere(self) -> bool:
+        """Whether another vendor's model was chosen, and what fails it goes to the asked one."""
+        chosen = self.route is not None and self.route.native is not None
+        return chosen and self._again and not (self.onward is not None and self.onward.gone)
+
+    async def _without_reasoning(self, failure: Failure) -> bool:
+        """Whether a provider cannot read what a model thought for another organization, and is asked again without, once."""
+        route = self.route
+        if self._bare or route is None or route.native is not None or not await unread(failure):
+            return False
+        self._bare = True
+        body = unreasoned(route.protocol, route.body)
+        if body is route.body:
+            return False
+        self.route = replace(route, body=body, changed=True)
+        return True
+
+    async def _waited(self, failure: Failure) -> bool:
+        """Whether the provider got the seconds it asked for, and is asked again now."""
+        if self.onward is None or self.route is None or not self.body.whole:
+            return False
+        seconds = self.onward.wait(self.desk, self.route, failure.failed)
+        await asyncio.sleep(seconds)
+        return seconds > 0.0
+
+    async def _failure(self, answer: Answer) -> Failure | None:
+        """The answer as a failure that somebody else may make good; None: it is relayed as it comes."""
         if self.onward is None or self.route is None:
             return None
-        refused = self.onward.gone and answer.status in REFUSALS | {401, 402}
-        if not refused and not hops(answer.status, retry_after):
-            return None
-        pieces = []
-        try:
-            async with asyncio.timeout(WORDS_S):
-                while chunk := await received(answer):
-                    pieces.append(chunk)
-        except TimeoutError:
-            raise UpstreamError(f"{answer.url.host} answered {answer.status} and said no more") from None
-        return Failure(answer.status, answer.reason, forwardable(answer.raw_headers), b"".join(pieces), retry_after)
+        return await failure_of(answer, self.onward.gone, self.desk.clock(), self.route.protocol)
 
-    def _goes_on(self, why: str, status: int | None = None, retry_after: float | None = None) -> bool:
+    def _goes_on(self, failed: Failed) -> bool:
         """Whether the request now goes to somebody else: the next deployment or model that can take it."""
         if self.onward is None or self.route is None or not self.body.whole:
             return False
         if self.route.native is not None and not self.onward.gone:
             return False  # a model of another vendor was chosen: the asked one is next
-        found = self.onward.next(self.desk, self.route, why, status, retry_after)
+        found = self.onward.next(self.desk, self.route, failed)
         if found is None:
             return False
         self.route, to = found
@@ -186,7 +215,10 @@ class Exchange:
         if self.foreign is not None and not self._foreign_asked:
             self._foreign_asked = True
             try:
-                return await self.foreign(self, route)
+                async with asyncio.timeout(self._patience() if self._from_elsewhere else None):
+                    return await self.foreign(self, route)
+            except TimeoutError:
+                error = UpstreamError(f"{route.model} said nothing for too long")
             except PointsmanError as failure:
                 if self.onward is not None and self.onward.gone:  # it was to take over: the next one may
                     raise UpstreamError(f"{route.model} could not take over: {failure}") from failure
@@ -229,18 +261,22 @@ class Exchange:
 
         Where somebody else could take over, ours begins with the first content instead; None: it failed before, and one does.
         """
+        self.first_byte = None  # what an answer before this one brought was not the first byte of this
         kind, encoding = answer.headers.get("Content-Type", ""), answer.headers.get("Content-Encoding", "")
         inner = listener(self.protocol, answer.status, kind, encoding)
         if isinstance(answer, Spoken):
             inner = Billed(inner, answer.billed)
         inner = self.adviser.listening(self, answer, inner) if self.adviser is not None else inner
         self.heard = Guarded(inner, self._contain)
-        chunk = await received(answer)
-        if chunk:
-            self.first_byte = self.desk.clock()
-        parts = self._parts(answer, chunk)
-        held, waiting, failed = await held_back(parts, self.heard) if self.onward and self.onward.more else ([], None, "")
-        if failed and self._goes_on(failed):
+        parts = self._parts(answer)
+        held, waiting, failed = await self._beginning(parts)
+        if failed and self._from_elsewhere:
+            if waiting is not None:
+                waiting.cancel()
+            raise UpstreamError(f"{answer.url.host}: {failed}")
+        if failed and self._goes_on(Failed(failed)):
+            if waiting is not None:
+                waiting.cancel()
             return None
         response = self._response(answer)
         try:
@@ -266,10 +302,17 @@ class Exchange:
         await response.write_eof()
         return response
 
-    async def _parts(self, answer: Answer, chunk: bytes) -> AsyncIterator[Part]:
-        while chunk:
+    async def _beginning(self, parts: AsyncIterator[Part]) -> tuple[list[Part], asyncio.Future[Part | None] | None, str]:
+        """What is held back while somebody else could still take over, as ``held_back`` says it; else the first part."""
+        if self._from_elsewhere or (self.onward is not None and self.onward.more):
+            return await held_back(parts, self.heard, self._patience())
+        first = await anext(parts, None)
+        return ([first] if first is not None else []), None, ""
+
+    async def _parts(self, answer: Answer) -> AsyncIterator[Part]:
+        while chunk := await received(answer):
+            self.first_byte = self.first_byte or self.desk.clock()
             yield self.heard.feed(chunk)
-            chunk = await received(answer)
         if self.adviser is not None:
             async for part in self.adviser.went_on(self):
                 yield part

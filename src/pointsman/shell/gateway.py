@@ -270,7 +270,7 @@ class Gateway:
         body = await self._body(request, self._body_limit if ours else LARGE)
         exchange = Exchange(
             request, self.out, self.desk, base, target, forwardable(request.raw_headers, ("host", "expect")), headers, body,
-            protocol=protocol if ours else None, started=self._clock(),
+            protocol=protocol if ours else None, started=self._clock(), silence_s=self.settings.silence_s,
         )  # fmt: skip
         if ours:
             if self.fallbacks is not None:
@@ -298,7 +298,8 @@ class Gateway:
         except PointsmanError as error:
             exchange.why = self.desk.contain("unreadable_request", error)
             return
-        found = self.desk.decide(path, headers, body, exchange.started, run, exchange.base)
+        counted = await self.foreign.counted(exchange, path, body, run)
+        found = self.desk.decide(path, headers, body, exchange.started, run, exchange.base, counted)
         if isinstance(found, str):
             exchange.why = found
         else:

@@ -152,7 +152,7 @@ class Ledger:
                 continue
             try:
                 self._kept.append(([_row(event) for event in item.events], item.done))
-            except (TypeError, ValueError, AttributeError) as error:
+            except (TypeError, ValueError, AttributeError, ArithmeticError) as error:  # what is worked out here, too (core.later)
                 item.done.set_exception(LedgerError(f"an event cannot be written as JSON: {error}"))
 
     def _write(self) -> None:

@@ -113,11 +113,14 @@ def read_events(
 
 
 def recent_events(path: Path | str, since: float) -> list[Event]:
-    """What a router needs to go on: events of sessions seen after ``since`` (epoch seconds), runs, lasting pins, judgements."""
+    """What a router needs to go on: events of sessions seen after ``since`` (epoch seconds), runs, lasting pins, judgements,
+    and the newest grades: what they teach fades, so that earlier ones hardly count (``core.abilities.FORGET``).
+    """
     query = """
         SELECT kind, body FROM event
         WHERE (session IS NULL AND kind IN ('Pinned', 'Unpinned', 'RunStarted', 'RunEnded'))
            OR kind IN ('Judged', 'Proposed')
+           OR seq IN (SELECT seq FROM event WHERE kind = 'Graded' ORDER BY seq DESC LIMIT 1000)
            OR session IN (SELECT DISTINCT session FROM event WHERE ts > ? AND session IS NOT NULL)
         ORDER BY seq"""
     with reader(path) as connection:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from pointsman.core.policy import Policy
+from pointsman.core.policy import SILENCE_S, Policy
 
 if TYPE_CHECKING:
     from pointsman.settings import Settings
@@ -51,6 +51,7 @@ class Served:
     fallbacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prices: dict[str, dict[str, Any]] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    silence_s: float = SILENCE_S
 
     def policy(self) -> Policy:
         """The policy that the settings make."""
@@ -69,6 +70,7 @@ def served(settings: Settings) -> Served:
     return Served(
         settings.policy(), settings.profile, settings.mode, settings.port, settings.titles, settings.upstream,
         settings.deadline_s, dict(settings.upstreams), dict(settings.keys), places, dict(settings.fallbacks), prices, origins,
+        settings.silence_s,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from pointsman.errors import UpstreamError
+from pointsman.errors import Unreached, UpstreamError
 from pointsman.shell.bodies import Upload, sendable
 
 CONNECT_S = 30.0
@@ -141,12 +141,12 @@ class Outbound:
         )
 
     async def send(self, method: str, url: str, headers: Headers, body: Upload) -> aiohttp.ClientResponse:
-        """The provider's answer, its body still to be read. Raises UpstreamError when there is none."""
+        """The provider's answer, its body still to be read. Raises UpstreamError where there is none, Unreached where no line."""
         for attempt in (1, 2):
             try:
                 return await self._send(method, url, headers, body)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                raise UpstreamError(f"{_place(url)} cannot be reached: {_words(error)}") from error
+                raise Unreached(f"{_place(url)} cannot be reached: {_words(error)}") from error
             except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
                 lost = isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
                 if attempt == 2 or not lost or not body.whole:

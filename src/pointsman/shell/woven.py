@@ -10,20 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pointsman.core.events import Stop
-from pointsman.core.types import Protocol, Usage
+from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import WireError
 from pointsman.shell.streams import Listener
-from pointsman.wire import Tap, read_json_response
+from pointsman.wire import Tap, read_json_response, told_by
 from pointsman.wire.weaving import Called, Weave, weave_of
 
 
 class Woven:
-    """What both listeners share. ``model``: who answers; ``billed``: a listener on the provider's own words, where translated."""
+    """What both listeners share.
 
-    def __init__(self, protocol: Protocol, model: str, billed: Listener | None = None) -> None:
-        weave = weave_of(protocol)
-        assert weave is not None, "the tool is offered in formats that can be woven only"
-        self.weave: Weave = weave
+    ``model``: who answers; ``billed``: a listener on the provider's own words, where translated; ``client``: who asks.
+    """
+
+    def __init__(self, protocol: Protocol, model: str, billed: Listener | None = None, client: str = "") -> None:
+        self.weave: Weave = weave_of(protocol, client)
         self._protocol, self._served, self._billed = protocol, model, billed
         self._parts: list[Usage] = []
         self._fresh()
@@ -90,7 +91,8 @@ class WovenEvents(Woven):
         last: list[bytes] = []
         for event in self._tap.feed(chunk):
             self._ended = self._ended or self._tap.terminal(event)
-            (last if self._ended else now).append(self.weave.event(event))
+            piece = self.weave.event(event)
+            (last if self._ended and not self.asking else now).append(piece)  # what must go on has not ended
         return b"".join(now), b"".join(last)
 
     def rest(self) -> bytes:
@@ -121,6 +123,11 @@ class WovenEvents(Woven):
         return self._tap.model
 
     @property
+    def told(self) -> Told:
+        """What the answer says of itself."""
+        return self._tap.told
+
+    @property
     def stop(self) -> Stop | None:
         """How the answer ended; None before its end, and while it must still go on."""
         if self.asking:
@@ -136,6 +143,7 @@ class WovenWhole(Woven):
         self._facts: tuple[Usage | None, str | None, Stop | None] = (None, None, None)
         self._problem: str | None = None
         self._out: bytes | None = None
+        self._told = Told()
 
     def _own(self) -> Usage | None:
         return self._facts[0]
@@ -154,7 +162,7 @@ class WovenWhole(Woven):
         """The provider's answer is whole."""
         body = b"".join(self._copy)
         try:
-            self._facts = read_json_response(self._protocol, body)
+            self._facts, self._told = read_json_response(self._protocol, body), told_by(self._protocol, body)
             self._out = self.weave.whole(body)
         except WireError as error:
             self._problem, self._out = str(error), body
@@ -182,6 +190,11 @@ class WovenWhole(Woven):
     def model(self) -> str | None:
         """The model that the answer names."""
         return self._facts[1]
+
+    @property
+    def told(self) -> Told:
+        """What the answer says of itself."""
+        return self._told
 
     @property
     def stop(self) -> Stop | None:

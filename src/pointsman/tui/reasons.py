@@ -105,7 +105,9 @@ def why(
 
 
 def _failed_over(event: FailedOver) -> str:
-    """What failed and who took over, with what the move adds to the prompt's price."""
+    """What failed and who took over, with what the move adds to the prompt's price; or for what it was waited."""
+    if event.waited_s:
+        return f"{config_name(event.config)} failed ({event.why}): asked again"
     to = f"{config_name(event.to)} at {event.to_upstream}" if event.to == event.config else config_name(event.to)
     extra = "" if event.extra_usd is None else f", {change(event.extra_usd)} for the prompt"
     return f"{config_name(event.config)} failed ({event.why}): on to {to}{extra}"
@@ -288,7 +290,8 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
         if row.wait_s is not None:
             text += f" · first byte {span(row.wait_s)}"
         if row.at_most is not None:
-            text += f" · broken off: at most {money(row.at_most, modelled=True)}"
+            why = "broken off" if row.interrupted else "left without an answer"
+            text += f" · {why}: at most {money(row.at_most, modelled=True)}"
         out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, "tokens   ")]
     out += audit_lines(row, width)
     if row is not None and row.error:

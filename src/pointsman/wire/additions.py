@@ -17,7 +17,7 @@ from pointsman.core.session import Lane
 from pointsman.core.types import Protocol, Request
 from pointsman.errors import WireError
 from pointsman.wire import consulting
-from pointsman.wire.edits import apply, bind, size, with_betas
+from pointsman.wire.edits import apply, bind, size
 
 TEXTS_KEPT = 1_000
 """Texts of advice held in memory; the oldest is forgotten first."""
@@ -101,12 +101,12 @@ class Additions:
 
         A consult whose answer the client has not shown yet is left out. Raises WireError where a place is not there.
         """
-        mine = [edit for edit in core.carried(edits, model) if edit.kind != "consult" or edit.into]
-        own = [edit for edit in edits if edit.kind == "tool" and edit.model is not None]
-        headers = with_betas(protocol, headers, own)  # its blocks stay in the history of every model
+        mine = [e for e in core.carried(edits, model) if (e.kind != "consult" or e.into) and e.value != core.WITHDRAWN]
+        if core.withheld(edits, model):  # without the tool its blocks are refused
+            mine = [Edit("tool", 0, 0, core.WITHDRAWN), *mine]
         if not mine:
             return body, headers
-        tools = {edit.value: tool_of(protocol, edit.value) for edit in mine if edit.kind == "tool"}
+        tools = {e.value: tool_of(protocol, e.value) for e in mine if e.kind == "tool" and e.value != core.WITHDRAWN}
         return apply(protocol, body, headers, mine, self._said, tools)
 
 

@@ -18,7 +18,7 @@ from pointsman.core.types import Protocol
 from pointsman.wire import blocks
 from pointsman.wire.dialects import dialect_of
 from pointsman.wire.digest import decode
-from pointsman.wire.edits import HISTORY
+from pointsman.wire.protocols import HISTORY
 from pointsman.wire.touching import calls
 
 CHARS_PER_TOKEN = 3.0
@@ -79,17 +79,22 @@ def steps(protocol: Protocol, client: str, history: Any) -> list[Step]:
         if not isinstance(item, dict):
             continue
         try:
-            notes = blocks.look(protocol, dialect, item)
-            results = list(_results(protocol, item))
+            found += _in_message(protocol, item, blocks.look(protocol, dialect, item))
         except (ValueError, TypeError, AttributeError):
             continue
-        failed = bool({"tool_error", "tests_failed", "type_error"} & set(notes.facts))
-        found += [Step("result", text, failed=failed or error) for text, error in results]
-        if notes.fixed == "assistant" or notes.role == "assistant":
-            found += [Step("words", text) for text in _words(protocol, item) if text.strip()]
-            found += [Step("call", _argued(given), name) for name, given in calls(protocol, item)]
-        elif not results or notes.words:
-            found += [Step("user", text) for text in notes.texts if text.strip()]
+    return found
+
+
+def _in_message(protocol: Protocol, item: dict[str, Any], notes: blocks.Notes) -> list[Step]:
+    """What happened in one message."""
+    results = list(_results(protocol, item))
+    failed = bool({"tool_error", "tests_failed", "type_error"} & set(notes.facts))
+    found = [Step("result", text, failed=failed or error) for text, error in results]
+    if notes.fixed == "assistant" or notes.role == "assistant":
+        found += [Step("words", text) for text in _words(protocol, item) if text.strip()]
+        found += [Step("call", _argued(given), name) for name, given in calls(protocol, item)]
+    elif not results or notes.words:
+        found += [Step("user", text) for text in notes.texts if text.strip()]
     return found
 
 

@@ -19,6 +19,7 @@ from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import WireError
 from pointsman.wire import usage as usages
 from pointsman.wire.diagnosing import messages_diagnosis, responses_diagnosis
+from pointsman.wire.handing import Handing
 
 ERROR_CHARS = 200
 """How much of a provider's error text is kept for people."""
@@ -37,7 +38,7 @@ class _Typed(msgspec.Struct):
 
 
 class Answer(ABC):
-    """What one answer has said so far."""
+    """What one answer has said so far. ``gathering``: it wants to hear events that carry no fact else."""
 
     protocol: ClassVar[Protocol]
 
@@ -48,7 +49,9 @@ class Answer(ABC):
         self.complete = False
         self.error: str | None = None
         self.problem: str | None = None
+        self.gathering = False
         self.told = Told()
+        self.handing = Handing()
         self._reported: dict[str, Any] = {}
 
     def hear(self, name: str, data: bytes) -> None:
@@ -122,6 +125,14 @@ class MessagesAnswer(Answer):
         kind = name or _type(data)
         if kind.startswith("content_block_"):
             self.content_started = True
+            if kind == "content_block_start" and b'"tool_use"' in data:
+                event = _object(msgspec.json.decode(data))
+                self.gathering = self.handing.begun(event.get("index"), _object(event.get("content_block")).get("name"))
+            elif kind == "content_block_delta" and self.gathering:
+                event = _object(msgspec.json.decode(data))
+                self.handing.goes_on(event.get("index"), _object(event.get("delta")).get("partial_json"))
+            elif kind == "content_block_stop":
+                self.gathering = False
         elif kind == "message_stop":
             self.complete = True
         elif kind in ("message_start", "message_delta", "error"):
@@ -142,6 +153,9 @@ class MessagesAnswer(Answer):
         self._report(payload.get("usage"))
         self._tell(payload)
         self._stopped(payload.get("stop_reason"))
+        for block in map(_object, _list(payload.get("content"))):
+            if block.get("type") == "tool_use":
+                self.handing.whole(block.get("name"), block.get("input"))
 
     def _tell(self, message: Mapping[str, Any]) -> None:
         own = message.get("id")
@@ -190,6 +204,7 @@ class ResponsesAnswer(Answer):
             if kind.startswith("response.output_item."):
                 item = _object(_object(msgspec.json.decode(data)).get("item"))
                 self._tools = self._tools or str(item.get("type")) in self.CLIENT_TOOLS
+                self._call(item)
 
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
@@ -199,6 +214,7 @@ class ResponsesAnswer(Answer):
         for item in _list(payload.get("output")):
             kind = str(_object(item).get("type"))
             self._tools = self._tools or kind in self.CLIENT_TOOLS
+            self._call(_object(item))
             parts = _object(item).get("content") if kind == "message" else None
             self._refused = self._refused or any(_object(part).get("type") == "refusal" for part in _list(parts))
         status = payload.get("status")
@@ -209,6 +225,10 @@ class ResponsesAnswer(Answer):
             self.stop = "refusal" if reason == "content_filter" else "length"
         else:
             self.stop = "refusal" if self._refused else "tool" if self._tools else "final"
+
+    def _call(self, item: Mapping[str, Any]) -> None:
+        if item.get("type") == "function_call":
+            self.handing.whole(item.get("name"), item.get("arguments"))
 
 
 class ChatAnswer(Answer):
@@ -244,6 +264,11 @@ class ChatAnswer(Answer):
             said = _object(choice.get("delta") or choice.get("message"))
             if any(said.get(name) for name in ("content", "tool_calls", "reasoning_content", "reasoning", "refusal")):
                 self.content_started = True
+            for place, call in enumerate(map(_object, _list(said.get("tool_calls")))):
+                function, index = _object(call.get("function")), call.get("index", place)
+                if function.get("name"):
+                    self.handing.begun(index, function["name"])
+                self.handing.goes_on(index, function.get("arguments"))
             reason = choice.get("finish_reason")
             if isinstance(reason, str) and reason:
                 self.stop = self._STOPS.get(reason, "final")
@@ -289,7 +314,9 @@ class GeminiAnswer(Answer):
             candidate = _object(candidate)
             for part in _list(_object(candidate.get("content")).get("parts")):
                 self.content_started = True
+                call = _object(_object(part).get("functionCall"))
                 self._tools = self._tools or "functionCall" in _object(part)
+                self.handing.whole(call.get("name"), call.get("args"))
             reason = candidate.get("finishReason")
             if isinstance(reason, str) and reason != "FINISH_REASON_UNSPECIFIED":
                 self.stop = self._ending(reason)

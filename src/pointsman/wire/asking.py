@@ -49,20 +49,28 @@ def question(
             value["reasoning"] = {"effort": target.nearest_effort("low")}
     elif protocol == "chat":
         limit = "max_completion_tokens" if target.vendor == "openai" else "max_tokens"
-        value = {"model": model, "stream": True, "stream_options": {"include_usage": True}, limit: max_tokens}
+        effort = {"reasoning_effort": target.nearest_effort("low")} if target.vendor == "openai" and target.efforts else {}
+        value = {"model": model, "stream": True, "stream_options": {"include_usage": True}, limit: max_tokens, **effort}
         value["messages"] = [{"role": "system", "content": ROLE}, {"role": "user", "content": digest}]
     else:
         value = {"systemInstruction": {"parts": [{"text": ROLE}]}, "contents": [{"role": "user", "parts": [{"text": digest}]}]}
         value["generationConfig"] = {"maxOutputTokens": max_tokens}
+        if target.efforts:  # thoughts count towards the limit
+            value["generationConfig"]["thinkingConfig"] = {"thinkingLevel": target.nearest_effort("low")}
     return msgspec.json.encode(value)
 
 
 def path(protocol: Protocol, model: str, own: str | None) -> str:
-    """Where the request goes: the client's own path (raw, with its query) in the same protocol, else the vendor's public one."""
+    """Where the request goes: the client's own path (raw, with its query) in the same protocol, else the vendor's public one.
+
+    A Gemini client may send its key in the query: that goes along.
+    """
     if protocol == "gemini":
         span = gemini_span(own) if own else None
         head = own[: span[0]] if own and span else "/v1beta/models/"
-        return f"{head}{model}:streamGenerateContent?alt=sse"
+        given = own.partition("?")[2].split("&") if own and span else []
+        key = next((f"&{pair}" for pair in given if pair.startswith("key=")), "")
+        return f"{head}{model}:streamGenerateContent?alt=sse{key}"
     return own or PATHS[protocol]
 
 

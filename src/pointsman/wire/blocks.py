@@ -113,8 +113,9 @@ class Notes:
             if "<<<<" in text or "```" in text or "</" in text:
                 self.calls += written_in(text)
 
-    def image(self, data: Any, kind: Any = None) -> None:
-        """An image or document, with its encoded ``data`` where it is inline; ``kind``: its media type, where one is named.
+    def image(self, data: Any, kind: Any = None, detail: Any = None) -> None:
+        """An image or document, with its encoded ``data`` where it is inline; ``kind``: its media type, where one is named;
+        ``detail``: how much of it the client wants seen.
 
         Its characters do not count: it is billed by its pixels or pages.
         """
@@ -124,7 +125,7 @@ class Notes:
         if "pdf" in str(kind) or inline.startswith(("data:application/pdf", PDF)):
             self.pages += pictures.pages(inline)
         else:
-            self.images.append(pictures.size(inline) if inline else pictures.UNKNOWN)
+            self.images.append(pictures.shown(pictures.size(inline), str(detail)) if inline else pictures.UNKNOWN)
 
     def mark(self, block: dict[str, Any]) -> None:
         """A cache mark on ``block``."""
@@ -219,7 +220,8 @@ def _chat(dialect: Dialect, item: dict[str, Any]) -> Notes:
             texts.append(part.get("text"))
         elif kind in ("image_url", "input_audio", "file"):
             url = part.get("image_url")
-            notes.image(url.get("url") if isinstance(url, dict) else url)
+            url, detail = (url.get("url"), url.get("detail")) if isinstance(url, dict) else (url, None)
+            notes.image(url, detail=detail)
             notes.words = notes.words or notes.fixed is None
     if item.get("reasoning_content") or item.get("reasoning") or item.get("thinking_blocks"):
         notes.fact("thinking")
@@ -275,7 +277,7 @@ def _responses_message(dialect: Dialect, item: dict[str, Any]) -> Notes:
         if kind in ("input_text", "text", "output_text"):
             _text(notes, part.get("text"))
         elif kind in ("input_image", "input_file"):
-            notes.image(part.get("image_url") or part.get("file_data"))
+            notes.image(part.get("image_url") or part.get("file_data"), detail=part.get("detail"))
             notes.words = notes.words or notes.fixed is None
     return notes
 
@@ -287,7 +289,7 @@ def _responses_output(notes: Notes, item: dict[str, Any]) -> None:
         if isinstance(part, dict) and isinstance(part.get("text"), str):
             texts.append(part["text"])
         elif isinstance(part, dict) and part.get("type") == "input_image":
-            notes.image(part.get("image_url"))
+            notes.image(part.get("image_url"), detail=part.get("detail"))
     notes.output("\n".join(texts), True if item.get("success") is False else None)
 
 

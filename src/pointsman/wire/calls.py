@@ -27,7 +27,7 @@ _NAMES: dict[CallKind, str] = {
     " localshellcall shellcall runinterminal sh powershell containerexec unifiedexec",
     "todo": "todowrite todo taskcreate taskupdate tasklist updateplan todolist todoread writetodos managetodolist",
     "plan": "exitplanmode enterplanmode planexit planenter planmoderespond",
-    "agent": "task agent spawnagent subagent newtask codebaseinvestigator delegate",
+    "agent": "task agent spawnagent invokeagent subagent newtask codebaseinvestigator delegate",
     "ask": "askuserquestion askquestion askfollowupquestion question requestuserinput askuser",
 }  # fmt: skip
 TOOLS: dict[str, CallKind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
@@ -60,8 +60,7 @@ def calls_of(name: Any, arguments: Any) -> tuple[Call, ...]:
     ``arguments``: an object, or its JSON text, or a tool's own text.
     """
     tool = str(name)
-    plain = tool.rpartition("__")[2].replace("_", "").replace("-", "").replace(".", "").lower()
-    kind = TOOLS.get(plain) or ("read" if _VERB.match(plain) else "other")
+    kind = kind_of(tool)
     given = _given(arguments)
     if kind == "run":
         return _command(given)
@@ -70,6 +69,12 @@ def calls_of(name: Any, arguments: Any) -> tuple[Call, ...]:
     if kind == "read":
         return (Call("read", _hash(tool, given), _files(given)),)
     return (Call(kind, _hash(tool, given)),)
+
+
+def kind_of(tool: str) -> CallKind:
+    """What kind of work a tool of this name does."""
+    plain = tool.rpartition("__")[2].replace("_", "").replace("-", "").replace(".", "").lower()
+    return TOOLS.get(plain) or ("read" if _VERB.match(plain) else "other")
 
 
 def written_in(text: str) -> tuple[Call, ...]:

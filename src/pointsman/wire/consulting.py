@@ -1,8 +1,8 @@
 """A call of the advisor inside an answer, as each protocol's history has it: the tool, the call, its result, the division.
 
 The provider saw: answer up to the call, the call, its result, the rest of the answer. The client was shown one answer without
-call and result. Messages and Chat Completions hold that answer as one message, which is divided; the Responses API holds its
-items one by one, and call and result go between two of them. Where the model called tools of the client's in the same breath
+call and result. Messages, Chat Completions and Gemini hold that answer as one message, which is divided; the Responses API holds
+its items one by one, and call and result go between two of them. Where the model called tools of the client's in the same breath
 (``Advice.joined``) nothing was divided: the call goes back among the calls, its result among the results.
 """
 
@@ -18,6 +18,7 @@ from pointsman.core.edits import PROVIDER_TOOL, TOOL
 from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire.digest import decode
+from pointsman.wire.protocols import HISTORY
 from pointsman.wire.splice import Span, elements, open_body, open_object, splice
 
 NAME = TOOL
@@ -50,6 +51,8 @@ def tool(protocol: Protocol) -> bytes:
     if protocol == "messages":
         return _json({"name": NAME, "description": _DESCRIPTION, "input_schema": _SCHEMA})
     function = {"name": NAME, "description": _DESCRIPTION, "parameters": _SCHEMA}
+    if protocol == "gemini":
+        return _json(function)
     if protocol == "responses":
         return _json({"type": "function", **function, "strict": False})
     return _json({"type": "function", "function": function})
@@ -83,6 +86,8 @@ def continuation(
     """
     if protocol == "responses":
         return [_json(part) for part in parts] + [_json(item) for item in between(advice)]
+    if protocol == "gemini":
+        return [_json({"role": "model", "parts": [*parts, _gemini_call(advice)]}), _json(_gemini_result([advice]))]
     if protocol == "chat":
         first = {**(parts[0] if parts else {"role": "assistant", "content": None}), "tool_calls": [_chat_call(advice)]}
         return [_json(first), _json(_chat_result(advice))]
@@ -96,10 +101,11 @@ def continued(protocol: Protocol, body: bytes, parts: Sequence[Any], advice: Adv
     """``body`` with the answer so far, the call and its result appended to its history.
 
     A cache mark goes on the result where the request has room for one more: the client's own stands on its last message.
-    Raises WireError when the history is no array.
+    Reasoning that the provider neither stores nor sealed (Responses) is left out: it would be refused. Raises WireError when
+    the history is no array.
     """
     opened = open_body(body)
-    name = "input" if protocol == "responses" else "messages"
+    name = HISTORY[protocol]
     raw = opened.fields.get(name)
     if raw is None or bytes(memoryview(raw)[:1]) != b"[":
         raise WireError(f"`{name}` is no array: nothing can be appended to it")
@@ -107,6 +113,8 @@ def continued(protocol: Protocol, body: bytes, parts: Sequence[Any], advice: Adv
     mark = None
     if protocol == "messages" and 0 < body.count(b'"cache_control"') < MARKS:
         mark = {"type": "ephemeral", **({"ttl": "1h"} if b'"ttl":"1h"' in body.replace(b" ", b"") else {})}
+    if protocol == "responses" and bytes(opened.fields.get("store", b"")) == b"false":
+        parts = [part for part in parts if part.get("type") != "reasoning" or part.get("encrypted_content")]
     added = b"".join(b"," + item for item in continuation(protocol, parts, advice, mark=mark))
     return splice(body, [((end, end), added)])
 
@@ -139,7 +147,9 @@ def divided(
     """
     if place >= len(items):
         return []
-    return _chat_divided(items, place, consults) if protocol == "chat" else _messages_divided(data, items, place, consults)
+    if protocol == "messages":
+        return _messages_divided(data, items, place, consults)
+    return (_gemini_divided if protocol == "gemini" else _chat_divided)(items, place, consults)
 
 
 def shown_items(items: Sequence[Mapping[str, Any]], advice: Advice) -> int | None:
@@ -188,13 +198,13 @@ def _filling(consults: Sequence[Advice], count: int, last: bool) -> bytes:
             pieces.append(b']},{"role":"user","content":[' + _json(_result(advice)) + b']},{"role":"assistant","content":[')
             filled = False
     if last and not filled:
-        pieces.append(_SILENCE)
+        pieces.append(_json({"type": "text", "text": SILENCE}))
     elif filled and not last:
         pieces.append(b",")
     return b"".join(pieces)
 
 
-_SILENCE = b'{"type":"text","text":"(no further words)"}'
+SILENCE = "(no further words)"
 """An assistant message must hold something: stands for a second half that was empty."""
 
 
@@ -256,12 +266,98 @@ def _chat_divided(items: Sequence[Item], place: int, consults: Sequence[Advice])
     return [(span, b",".join(_json(m) for m in (*out, rest)))] if out else []
 
 
-def _call(advice: Advice) -> dict[str, Any]:
+def _gemini_divided(items: Sequence[Item], place: int, consults: Sequence[Advice]) -> list[tuple[Span, bytes]]:
+    raw, span = items[place]
+    content = decode(raw, "an answer")
+    rest = content.get("parts")
+    if content.get("role") != "model" or not isinstance(rest, list):
+        raise WireError("the message is no answer in parts")
+    out: list[dict[str, Any]] = []
+    words = kinds = 0
+    for advice in consults:
+        if not advice.joined:
+            head, rest = _parted(rest, advice.words - words, len(advice.parts) - kinds)
+            out += [{"role": "model", "parts": [*head, _gemini_call(advice)]}, _gemini_result([advice])]
+            words, kinds = advice.words, len(advice.parts)
+    joined = [advice for advice in consults if advice.joined]
+    changes: list[tuple[Span, bytes]] = []
+    if joined and place + 1 < len(items):
+        rest = list(rest)
+        for advice in joined:
+            rest.insert(_behind_calls(rest, len(advice.parts)), _gemini_call(advice))
+        answer, where = items[place + 1]
+        result = decode(answer, "the results")
+        changes.append((where, _json({**result, "parts": [*_gemini_result(joined)["parts"], *result["parts"]]})))
+    if out or changes:
+        own = {**content, "parts": rest or [{"text": SILENCE}]}
+        changes.append((span, b",".join(_json(message) for message in (*out, own))))
+    return changes
+
+
+def _parted(parts: Sequence[Any], words: int, kinds: int) -> tuple[list[Any], list[Any]]:
+    """Parts of an answer in two: up to so many characters of text and so many parts that are none, and what follows.
+
+    Thoughts in the first half are left out, as they were when it was repeated to the provider. Raises WireError where the
+    answer is not shown as it was streamed.
+    """
+    head: list[Any] = []
+    for n, part in enumerate(parts):
+        if not words and not kinds:
+            return head, list(parts[n:])
+        text = part.get("text")
+        if part.get("thought"):
+            continue
+        if not isinstance(text, str):
+            kinds -= 1
+            head.append(part)
+        elif len(text) <= words:
+            words -= len(text)
+            head.append(part)
+        else:
+            if kinds or not words:
+                break
+            after = {key: value for key, value in part.items() if key != "thoughtSignature"}
+            return [*head, {**part, "text": text[:words]}], [{**after, "text": text[words:]}, *parts[n + 1 :]]
+        if kinds < 0:
+            break
+    if words or kinds:
+        raise WireError("the answer is not shown as it was streamed")
+    return head, []
+
+
+def _behind_calls(parts: Sequence[Any], calls: int) -> int:
+    """Where a call goes that so many others stand before."""
+    places = [n for n, part in enumerate(parts) if "functionCall" in part]
+    if calls > len(places) or not places:
+        raise WireError("the answer is not shown as it was streamed")
+    return places[calls] if calls < len(places) else places[-1] + 1
+
+
+def _given(advice: Advice) -> dict[str, Any]:
+    """The arguments of a call, empty where the model wrote none that can be read."""
     try:
         given = msgspec.json.decode(advice.arguments or "{}")
     except msgspec.MsgspecError:
-        given = {}
-    return {"type": "tool_use", "id": advice.call, "name": NAME, "input": given if isinstance(given, dict) else {}}
+        return {}
+    return given if isinstance(given, dict) else {}
+
+
+def _gemini_call(advice: Advice) -> dict[str, Any]:
+    named = {"id": advice.call} if advice.call else {}
+    sealed = {"thoughtSignature": advice.signature} if advice.signature else {}
+    return {"functionCall": {**named, "name": NAME, "args": _given(advice)}, **sealed}
+
+
+def _gemini_result(consults: Sequence[Advice]) -> dict[str, Any]:
+    named = [({"id": advice.call} if advice.call else {}, advice.text) for advice in consults]
+    return {
+        "role": "user",
+        "parts": [{"functionResponse": {**id, "name": NAME, "response": {"output": text}}} for id, text in named],
+    }
+
+
+def _call(advice: Advice) -> dict[str, Any]:
+    return {"type": "tool_use", "id": advice.call, "name": NAME, "input": _given(advice)}
 
 
 def _result(advice: Advice) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from pointsman.core.decisions import Advice, Edit
+from pointsman.core.edits import WITHDRAWN
 from pointsman.core.messages import Message
 from pointsman.core.types import Protocol
 from pointsman.errors import WireError
@@ -23,15 +24,17 @@ from pointsman.wire import consulting
 from pointsman.wire.converting import peek
 from pointsman.wire.digest import decode
 from pointsman.wire.layouts import leading_system
-from pointsman.wire.splice import Opened, Span, elements, open_body, splice, split_array
-
-HISTORY: Mapping[Protocol, str] = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}
+from pointsman.wire.protocols import HISTORY
+from pointsman.wire.splice import Opened, Span, elements, open_body, open_object, splice, split_array
 
 EFFORT_BETA = "mid-conversation-output-config-2026-07-01"
 """The beta under which a message may carry an effort (effort-per-message page, November 2026)."""
 
 ADVISOR_BETA = "advisor-tool-2026-03-01"
 """The beta of Anthropic's own advisor tool (advisor-tool page, August 2026)."""
+
+DECLARED = "functionDeclarations"
+"""Where a group of Gemini's tools holds the client's own; other groups are tools that Google runs."""
 
 Item = tuple[msgspec.Raw, Span]
 
@@ -54,12 +57,13 @@ def apply(
     divided: dict[int, list[Advice]] = {}
     for edit in edits:
         if edit.kind == "tool":
-            changes += _tool(opened, tools[edit.value])
+            gone = edit.value == WITHDRAWN
+            changes += _without_advisor(items) if gone else _tool(protocol, opened, tools[edit.value])
             continue
         place = edit.at + edit.skip + skipped
         if place > len(items):
             raise WireError(f"an edit stands after message {place}, and the history has {len(items)}")
-        if edit.kind == "consult" and protocol in ("messages", "chat"):
+        if edit.kind == "consult" and protocol != "responses":
             divided.setdefault(place, []).append(said[edit.value])
         elif edit.kind == "consult" and said[edit.value].joined:  # Responses: the call among the calls, its result behind them
             call, result = map(_json, consulting.between(said[edit.value]))
@@ -169,13 +173,44 @@ def _adviser(edit: Edit) -> str:
     return edit.value.partition("@")[2] or "a stronger model"
 
 
-def _tool(opened: Opened, tool: bytes) -> list[tuple[Span, bytes]]:
+def _tool(protocol: Protocol, opened: Opened, tool: bytes) -> list[tuple[Span, bytes]]:
     """The tool behind the client's own; nothing where the client sends none (Codex asks for its summaries that way)."""
     raw = opened.fields.get("tools")
     if raw is None or bytes(memoryview(raw)[:1]) != b"[" or not split_array(raw, "`tools`"):
         return []
     end = opened.spans["tools"][1] - 1
-    return [((end, end), b"," + tool)]
+    if protocol != "gemini":
+        return [((end, end), b"," + tool)]
+    for item, (start, _) in elements(opened.data, opened.spans["tools"][0], raw, "`tools`"):
+        group = open_object(opened.data, start, item, "a tool")
+        declared = group.fields.get(DECLARED)
+        if declared is not None and split_array(declared, f"`{DECLARED}`"):
+            end = group.spans[DECLARED][1] - 1
+            return [((end, end), b"," + tool)]
+    return []
+
+
+def _without_advisor(items: Sequence[Item]) -> list[tuple[Span, bytes]]:
+    """The messages without what Anthropic's own advisor left in them: its calls and their results."""
+    changes = []
+    for raw, span in items:
+        if b"advisor" not in bytes(raw):
+            continue
+        message = decode(raw, "a message")
+        content = message.get("content")
+        if not isinstance(content, list):
+            continue
+        kept = [block for block in content if not _of_advisor(block)]
+        if len(kept) < len(content):
+            changes.append((span, _json({**message, "content": kept or [{"type": "text", "text": consulting.SILENCE}]})))
+    return changes
+
+
+def _of_advisor(block: Any) -> bool:
+    if not isinstance(block, dict):
+        return False
+    called = block.get("type") == "server_tool_use" and block.get("name") == "advisor"
+    return called or block.get("type") == "advisor_tool_result"
 
 
 def with_betas(protocol: Protocol, headers: Mapping[str, str], edits: Sequence[Edit]) -> Mapping[str, str]:

@@ -10,8 +10,6 @@ Theory of operation
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,54 +17,17 @@ import msgspec
 
 from pointsman.core.types import Protocol
 from pointsman.errors import WireError
+from pointsman.wire import shelling
 from pointsman.wire.converting import reminder
 from pointsman.wire.heads import BILLING, PLACEHOLDER
-from pointsman.wire.tellable import RESPONSES_GONE, RESPONSES_TOLD, SERVER_BLOCKS
+from pointsman.wire.pairing import MISSING, Pairs, arguments
+from pointsman.wire.tellable import RESPONSES_GONE, RESPONSES_TOLD, SERVER_BLOCKS, is_kept_elsewhere
 
 Json = dict[str, Any]
-
-MISSING = "[no result was recorded]"
-"""Stands for the result of a call that was never answered: most vendors refuse a call without one."""
-
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""A call id that every vendor accepts (Anthropic's pattern; OpenAI's limit of 64 characters)."""
-
 
 def for_other_vendor(protocol: Protocol, body: Json) -> Json:
     """The body that may be translated for another vendor. Raises WireError for what no other vendor could be told."""
     return {"messages": _messages, "chat": _chat, "responses": _responses}[protocol](body)
-
-
-def call_id(given: Any) -> str:
-    """A call id in the canonical form: the same where every vendor accepts it, else a digest of it."""
-    text = given if isinstance(given, str) else msgspec.json.encode(given).decode()
-    return text if ID.fullmatch(text) else "call_" + hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-
-
-class Pairs:
-    """Calls and results of a history: every id once, every call answered, every result after its call."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
-        self.open: dict[str, str] = {}  # the client's id of a call without a result: the id that is sent
-
-    def call(self, given: Any) -> str:
-        """The id to send for a new call; one that was used before is numbered."""
-        sent = call_id(given)
-        times = self._seen[sent] = self._seen.get(sent, 0) + 1
-        if times > 1:
-            sent = call_id(f"{sent}_{times}")
-        self.open[str(given)] = sent
-        return sent
-
-    def result(self, given: Any) -> str | None:
-        """The id to send for a result, or None where no open call has it."""
-        return self.open.pop(str(given), None)
-
-    def unanswered(self) -> list[str]:
-        """The ids of calls that nothing answered, once each."""
-        found, self.open = list(self.open.values()), {}
-        return found
 
 
 def kept(given: Mapping[str, Any], names: Iterable[str]) -> Json:
@@ -84,6 +45,8 @@ def as_text(value: Any) -> str:
         return str(value["text"])
     return "" if value is None else msgspec.json.encode(value).decode()
 
+
+KEPT_ELSEWHERE = "a file that the client's own vendor keeps cannot be told to another vendor's model"
 
 # ---- Anthropic Messages
 
@@ -151,14 +114,15 @@ def _said(block: Json, pairs: Pairs) -> Iterator[Json]:
     kind = block.get("type")
     if kind == "tool_use":
         id, given = pairs.call(block.get("id")), block.get("input")
-        yield {"type": "tool_use", "id": id, "name": block.get("name"), "input": given or {}}
+        taken = given if isinstance(given, dict) else msgspec.json.decode(arguments(given or ""))
+        yield {"type": "tool_use", "id": id, "name": block.get("name"), "input": taken}
     elif kind not in ("thinking", "redacted_thinking"):
         yield from _shown(block)
 
 
 def _answered(blocks: list[Json], pairs: Pairs) -> list[Json]:
     """A user message: results first, in the order of their calls; a result without a call becomes text."""
-    order = list(pairs.open.values())
+    order = pairs.open
     results: dict[str, Json] = {}
     rest: list[Json] = []
     for block in blocks:
@@ -183,6 +147,8 @@ def _shown(block: Json) -> Iterator[Json]:
     if kind == "text":
         if text := as_text(block):
             yield {"type": "text", "text": text}
+    elif kind in ("image", "document") and is_kept_elsewhere(block):
+        raise WireError(KEPT_ELSEWHERE)
     elif kind == "image":
         yield {"type": "image", "source": block.get("source")}
     elif kind == "document":
@@ -237,6 +203,8 @@ def _chat_turns(messages: Any) -> Iterator[Json]:
     lost: list[Json] = []  # results of nobody's calls: nothing may stand between calls and their results
     for message in messages if isinstance(messages, list) else ():
         role = message.get("role")
+        if role == "function":
+            raise WireError("results of functions in their form before 2024 cannot be told to another vendor's model")
         if role == "tool":
             id = pairs.result(message.get("tool_call_id"))
             text = as_text(message.get("content"))
@@ -262,7 +230,8 @@ def _chat_turns(messages: Any) -> Iterator[Json]:
 def _chat_said(message: Json, pairs: Pairs) -> Iterator[Json]:
     text = as_text(message.get("content"))
     calls = [
-        {"id": pairs.call(call.get("id")), "type": "function", "function": kept(call["function"], ("name", "arguments"))}
+        {"id": pairs.call(call.get("id")), "type": "function",
+         "function": {"name": call["function"].get("name"), "arguments": arguments(call["function"].get("arguments") or "")}}
         for call in message.get("tool_calls") or () if isinstance(call, dict) and isinstance(call.get("function"), dict)
     ]  # fmt: skip
     if text or calls:
@@ -274,6 +243,8 @@ def _chat_part(part: Json) -> Iterator[Json]:
     if kind == "text":
         if part.get("text"):
             yield {"type": "text", "text": part["text"]}
+    elif is_kept_elsewhere(part):
+        raise WireError(KEPT_ELSEWHERE)
     elif kind in ("image_url", "file"):
         yield kept(part, ("type", "image_url", "file"))
     else:
@@ -295,8 +266,9 @@ def _responses(body: Json) -> Json:
     tools = [tool for _, tool in offered(body)]
     if tools:
         out["tools"] = [kept(tool, ("type", "name", "description", "parameters", "strict", "format")) for tool in tools]
-        if body.get("tool_choice") is not None:
-            out["tool_choice"] = body["tool_choice"]
+        choice = body.get("tool_choice")
+        if choice is not None and not (isinstance(choice, dict) and choice.get("type") not in ("function", "custom")):
+            out["tool_choice"] = choice  # a choice among tools that the vendor runs itself is nobody else's
     given = body.get("input")
     items = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else given
     out["input"] = list(_items(items))
@@ -315,6 +287,8 @@ def offered(body: Json) -> Iterator[tuple[str | None, Json]]:
         for own in inner if isinstance(inner, list) else ():
             if isinstance(own, dict) and own.get("type") in ("function", "custom"):
                 yield (str(tool.get("name")) if own is not tool else None), own
+            elif isinstance(own, dict) and own.get("type") == shelling.NAME:
+                yield None, shelling.TOOL
 
 
 def _items(items: Any) -> Iterator[Json]:
@@ -327,7 +301,16 @@ def _items(items: Any) -> Iterator[Json]:
         if kind in ("function_call", "custom_tool_call"):
             id = pairs.call(item.get("call_id"))
             kinds[id] = kind
-            yield {**kept(item, ("type", "name", "arguments", "input")), "call_id": id}
+            told = kept(item, ("type", "name", "arguments", "input"))
+            if kind == "function_call":
+                told["arguments"] = arguments(item.get("arguments") or "")
+            yield {**told, "call_id": id}
+        elif kind == shelling.CALL:
+            id = pairs.call(item.get("call_id") or item.get("id"))
+            kinds[id] = "function_call"
+            yield shelling.as_function(item, id)
+        elif kind == shelling.OUTPUT:
+            yield _output({**item, "type": "function_call_output"}, pairs.result(item.get("call_id") or item.get("id")))
         elif kind in ("function_call_output", "custom_tool_call_output"):
             yield _output(item, pairs.result(item.get("call_id")))
         elif kind in ("message", "agent_message"):
@@ -364,6 +347,8 @@ def _message(item: Json) -> Iterator[Json]:
             text = part.get("text") or part.get("refusal")
             if text:
                 parts.append({"type": side, "text": text})
+        elif is_kept_elsewhere(part):
+            raise WireError(KEPT_ELSEWHERE)
         elif kind in ("input_image", "input_file"):
             parts.append(kept(part, ("type", "image_url", "detail", "file_data", "filename", "file_url")))
         else:

@@ -18,6 +18,10 @@ from pointsman.wire.splice import Change, open_body, splice
 SAMPLING = ("temperature", "topP", "topK")
 FIELD = "generationConfig"
 
+BYPASS = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
+"""Google's documented stand-in for the signature of a call that another model made (base64 of
+``skip_thought_signature_validator``): without one, Gemini 3 and later refuse the current turn on the way back."""
+
 
 def converted(body: bytes, request: Request, chosen: Config, target: Target) -> bytes:
     """``body`` with the config that ``target`` takes; the same object where nothing has to change."""

@@ -12,13 +12,10 @@ from typing import Any
 import msgspec
 
 from pointsman.errors import WireError
+from pointsman.wire.gemini import BYPASS
 from pointsman.wire.spoken import Speaker, sse
 
 Json = dict[str, Any]
-
-BYPASS = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
-"""Google's documented stand-in for the signature of a call that another model made (base64 of
-``skip_thought_signature_validator``): without one, Gemini 3 and later refuse the current turn on the way back."""
 
 MODES = {"ANY": "required", "NONE": "none", "AUTO": "auto"}
 STOPS = {"stop": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}

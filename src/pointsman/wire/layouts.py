@@ -24,7 +24,8 @@ OPENAI_TTLS = {"30m": HALF_HOUR, "12h": HALF_DAY, "24h": DAY}
 
 @dataclass(slots=True)
 class Layout:
-    """One request taken apart. ``shape`` holds the small fields besides the history that make two requests different."""
+    """One request taken apart. ``shape`` holds the small fields besides the history that make two requests different, ``keyed``
+    those of them by which its vendor keys its cache."""
 
     model: str
     history: list[msgspec.Raw]
@@ -37,11 +38,13 @@ class Layout:
     max_output: int | None = None
     speed: str | None = None
     tier: str | None = None
+    region: str | None = None
     ttl_s: int | None = None
     cache_key: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     needs: set[Need] = field(default_factory=set)
     shape: dict[str, Any] = field(default_factory=dict)
+    keyed: tuple[Any, ...] = ()
 
 
 def layout_of(protocol: Protocol, path: str, fields: Fields) -> Layout:
@@ -65,6 +68,7 @@ def _messages(path: str, fields: Fields) -> Layout:
         max_output=fields.number("max_tokens"),
         speed=fields.text("speed"),
         tier=fields.text("service_tier"),
+        region=fields.text("inference_geo"),
         metadata=fields.object("metadata"),
     )
     control = fields.object("cache_control")
@@ -82,6 +86,7 @@ def _messages(path: str, fields: Fields) -> Layout:
     _add(out, "json_schema", bool(schema))
     _add(out, "fast", out.speed == "fast")
     out.shape = {"tool_choice": choice or None, "format": schema}
+    out.keyed = (choice or None, {key: value for key, value in thinking.items() if key != "display"})
     return out
 
 
@@ -195,6 +200,7 @@ def _openai_needs(out: Layout, fields: Fields, choice: Any, schema: bool) -> Non
     retention = options.get("ttl") or fields.value("prompt_cache_retention")
     out.ttl_s = OPENAI_TTLS.get(retention) if isinstance(retention, str) else None
     out.cache_key = fields.text("prompt_cache_key")
+    out.keyed = (out.tier, out.cache_key)
     _add(out, "effort", out.effort is not None)
     _add(out, "sampling", _sampling(fields))
     _add(out, "forced_tool", choice == "required" or isinstance(choice, dict))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from math import sqrt
 
 HEAD = 64 * 1024
 """Base64 characters looked at for an image's size: JPEG files may carry a preview before it."""
+
+HIGH_SQUARES = 2_500
+"""Squares of 32 pixels that an image has at most at high detail."""
 
 UNKNOWN = (0, 0)
 """The size of an image that cannot be seen: a link, a file id, a form we do not know."""
@@ -36,6 +40,21 @@ def size(data: str) -> tuple[int, int]:
     if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
         return _webp(raw)
     return UNKNOWN
+
+
+def shown(size: tuple[int, int], detail: str) -> tuple[int, int]:
+    """``size`` as a model is shown an image for which OpenAI's ``detail`` asks (images-vision guide, 2026).
+
+    ``low`` fits into 512 pixels, ``high`` into 2,048 and ``HIGH_SQUARES``; anything else is left to the model.
+    """
+    width, height = size
+    longest = max(size)
+    if detail not in ("low", "high") or not longest:
+        return size
+    fit = min(1.0, (512 if detail == "low" else 2_048) / longest)
+    if detail == "high":
+        fit = min(fit, sqrt(HIGH_SQUARES * 32 * 32 / max(1, width * height)))
+    return max(1, int(width * fit)), max(1, int(height * fit))
 
 
 def pages(data: str) -> int:

@@ -19,8 +19,11 @@ BITS = 1_024
 WORDS, CHARS = 64, 2_400
 """How many different words of a text are sketched, and how much of it is read; of an answer the end, of a prompt the start."""
 
-_UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_UNSPACED}]{{2,}}|[^\W\d_{_UNSPACED}][^\W{_UNSPACED}]{{2,}}")
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_SIGNS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0dff"
+"""Marks and vowel signs inside words (Hebrew, Arabic, the scripts of India), which Python's ``\\w`` does not hold."""
+
+_WORD = re.compile(rf"[{_UNSPACED}]{{2,}}|[^\W\d_{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_SIGNS}]){{2,}}")
 _PAIRS = re.compile(rf"[{_UNSPACED}]")
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 DENSE = 2.5
@@ -56,7 +59,8 @@ def length_of(text: str) -> int:
 def sketch_of(text: str, *, end: bool = False) -> str:
     """The bits of the words in ``text``, in hexadecimal digits; empty for a text without words. ``end``: of its end.
 
-    Scripts that set no spaces between words (Chinese, Japanese, Korean, Thai, Lao) give pairs of characters instead.
+    Scripts that set no spaces between words, and Korean, give pairs of characters instead (Chinese, Japanese, Thai, Lao, Burmese,
+    Khmer).
     """
     words: dict[str, None] = {}
     for word in _WORD.findall((text[-CHARS:] if end else text[:CHARS]).lower()):

@@ -5,7 +5,14 @@ Bases differ (``/v1``, ``/api/paas/v4``, ``/backend-api/codex``, ``/run/ID/v1``)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pointsman.core.types import Protocol
+
+HISTORY: Mapping[Protocol, str] = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}
+"""The field of a request's body that holds its history."""
+
+OPENAI_HOST = ".api.openai.com"
 
 GEMINI_METHODS = ("generateContent", "streamGenerateContent", "countTokens")
 """Gemini names the action after a colon: ``/v1beta/models/NAME:generateContent``."""
@@ -30,6 +37,12 @@ def protocol_of(method: str, path: str) -> Protocol | None:
 def is_count(path: str) -> bool:
     """True for a request that counts tokens and generates nothing."""
     return bare(path).endswith(("/messages/count_tokens", "/responses/input_tokens", ":countTokens"))
+
+
+def region_of(base: str) -> str | None:
+    """The region that a base URL of OpenAI's names, or None: ``https://eu.api.openai.com/v1`` (data residency guide, 2026)."""
+    host = base.partition("://")[2].partition("/")[0].lower()
+    return host.removesuffix(OPENAI_HOST) if host.endswith(OPENAI_HOST) else None
 
 
 def bare(path: str) -> str:

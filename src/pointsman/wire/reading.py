@@ -71,7 +71,8 @@ def read(
         tools=tools.hash, system=system.hash, head_chars=tools.chars + system.chars, messages=messages,
         needs=_needs(protocol, layout, tools, messages), ttl_s=_ttl(layout, system, tools, messages),
         head_ttl_s=system.mark_s or tools.mark_s,
-        max_output=layout.max_output, speed=layout.speed, tier=layout.tier,
+        max_output=layout.max_output, speed=layout.speed, tier=layout.tier, region=layout.region,
+        mode=_mode(protocol, layout, messages),
         body_hash=_body_hash(protocol, path, layout, system, tools, messages), size=len(body),
         title=_title(protocol, dialect, layout, messages, memo) if titles else "",
     )  # fmt: skip
@@ -152,6 +153,12 @@ def _ttl(layout: Layout, system: Head, tools: Head, messages: tuple[Message, ...
         if message.mark_s is not None:
             return message.mark_s
     return layout.ttl_s or system.mark_s or tools.mark_s
+
+
+def _mode(protocol: Protocol, layout: Layout, messages: tuple[Message, ...]) -> int:
+    """What besides the texts is in the vendor's cache key; Anthropic's also has whether there are images (WIRE.md 2)."""
+    images = protocol == "messages" and any("image" in message.facts for message in messages)
+    return xxhash.xxh3_64_intdigest(msgspec.json.encode([*layout.keyed, images], order="sorted"))
 
 
 def _body_hash(protocol: Protocol, path: str, layout: Layout, system: Head, tools: Head, messages: tuple[Message, ...]) -> int:

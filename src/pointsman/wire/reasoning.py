@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from pointsman.core.types import Protocol
-from pointsman.wire.foreign import call_id
+from pointsman.wire.pairing import call_id
 
 Json = dict[str, Any]
 

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from pointsman.core.types import Protocol
-from pointsman.wire.foreign import call_id
+from pointsman.wire import shelling
+from pointsman.wire.pairing import call_id
 
 Json = dict[str, Any]
 
@@ -22,16 +23,17 @@ REASONING = ("thinking", "redacted_thinking")
 
 def speaker(
     protocol: Protocol, model: str, prompt: int, read: int = 0, usage_wanted: bool = False,
-    spaces: Mapping[str, str] | None = None,
+    spaces: Mapping[str, str] | None = None, shell: bool = False,
 ) -> Speaker:  # fmt: skip
     """Who words the answer for a client of ``protocol``. ``prompt``: its estimated tokens, ``read`` those of them that its cache
     holds: usage is said at the start, before anything is billed.
 
-    ``usage_wanted``: a Chat client asked for usage in the stream. ``spaces``: tool to namespace (Responses).
+    ``usage_wanted``: a Chat client asked for usage in the stream. ``spaces``: tool to namespace, ``shell``: the client has
+    OpenAI's own shell tool (Responses).
     """
     if protocol == "messages":
         return _Messages(model, prompt, read)
-    return _Chat(model, usage_wanted) if protocol == "chat" else _Responses(model, spaces or {})
+    return _Chat(model, usage_wanted) if protocol == "chat" else _Responses(model, spaces or {}, shell)
 
 
 def sse(event: Json, *, named: bool) -> bytes:
@@ -168,9 +170,10 @@ def _chat_usage(usage: Any) -> Json | None:
 class _Responses(Speaker):
     """Items are told one after the other, each to its end: events of a later one wait."""
 
-    def __init__(self, model: str, spaces: Mapping[str, str]) -> None:
+    def __init__(self, model: str, spaces: Mapping[str, str], shell: bool) -> None:
         super().__init__(model)
-        self._spaces = spaces
+        self._spaces, self._shell = spaces, shell
+        self._shells: set[Any] = set()
         self._number = 0
         self._places: dict[Any, int] = {}
         self._hidden: set[Any] = set()
@@ -195,7 +198,10 @@ class _Responses(Speaker):
             yield from self._released()
         if place is not None:
             self._open = place
-        yield self._sent(event)
+        if self._is_shell(event.get("item")):
+            self._shells.add(place)
+        if place not in self._shells or kind.startswith("response.output_item."):  # a shell's action is told whole
+            yield self._sent(event)
         if kind == "response.output_item.done":
             self._open = None
             yield from self._released()
@@ -232,7 +238,12 @@ class _Responses(Speaker):
             out["usage"] = _responses_usage(usage)
         return out
 
+    def _is_shell(self, item: Any) -> bool:
+        return self._shell and isinstance(item, dict) and (item.get("type"), item.get("name")) == ("function_call", shelling.NAME)
+
     def _item(self, item: Json) -> Json:
+        if self._is_shell(item):
+            return shelling.as_shell({**item, "call_id": self.id(item.get("call_id"))})
         if "id" in item:
             item = {**item, "id": _item_id(item["id"])}
         if item.get("call_id") is None:

@@ -93,8 +93,8 @@ class Tap:
 
     @property
     def told(self) -> Told:
-        """The answer's id, and the cache diagnosis in it."""
-        return self._answer.told
+        """The answer's id, the cache diagnosis in it, and what its calls hand to sub-agents."""
+        return replace(self._answer.told, handed=self._answer.handing.texts)
 
     @property
     def stop(self) -> Stop | None:
@@ -123,7 +123,7 @@ class Tap:
         return self._answer.problem
 
     def _quiet(self, event: bytes) -> bool:
-        return event.startswith(QUIET)
+        return event.startswith(QUIET) and not self._answer.gathering
 
     def _listen(self, event: bytes) -> None:
         if self._first:
@@ -155,7 +155,7 @@ def told_by(protocol: Protocol, body: bytes) -> Told:
         answer.whole(read_json(body, f"the {protocol} answer"))
     except WireError:
         return Told()
-    return answer.told
+    return replace(answer.told, handed=answer.handing.texts)
 
 
 def read_json_response(protocol: Protocol, body: bytes) -> tuple[Usage | None, str | None, Stop]:

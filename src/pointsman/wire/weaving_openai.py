@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman.wire.consulting import NAME
-from pointsman.wire.weaving import Called, Weave, sse
+from pointsman.wire.weave import Called, Weave, sse
+
+CALLED = ("tool_calls", "stop")
+"""Finish reasons of an answer that calls tools; some servers end every whole answer with the second."""
 
 
 class ChatWeave(Weave):
@@ -61,7 +64,7 @@ class ChatWeave(Weave):
         if self.asking:
             self._usages.append(dict(value["usage"]))
             return {**value, "usage": None}
-        return {**value, "usage": self._summed(value["usage"])}
+        return {**value, "usage": self._told(value["usage"])}
 
     def _choice(self, choice: dict[str, Any]) -> dict[str, Any] | None:
         """One choice of a chunk as the client gets it; None: nothing is left of it."""
@@ -98,13 +101,11 @@ class ChatWeave(Weave):
 
     def _finished(self, choice: dict[str, Any], reason: str) -> dict[str, Any] | None:
         visible = [n for n in self._calls if n not in self._hidden]
-        if reason == "tool_calls":
+        if reason in CALLED:
             first = min(self._hidden)
             self.called = self._call(first, self._calls[first]["id"], "".join(self._calls[first]["arguments"]), bool(visible))
             if not self.called.joined:
                 return None
-        elif not visible and reason == "tool_calls":
-            choice = {**choice, "finish_reason": "stop"}
         return choice
 
     def _call(self, index: int, id: str, arguments: str, joined: bool) -> Called:
@@ -117,7 +118,7 @@ class ChatWeave(Weave):
         ahead = ("tool_call",) * sum(n < index and n not in self._hidden for n in self._calls)
         return Called(id, arguments, [before], ahead, self._words, self._thoughts, joined)
 
-    def _whole(self, value: dict[str, Any]) -> dict[str, Any] | None:
+    def _whole(self, value: Any) -> Any:
         choice = (value.get("choices") or [{}])[0]
         message = choice.get("message") or {}
         calls = list(message.get("tool_calls") or ())
@@ -142,7 +143,7 @@ class ChatWeave(Weave):
         if calls:
             whole["tool_calls"] = [call for n, call in enumerate(calls) if n not in ours]
         out = {**value, **self._head, "choices": [{**choice, "message": whole}]}
-        return {**out, "usage": self._summed(value["usage"])} if self._usages and value.get("usage") else out
+        return {**out, "usage": self._told(value["usage"])} if self._usages and value.get("usage") else out
 
 
 class ResponsesWeave(Weave):
@@ -203,7 +204,7 @@ class ResponsesWeave(Weave):
             return b""
         return self._numbered(raw, name, value) if found is response else self._numbered(raw, name, {**value, "response": found})
 
-    def _whole(self, value: dict[str, Any]) -> dict[str, Any] | None:
+    def _whole(self, value: Any) -> Any:
         return self._taken(str(value.get("status")), list(value.get("output") or ()), value)
 
     def _taken(self, status: str, items: list[dict[str, Any]], response: dict[str, Any]) -> dict[str, Any] | None:
@@ -225,6 +226,4 @@ class ResponsesWeave(Weave):
         out = {**response, "output": list(self._output)}
         if self.answers > 1:
             out["id"] = self._response.get("id", response.get("id"))
-        return {**out, "usage": self._summed(response["usage"])} if self._usages and response.get("usage") else out
-
-
+        return {**out, "usage": self._told(response["usage"])} if self._usages and response.get("usage") else out

@@ -19,6 +19,7 @@ from pointsman.errors import WireError
 from pointsman.wire import converting, gemini
 from pointsman.wire.digest import decode
 from pointsman.wire.protocols import gemini_span
+from pointsman.wire.recalling import chat_marks
 from pointsman.wire.splice import Change, Opened, drop, open_body, open_object, put, splice
 
 SAMPLING = ("temperature", "top_p", "top_k")
@@ -75,6 +76,8 @@ def _to_chat(change: Change, request: Request, chosen: Config, target: Target) -
     """OpenAI Chat Completions."""
     _convert_effort("chat", change, request, chosen, target)
     spans = change.opened.spans
+    if target.vendor == "anthropic":
+        change.inner += chat_marks(change.opened)
     if target.vendor == "openai" and not target.sampling and "max_tokens" in spans and "max_completion_tokens" not in spans:
         limit = _limit(change, request, target, ())  # OpenAI's reasoning models know the limit by its newer name only
         change.gone.append("max_tokens")

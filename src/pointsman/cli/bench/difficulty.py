@@ -16,8 +16,9 @@ from pointsman.errors import SettingsError
 
 ABOUT = """From the belief held before each request of a session's main loop predict (a) that the turn ends in a correction or an
 interrupt, (b) that more than 20 requests of the turn are still to come; beside it a constant, the step count and the last error.
-Each is turned into a probability by a link fitted on other sessions. Log-loss is better when lower, AUC when higher (.5: a coin);
-"belief saves" is the log-loss by which the belief beats a baseline, with its 95 % interval over sessions."""
+Each is turned into a probability by a link fitted on other sessions; for (a) the belief gives one itself. Log-loss is better when
+lower, AUC when higher (.5: a coin); "belief saves" is the log-loss by which the belief beats a baseline, with its 95 % interval
+over sessions."""
 
 LABELS = """hand labels, JSON: {"SESSION": {"tasks": [turns that begin a task], "corrected": [turns whose end was corrected or
 interrupted]}}. SESSION is an id or its start; turns are counted as `pointsman replay` and the screens count them. With them the

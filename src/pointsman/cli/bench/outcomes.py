@@ -85,5 +85,6 @@ def _decide(args: Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         for tokens, us in found.items():
-            print(f"{int(tokens):>8,} tokens   p50 {us['p50_us']:6.1f} µs   p99 {us['p99_us']:6.1f} µs")
+            whole = f"all of it read {us['whole_p50_us']:6.1f} and {us['whole_p99_us']:6.1f} µs"
+            print(f"{int(tokens):>8,} tokens   p50 {us['p50_us']:6.1f} µs   p99 {us['p99_us']:6.1f} µs   {whole}")
     return OK

@@ -27,7 +27,8 @@ HOP_STATUS = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 5
 """The provider's own failures; 429 counts too, unless it asks for a wait that is shorter than ``PATIENCE_S``."""
 
 PATIENCE_S = 10.0
-"""Seconds of retry-after that a client waits for better than we can help: a hop would write the whole prompt anew."""
+"""Seconds of retry-after that are short: a client that is limited (429) keeps them itself, and for a provider that fails they are
+waited out where leaving its cache costs more."""
 
 KEY_HEADERS: Mapping[str, str] = {"anthropic": "x-api-key", "openai": "authorization", "google": "x-goog-api-key"}
 CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie")
@@ -54,7 +55,7 @@ class Fallbacks:
         environ: Mapping[str, str] = os.environ, resolve: Callable[[str], str | None] = str,
     ) -> None:  # fmt: skip
         self.breaker = Breaker(clock)
-        self.deadline_s = settings.deadline_s
+        self.deadline_s, self.silence_s = settings.deadline_s, settings.silence_s
         self._graph = settings.fallbacks
         self._deployments = settings.deployments
         self._upstreams = upstreams

@@ -17,6 +17,7 @@ from pointsman.core.foreign import native_of
 from pointsman.core.types import Protocol
 from pointsman.errors import TranslationError
 from pointsman.shell.bodies import Upload
+from pointsman.shell.translation.counting import COUNT_AT_MOST, COUNT_S
 from pointsman.shell.translation.translator import Spoken, Translator, job_of
 from pointsman.shell.upstream import Headers, Outbound
 from pointsman.shell.vendors import VENDORS, Upstreams, join
@@ -35,15 +36,22 @@ KEYS: Mapping[str, str] = {
 PATHS: Mapping[Protocol, str] = {"messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions"}
 CREDENTIALS = ("x-api-key", "x-goog-api-key", "authorization")
 ANTHROPIC_VERSION = "2023-06-01"
+CONVERSATION: Mapping[str, str] = {"xai": "x-grok-conv-id"}
+"""Headers that keep a conversation on the server which holds its cache (docs.x.ai, cached prompts; design notes, cache.md 1);
+OpenAI's is a field of the body, ``prompt_cache_key``."""
 
 
 class ForeignRoutes:
-    """The way to other vendors. ``keys``: vendor to environment variable, before the usual ones."""
+    """The way to other vendors. ``keys``: vendor to environment variable, before the usual ones.
+
+    ``count_s``: seconds that a session's first request waits at most for its tokens to be counted.
+    """
 
     def __init__(
         self, upstreams: Upstreams, keys: Mapping[str, str], environ: Mapping[str, str] = os.environ
     ) -> None:
         self.translator = Translator()
+        self.count_s = COUNT_S
         self._upstreams = upstreams
         self._keys = {**KEYS, **keys}
         self._environ = environ
@@ -74,6 +82,15 @@ class ForeignRoutes:
         if len(reached) > 1:
             self.translator.warm({native_of(vendor) for vendor in reached})
 
+    async def counted(self, exchange: Exchange, path: str, body: bytes, run: str | None) -> int:
+        """Tokens of a session's first request by the worker, where one runs and answers at once; else 0."""
+        protocol = exchange.protocol
+        if not self.translator.counts or protocol is None or len(body) > COUNT_AT_MOST:
+            return 0
+        if not exchange.desk.uncounted(path, exchange.given, body, exchange.started, run, exchange.base):
+            return 0
+        return await self.translator.count(protocol, body, self.count_s)
+
     def _key(self, vendor: str) -> str:
         return self._environ.get(self._keys.get(vendor, ""), "").strip()
 
@@ -90,8 +107,11 @@ class ForeignRoutes:
         headers = self._headers(target.vendor, native, base, home, exchange.given)
         url = join_native(base, native, target.model, stream)
         place, row = route.decision.place, route.decision.row(route.decision.chosen)
+        key = _name(place.session, place.lane)
+        if target.vendor in CONVERSATION:
+            headers = [*headers, (CONVERSATION[target.vendor], key)]
         job = job_of(
-            route.protocol, native, target, stream=stream, effort=route.effort, cache_key=_name(place.session, place.lane),
+            route.protocol, native, target, stream=stream, effort=route.effort, cache_key=key,
             prompt=row.prompt if row else 0, read=row.cache_read if row else 0,
         )  # fmt: skip
 

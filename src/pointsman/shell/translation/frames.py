@@ -20,8 +20,10 @@ class Frame(msgspec.Struct, array_like=True):
     """One message about request ``id``.
 
     Gateway to worker: ``job`` (``facts``: a Job, ``data``: the client's body), ``head`` (status and type of the provider's
-    answer), ``data``, ``end``, ``lost`` (the provider broke off), ``cancel``, ``warm`` (``facts["natives"]``: rehearse them).
-    Worker to gateway: ``ready``, ``send`` (``data`` is for the provider), ``data`` and ``end`` (for the client), ``error``.
+    answer), ``data``, ``end``, ``lost`` (the provider broke off), ``cancel``, ``warm`` (``facts["natives"]``: rehearse them),
+    ``count`` (``data``: a body of ``facts["protocol"]``).
+    Worker to gateway: ``ready``, ``send`` (``data`` is for the provider), ``data`` and ``end`` (for the client), ``error``,
+    ``counting`` (it can count from now on), ``counted`` (``facts["tokens"]``).
     """
 
     kind: str

@@ -21,9 +21,9 @@ import aiohttp
 
 from pointsman.core.events import Stop
 from pointsman.core.targets import Target
-from pointsman.core.types import Protocol, Usage
+from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import TranslationError, UpstreamError
-from pointsman.shell.streams import Listener, listener
+from pointsman.shell.streams import Listener, listener, told_of
 from pointsman.shell.translation.frames import Frame, Job, frames, packed
 from pointsman.shell.upstream import received
 
@@ -140,9 +140,14 @@ class Billed:
         """Why the bill could not be read."""
         return self._billed.problem
 
+    @property
+    def told(self) -> Told:
+        """What the answer's calls hand to sub-agents; its id is none that a provider knows."""
+        return Told(handed=told_of(self._inner).handed)
+
 
 class Translator:
-    """The worker process and the requests it has under way."""
+    """The worker process and the requests it has under way. ``counts``: it has loaded its tokenizer."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -152,6 +157,7 @@ class Translator:
         self._natives: set[Protocol] = set()
         self._not_before = 0.0
         self._count = 0
+        self.counts = False
 
     @property
     def pid(self) -> int | None:
@@ -205,6 +211,22 @@ class Translator:
                 raise TranslationError(f"the worker took longer than {TRANSLATE_S:.0f} s") from error
             raise
 
+    async def count(self, protocol: Protocol, body: bytes, within: float) -> int:
+        """Tokens of a body of ``protocol`` by the worker's tokenizer; 0 where it has none, or needs longer."""
+        if not self.counts or self.pid is None:
+            return 0
+        self._count += 1
+        id, arrived = self._count, asyncio.Queue[Frame]()
+        self._open[id] = arrived
+        try:
+            self._tell(Frame("count", id, body, {"protocol": protocol}))
+            async with asyncio.timeout(within):
+                return int((await arrived.get()).facts.get("tokens", 0))
+        except TimeoutError:
+            return 0
+        finally:
+            del self._open[id]
+
     def _spoken(
         self, id: int, job: Job, answer: aiohttp.ClientResponse, early: bytes, arrived: asyncio.Queue[Frame]
     ) -> Spoken:
@@ -237,6 +259,8 @@ class Translator:
             self._tell(Frame("cancel", id))
 
     def _arrive(self, frame: Frame) -> None:
+        if frame.kind == "counting":
+            self.counts = True
         queue = self._open.get(frame.id)
         if queue is not None:
             queue.put_nowait(frame)
@@ -284,6 +308,7 @@ class Translator:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+        self.counts = False
         for id in list(self._open):
             self._arrive(Frame("error", id, facts={"why": "the translation worker died"}))
         if asyncio.get_running_loop().time() - born > LIVED_S:

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 os.environ.update(
@@ -34,16 +34,22 @@ from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler  # noqa: E40
 from pointsman.core.targets import Target  # noqa: E402
 from pointsman.core.types import Protocol  # noqa: E402
 from pointsman.errors import WireError  # noqa: E402
+from pointsman.shell.translation.counting import Counter  # noqa: E402
 from pointsman.shell.translation.frames import Frame, Job, frames, packed  # noqa: E402
 from pointsman.wire.foreign import for_other_vendor, offered  # noqa: E402
 from pointsman.wire.geminis import Geminis, as_chat  # noqa: E402
-from pointsman.wire.natives import fit  # noqa: E402
+from pointsman.wire.natives import MARK, fit  # noqa: E402
 from pointsman.wire.reasoning import Overheard, Thoughts, given_back  # noqa: E402
+from pointsman.wire.recalling import Ends  # noqa: E402
+from pointsman.wire.shelling import is_offered  # noqa: E402
 from pointsman.wire.spoken import Speaker, speaker  # noqa: E402
 
 PROVIDERS: dict[Protocol, str] = {"messages": "anthropic", "responses": "openai", "gemini": "gemini", "chat": "hosted_vllm"}
 """LiteLLM's provider for each wire format. ``hosted_vllm`` is plain Chat Completions, whoever serves it; its way does not lead
 through OpenAI's SDK, which alone takes 25 ms for 100 kB (measured, 1.106.2)."""
+
+IDS_KEPT = 5_000
+"""Ids of Gemini's calls that are remembered: each carries a signature of a kilobyte or two."""
 
 IDS = {"messages": "tool_use_id", "chat": "tool_call_id", "responses": "call_id"}
 
@@ -60,7 +66,9 @@ class Worker:
         self._open: dict[int, Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.thoughts = Thoughts()
+        self.ends = Ends()
         self.ids: dict[str, str] = {}
+        self._counter: Counter | None = None
 
     def send(self, frame: Frame) -> None:
         """Queue a frame for the gateway."""
@@ -69,14 +77,12 @@ class Worker:
     def take(self, frame: Frame) -> None:
         """A frame from the gateway."""
         if frame.kind == "warm":
-            task = asyncio.ensure_future(self._rehearse(frame.facts["natives"]))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._warmed(frame.facts["natives"]))
+        elif frame.kind == "count":
+            self._begin(self._count(frame))
         elif frame.kind == "job":
             exchange = self._open[frame.id] = Exchange(self, frame.id, msgspec.convert(frame.facts, Job), frame.data)
-            task = exchange.task = asyncio.ensure_future(self._run(exchange))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            exchange.task = self._begin(self._run(exchange))
         elif frame.id in self._open:
             exchange = self._open[frame.id]
             if frame.kind == "cancel" and exchange.task is not None:
@@ -84,9 +90,31 @@ class Worker:
             else:
                 exchange.arrived.put_nowait(frame)
 
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def exchange(self, id: int) -> Exchange:
         """The request under way with this id."""
         return self._open[id]
+
+    async def _warmed(self, natives: list[Protocol]) -> None:
+        """Rehearse, then load the tokenizer: translating is what the worker is for."""
+        await self._rehearse(natives)
+        if self._counter is None:
+            with contextlib.suppress(Exception):  # without its files nothing is counted: requests go by characters
+                self._counter = await asyncio.to_thread(Counter)
+                self.send(Frame("counting"))
+
+    async def _count(self, frame: Frame) -> None:
+        """Count the tokens of a body in a thread (the tokenizer lets others run); 0 where that cannot be done."""
+        tokens = 0
+        if self._counter is not None:
+            with contextlib.suppress(Exception):  # a body of no protocol's shape: its request goes by characters
+                tokens = await asyncio.to_thread(self._counter.tokens, frame.facts["protocol"], frame.data)
+        self.send(Frame("counted", frame.id, facts={"tokens": tokens}))
 
     async def _run(self, exchange: Exchange) -> None:
         try:
@@ -111,6 +139,12 @@ class Worker:
                 with contextlib.suppress(Exception):  # a rehearsal that fails says nothing: the request itself will
                     await exchange.run()
                 await asyncio.sleep(0)
+
+    def remember(self, ids: dict[str, str]) -> None:
+        """The ids that Gemini's translation gave its calls, by those that the client has; the oldest are forgotten."""
+        self.ids.update(ids)
+        while len(self.ids) > IDS_KEPT:
+            del self.ids[next(iter(self.ids))]
 
     def renamed(self, body: Any) -> Any:
         """``body`` with the ids that Gemini's translation gave its calls: they carry the signatures of their thoughts."""
@@ -140,7 +174,8 @@ class Exchange:
             out: Speaker = Geminis(self.target.model)
             body = for_other_vendor("chat", as_chat(given, job.stream))
         else:
-            out = speaker(job.client, self.target.model, job.prompt, job.read, wanted, spaces)
+            shell = job.client == "responses" and is_offered(given.get("tools"))
+            out = speaker(job.client, self.target.model, job.prompt, job.read, wanted, spaces, shell)
             body = for_other_vendor(job.client, given)
         if job.native == "gemini":
             body = self.worker.renamed(body)
@@ -150,7 +185,7 @@ class Exchange:
         else:
             self._say(out.whole(_plain(answer)))
         if job.native == "gemini":
-            self.worker.ids.update({sent: id for sent, id in out.calls.items() if sent != id})
+            self.worker.remember({sent: id for sent, id in out.calls.items() if sent != id})
 
     async def _asked(self, body: dict[str, Any]) -> Any:
         """LiteLLM's answer: an object, or events as they come."""
@@ -186,8 +221,10 @@ class Exchange:
         """The gateway's answer to what LiteLLM would have sent."""
         job = self.job
         body = msgspec.json.decode(await request.aread())
-        body = fit(job.native, body, self.target, job.effort, job.cache_key, job.stream)
         body = given_back(job.native, body, self.target.model, job.vendor, self.worker.thoughts)
+        body = fit(job.native, body, self.target, job.effort, job.cache_key, job.stream)  # sees whether a loop began by thinking
+        if job.native == "messages":
+            body = self.worker.ends.mark(body, job.cache_key, self.target.model, MARK)
         self.worker.send(Frame("send", self.id, msgspec.json.encode(body)))
         head = await self.arrived.get()
         if head.kind != "head":
