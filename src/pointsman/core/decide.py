@@ -363,7 +363,7 @@ def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
     if free is None and not at.place.new_task:
         here = with_effort(at.current.model, at.asked.effort, at.book)  # the client may have changed its effort
         own = at.place.client_move is not None  # where the client itself has gone, it is not called back
-        order = [row.config for row in rows]  # what is stronger was a pin's, and goes when it does: money saved keeps nobody there
+        order = [row.config for row in rows]  # what is stronger was a pin's and goes with it: money saved keeps nobody there
         weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
         if weaker and not own and rows[order.index(here)].veto is None and allowed(rows, at).get(here):
             return Answer(here, "stay", "free_point"), f"still on {here}: the way back is not free yet"
