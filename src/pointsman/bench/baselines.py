@@ -180,7 +180,7 @@ def fixed(world: World) -> list[Fixed]:
     cuts = {repo: median(job.difficulty for job in rest) if rest else 0.0 for repo, rest in others.items()}
     limits = {repo: round(STALL_SHARE * median(job.calls[0] for job in rest)) if rest else 50 for repo, rest in others.items()}
     found: list[Fixed] = [
-        Fixed("asked", top, top), Fixed("asked, one retry", top, top, 1), Fixed("cheap", 0, 0),
+        Fixed("asked", top, top), Fixed("asked, failure shown", top, retries=0), Fixed("cheap", 0, 0),
         Fixed("cheap, failed check: strong", 0, top),
         Coin("coin", 0, sides=(0, top)), Hindsight("hindsight", 0), Classifier("classifier per request", 0, cuts=cuts, top=top),
         FirstTurn("sticky first turn", 0, cuts=cuts, top=top),

@@ -21,7 +21,8 @@ from pointsman.core.book import Book
 VALUES = (0.0, 0.6, 2.0, 5.0, 10.0, 20.0)
 SEEDS = 3
 RESAMPLES = 400
-ROUTER, ASKED, CHECKED, ONCE = "pointsman", "asked, no check", "asked", "asked, one retry"
+ROUTER, ASKED, CHECKED, ONCE = "pointsman", "asked, no check", "asked, failure shown", "asked"
+"""Always-asked without a check; with one whose failure the person is shown at once; with one that sends it back, as it does ours."""
 FAST = "pointsman, fast"
 TWICE, MIX = "strong twice", "random mix, equal cost"
 BEST_OF = ("cheap, no check", "cheap, failed check: strong", "mid, failed check: strong", ASKED, CHECKED, ONCE)
@@ -138,10 +139,10 @@ def _always(world: World, rules: Rules) -> dict[str, list[Result]]:
 def _block(world: World, check: bool, v: float, played: Sequence[Mapping[str, list[Result]]], per_session: int) -> Block:
     sums = {name: [r for one in played for r in one[name]] for name in played[0]}
     cuts = _sessions([len(one[ROUTER]) for one in played], per_session)
-    rows = [_row(name, results, v, sums[CHECKED], cuts) for name, results in sums.items()]
+    rows = [_row(name, results, v, sums[ONCE], cuts) for name, results in sums.items()]
     rows.append(_mix(rows, v))
     best = min((row for row in rows if row.name in BEST_OF), key=lambda row: row.bill)
-    ratios = tuple(_ratio(name, sums[ROUTER], sums[name], v, cuts) for name in (CHECKED, ONCE, ASKED))
+    ratios = tuple(_ratio(name, sums[ROUTER], sums[name], v, cuts) for name in (ONCE, CHECKED, ASKED))
     mine = next(row for row in rows if row.name == ROUTER)
     over = mine.bill / best.bill if best.bill else 1.0
     return Block(world.pool.name, world.mode, check, v, len(sums[ROUTER]), tuple(rows), ratios, best.name, over)
@@ -173,7 +174,7 @@ def _row(name: str, results: Sequence[Result], v: float, asked: Sequence[Result]
 def _mix(rows: Sequence[Row], v: float) -> Row:
     """Cheap and asked at random, as often asked as costs what the router cost."""
     by_name = {row.name: row for row in rows}
-    low, high, mine = by_name["cheap"], by_name[CHECKED], by_name[ROUTER]
+    low, high, mine = by_name["cheap"], by_name[ONCE], by_name[ROUTER]
     q = max(0.0, min(1.0, (mine.usd - low.usd) / (high.usd - low.usd))) if high.usd != low.usd else 0.0
 
     def mixed(key: str) -> float:

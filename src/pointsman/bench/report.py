@@ -65,11 +65,12 @@ def promises(blocks: Sequence[Block]) -> list[Promise]:
 
 
 def _guarded(block: Block, where: str) -> list[Promise]:
-    mine, against, plain = row(block, ROUTER), ratio(block, CHECKED), ratio(block, ASKED)
+    mine, against, shown, plain = row(block, ROUTER), ratio(block, ONCE), ratio(block, CHECKED), ratio(block, ASKED)
     found = [
-        Promise(f"{where}: bill over always asked with check", against.bill, BILL[block.pool]),
-        Promise(f"{where}: bill over always asked, check and one retry", ratio(block, ONCE).bill, BILL[block.pool]),
-        Promise(f"{where}: resolved, points above always asked with check", 100 * against.resolved, -2.0, least=True),
+        Promise(f"{where}: bill over always asked with check and retry", against.bill, BILL[block.pool]),
+        Promise(f"{where}: bill over always asked with check, its failure shown", shown.bill, BILL[block.pool]),
+        Promise(f"{where}: resolved, points above always asked with check and retry", 100 * against.resolved, -2.0, least=True),
+        Promise(f"{where}: resolved, points above always asked with check, its failure shown", 100 * shown.resolved, -2.0, True),
         Promise(f"{where}: switches a session", mine.switches, 2.5),
         Promise(f"{where}: share of sessions more than 10 cents dearer", mine.dearer, 0.08),
     ]
@@ -78,13 +79,13 @@ def _guarded(block: Block, where: str) -> list[Promise]:
             Promise(f"{where}: dollars over always asked without check", plain.usd, DOLLARS[block.pool]),
             Promise(f"{where}: resolved, points above always asked without check", 100 * plain.resolved, -1.0, least=True),
         ]
-    asked, quick = row(block, CHECKED), row(block, FAST)
+    asked, quick = row(block, ONCE), row(block, FAST)
     found += [
         Promise(f"{where}: profile fast, minutes per resolved over always asked", quick.minutes / asked.minutes, 1.0),
         Promise(f"{where}: profile fast, resolved, points above asked", 100 * (quick.resolved - asked.resolved), 0.0, True),
     ]
     if block.pool == "ladder":
-        found.append(Promise(f"{where}: minutes per resolved over always asked with check", against.minutes, 0.9))
+        found.append(Promise(f"{where}: minutes per resolved over always asked with check and retry", against.minutes, 0.9))
     return found
 
 
@@ -159,10 +160,10 @@ def _table(block: Block) -> Iterable[str]:
 
 
 def _chart(found: Sequence[Block]) -> Iterable[str]:
-    """The router's bill over always-asked's, with the same check, at every v; the bar ends at 1.0 where both are equal."""
-    yield "  bill over always asked with the same check (the mark is 1.00)"
+    """The router's bill over always-asked's, with the same check and retry, at every v; the bar ends at 1.0 where both are equal."""
+    yield "  bill over always asked with the same check and retry (the mark is 1.00)"
     for block in found:
-        r = ratio(block, CHECKED)
+        r = ratio(block, ONCE)
         bar = round(min(1.5, r.bill) * CHART_WIDTH / 1.5)
         drawn = "".join("█" if i < bar else "·" for i in range(CHART_WIDTH))
         at = round(CHART_WIDTH / 1.5)
