@@ -171,9 +171,9 @@ def title() -> Step:
     return step
 
 
-def subagent(prompt: str = "Look around.") -> Step:
+def subagent(prompt: str = "Look around.", agent: str = "agent-1") -> Step:
     """The client starts a sub-agent, which makes one request."""
-    return lambda play: _ignore(play.send(talk=[_text("user", prompt)], agent="agent-1"))
+    return lambda play: _ignore(play.send(talk=[_text("user", prompt)], agent=agent))
 
 
 def compaction() -> Step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def test_version_says_the_package_version(typed: Typed) -> None:
         (["serv"], "did you mean 'serve'?"),
         (["--verison"], "unknown option"),
         (["why", "--sesion", "x"], "did you mean '--session'?"),
-        (["mark", "god"], "invalid choice: 'god'"),
+        (["mark", "god"], "mark is 'god' (did you mean 'good'?)"),
         (["pin"], "MODEL[:EFFORT]"),
         (["serve", "--host", "0.0.0.0"], "127.0.0.1 only"),
         (["serve", "--upstream", "x"], "not a base URL"),
@@ -150,7 +151,7 @@ def test_config_shows_origins_and_writes_a_commented_file(typed: Typed, tmp_path
 
 
 def test_every_line_of_the_written_file_is_valid_when_uncommented(tmp_path: Path) -> None:
-    from pointsman.cli.setup import TEMPLATE
+    from pointsman.cli.template import TEMPLATE
     from pointsman.settings import load
 
     rows = [row.removeprefix("# ") for row in TEMPLATE.splitlines() if row.startswith("# ")]
@@ -158,6 +159,17 @@ def test_every_line_of_the_written_file_is_valid_when_uncommented(tmp_path: Path
     own.write_text("\n".join(row for row in rows if row.startswith("[") or row.split("=")[0].strip().isidentifier()) + "\n")
     settings = load(own, cwd=tmp_path)
     assert len(settings.model_fields_set) >= 14
+
+
+def test_the_written_file_names_every_key_that_there_is() -> None:
+    from pointsman.cli.template import TEMPLATE
+    from pointsman.settings import Settings
+    from pointsman.settings.complaints import TABLES
+
+    tables = [Settings, *(model for key, model in TABLES.items())]
+    missing = [f"{table.__name__}.{key}" for table in tables for key in table.model_fields
+               if not re.search(rf"(?<![\w.]){key}(?!\w)", TEMPLATE)]
+    assert not missing
 
 
 def test_doctor_looks_at_everything_and_finds_what_is_wrong(typed: Typed, tmp_path: Path) -> None:
@@ -190,6 +202,11 @@ def test_serve_says_where_it_listens_and_ends_well(tmp_path: Path) -> None:
         assert "listens on http://127.0.0.1:" in gateway.stdout.readline()
         found = control.find_gateway(tmp_path)
         assert found is not None and control.call(found, "health")["pid"] == gateway.pid
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+            assert second.stdout is not None and "listens on" in second.stdout.readline()
+            second.terminate()
+            said = second.communicate(timeout=30)[1]
+        assert f"a gateway runs already at {found.url} (process {gateway.pid}) with the same ledger" in said
         gateway.terminate()
         _, err = gateway.communicate(timeout=30)
     assert (gateway.returncode, err) == (0, "")
@@ -256,6 +273,12 @@ def test_marks_are_written_and_taken_back(after_demo: Typed) -> None:
     assert json.loads(after_demo("why", "--session", "demo", "--json")[1])["outcome"] == "overkill"
     assert after_demo("mark", "overkill", "7", "--undo", "--session", "demo")[0] == 0
     assert json.loads(after_demo("why", "--session", "demo", "--json")[1])["outcome"] == "unknown"
+    code, _, err = after_demo("mark", "overkill", "7", "--undo", "--session", "demo")
+    assert code == 2 and "has no mark of yours, so nothing was taken back" in err
+    assert after_demo("mark", "bad", "7", "--session", "demo")[0] == 0
+    code, _, err = after_demo("mark", "good", "7", "--undo", "--session", "demo")
+    assert code == 2 and "is marked bad, not good: `pointsman mark bad 7 --undo`" in err
+    assert after_demo("mark", "bad", "7", "--undo", "--session", "demo")[0] == 0
     code, _, err = after_demo("mark", "bad", "99", "--session", "demo")
     assert code == 2 and "no turn 99" in err
 
@@ -294,3 +317,20 @@ def test_a_hook_answers_only_to_its_own_words(after_demo: Typed, monkeypatch: py
     assert said("fix the test") == ""
     answer = json.loads(said("/pointsman:pin opus"))
     assert answer["decision"] == "block" and "claude-opus-5-5" in answer["reason"]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("mark", "goood"), "mark is 'goood' (did you mean 'good'?); it can be good, bad, overkill"),
+    (("run", "--port", "abc", "--", "claude"), "--port is 'abc'; a whole number is wanted"),
+    (("run", "--port", "99999", "--", "claude"), "--port: input should be less than or equal to 65535, not 99999"),
+    (("report", "--days", "x"), "--days is 'x'; a number is wanted"),
+    (("report", "--days", "-3"), "--days is -3; it is a number of days above 0"),
+    (("record", "--upstream", "ftp://x", "--out", "a.jsonl"), "--upstream is 'ftp://x'; it is a base URL such as"),
+    (("record", "--upstream", "http://x", "--out", "no/such/folder.jsonl"), "there is no folder no/such"),
+    (("tui",), "the screens need a terminal; `--screenshot now.svg` writes a picture"),
+    (("tui", "--screenshot", "no/such/folder.svg"), "no/such/folder.svg cannot be written: No such file or directory"),
+    (("tui", "--screenshot", "a.svg", "--size", "0x0"), "the screens take 20x10 to 1000x1000"),
+])  # fmt: skip
+def test_a_wrong_word_is_answered_with_what_is_wanted(typed: Typed, words: tuple[str, ...], said: str) -> None:
+    code, _, error = typed(*words)
+    assert code == 2 and said in error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from playbook import (
@@ -87,6 +89,34 @@ def test_a_sub_agent_is_decided_on_its_own_where_weaker_models_are_admitted(book
     play >> turn() << stay("opus", because="pin")
     dear = Play(book, Settings(profile="saver", failure_usd=500), model="opus")
     dear >> turn() >> subagent() << stay("opus", because="asked", free="subagent_start")
+
+
+def test_once_a_check_has_refused_the_work_sub_agents_are_not_weaker_than_asked_either(book: Book) -> None:
+    """The asked model is owed the next try, with all that helps it; only ``saver`` owes nobody anything."""
+    guarded = Play(book, Settings(profile="balanced", check=True, failure_usd=0.2), model="opus")
+    guarded >> turn("go") << switch("sonnet") >> subagent() << switch("sonnet", because="free_point")
+    guarded >> check(False) >> turn("The check failed.") << escalate("opus")
+    guarded >> subagent("Mend it.", "agent-2") << stay("opus", because="subagent")
+    guarded >> check(True) >> turn("Now the next thing, please.") >> subagent("Look.", "agent-3")
+    assert any(gate.said == "a sub-agent, decided on its own" for gate in guarded.decision.gates), "a new task owes nothing"
+    saver = Play(book, Settings(profile="saver", check=True, failure_usd=0.2), model="opus")
+    saver >> turn("go") >> check(False) >> turn("The check failed.") >> subagent("Mend it.", "agent-2")
+    assert any(gate.said == "a sub-agent, decided on its own" for gate in saver.decision.gates)
+
+
+def test_a_sub_agent_that_touches_what_is_protected_goes_back_to_what_its_client_chose(book: Book) -> None:
+    play = Play(book, Settings(profile="saver", failure_usd=0), model="opus")
+    asked: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": "Look."}]}]
+    play >> turn()
+    play.send(talk=asked, agent="agent-1", stop="tool")
+    play << switch("sonnet", because="free_point")
+    given = {"file_path": "src/auth/login.py", "old_string": "a", "new_string": "b"}
+    edit = {"type": "tool_use", "id": "t1", "name": "Edit", "input": given}
+    done = {"type": "tool_result", "tool_use_id": "t1", "content": "ok"}
+    talk = [*asked, {"role": "assistant", "content": [edit]}, {"role": "user", "content": [done]}]
+    play.send(talk=talk, agent="agent-1", stop="tool")
+    play << switch("opus", because="subagent") << says("back on opus-5-5, as its client chose")
+    assert [rule.name for rule in play.decision.rules] == ["protect path auth"]
 
 
 def test_compaction_runs_where_the_cache_is_and_frees_the_way(play: Play) -> None:

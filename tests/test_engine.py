@@ -13,6 +13,7 @@ from pointsman import Router, Settings, engine
 from pointsman.core.book import Book
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Checked, Finished, Pinned, Routed, RunStarted, Unpinned
+from pointsman.core.policy import Policy
 from pointsman.errors import SettingsError, WireError
 from pointsman.shell.prices import load_book
 
@@ -264,6 +265,26 @@ def test_the_openai_formats_are_decided_and_billed_alike(
     session = next(iter(router.sessions.values()))
     lane = session.lanes["main"]
     assert lane.last_usage is not None and lane.last_usage.cache_read == 1024 and lane.last_usage.prompt == 2000
+
+
+def test_what_a_run_says_is_asked_makes_no_pin_of_what_its_client_names(talk: Talk) -> None:
+    """A project's ``asked`` differs from the client's model in every request; only a change of that model is a person's."""
+    talk.router.note(RunStarted(T0, "mine", "claude_code", "/x", True, policy=Policy(asked=OPUS), own=("asked",)))
+    said: tuple[str, ...] = ()
+    for i in range(3):
+        said = (*said, f"prompt {i}")
+        talk.now += 30.0
+        route = talk.router.route(
+            path="/v1/messages", headers=HEADERS, body=body(*said, model=SONNET), now=talk.now, dice=0.5, run="mine"
+        )
+        talk.answer(route)
+        said = (*said, "Done.")
+        assert (route.model, route.decision.reason) == (OPUS, "asked")
+    assert talk.router.sessions["s1"].pin is None
+    count = talk.router.route(
+        path="/v1/messages/count_tokens", headers=HEADERS, body=body(*said[:-1], model=SONNET), now=talk.now, dice=0.5, run="mine"
+    )
+    assert (count.decision.asked.model, count.model) == (OPUS, OPUS)
 
 
 def test_a_run_brings_its_own_diagnostics_and_deadline(talk: Talk) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from playbook import Play, Step, check, pin, result, says, stay, switch, turn, unpin
+from playbook import Play, Step, again, check, pin, result, says, stay, switch, turn, unpin
 from pointsman import Settings
 from pointsman.core.book import Book
 from pointsman.core.types import Config
@@ -133,6 +133,7 @@ def test_a_preference_follows_the_kinds_that_anybody_can_see(book: Book) -> None
     play = Play(book, Settings(kinds={"chat": "haiku"}), model="opus")
     play >> turn("what is this?") << switch("haiku", because="rule")
     play >> touch("x.py") << stay("haiku"), "a turn ends on the model it began on"
+    play >> again() << stay("haiku", because="retry") >> touch("y.py") << stay("haiku"), "sent again or not"
 
 
 def test_protected_work_beats_a_preference(book: Book) -> None:

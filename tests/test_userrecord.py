@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from playbook import Play, check, pin, result, says, stay, switch, turn, unpin
+from playbook import again as again_sent
 from pointsman import Router, Settings
 from pointsman.cli import main
 from pointsman.core.book import Book
@@ -18,9 +19,11 @@ from pointsman.core.events import Event, Judged, Noted, Proposed
 from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 from pointsman.settings import load
+from pointsman.shell.answers import settle
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.prices import load_book
 from pointsman.shell.reading import recent_events
+from pointsman.shell.userdata import user_record
 
 OPUS, SONNET = "claude-opus-5-5", "claude-sonnet-5-5"
 SAVER: dict[str, Any] = {"profile": "saver", "failure_usd": 0.0}
@@ -66,6 +69,24 @@ def test_a_check_judges_the_weaker_model_that_really_served_and_nothing_else(boo
     pinned = Play(book, Settings(), model="opus")
     pinned >> turn("go") >> pin("haiku") >> turn("more") << switch("haiku") >> check(True)
     assert not judged(stays.router.events()) and not judged(pinned.router.events()), "people pin what they believe to be easy"
+
+
+def test_a_check_that_runs_twice_on_the_same_work_teaches_once(book: Book) -> None:
+    """It is no second try of that model, and its second verdict no second task."""
+    once, twice = (Play(book, Settings(**SAVER), model="opus", session=f"s-{n}") for n in (1, 2))
+    once >> turn("go") >> check(False)
+    twice >> turn("go") >> check(False) >> check(False)
+    assert twice.router.learned.abilities == once.router.learned.abilities
+    assert twice.router.sessions["s-2"].failed == once.router.sessions["s-1"].failed
+    twice >> turn("The check failed.") >> check(False)
+    assert twice.router.learned.abilities.seen == once.router.learned.abilities.seen + 1, "another try is another verdict"
+
+
+def test_a_pinned_request_that_is_sent_again_is_a_pinned_one_still(book: Book) -> None:
+    play = Play(book, Settings(), model="opus")
+    play >> turn("go") >> pin("haiku") >> turn("more") << switch("haiku") >> again_sent() << stay("haiku", because="retry")
+    play >> check(True)
+    assert not judged(play.router.events())
 
 
 def test_what_a_check_refused_stays_refused_until_a_person_says_otherwise(book: Book) -> None:
@@ -292,3 +313,27 @@ def test_what_outcomes_teach_is_known_after_their_sessions_are_forgotten(book: B
     assert len(whole.sessions) == 5 and not later.sessions
     assert whole.learned.abilities.seen == 5
     assert later.learned.abilities == whole.learned.abilities, "none is counted twice, and none is lost"
+
+
+def test_a_rule_that_was_accepted_ends_when_it_is_declined(book: Book) -> None:
+    play = pinned_three_times(book)
+    play.router.answer("chat", "accepted", play.now)
+    play >> turn("and now?") << stay("haiku", because="rule")
+    play.router.answer("chat", "declined", play.now)
+    assert play.router.policy.kinds == ()
+    play >> turn("and then?", pause=9_000) << switch("opus")
+
+
+def test_a_rule_that_cannot_be_kept_is_not_in_force(book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
+    store = Ledger(tmp_path / "ledger.db", say=print)
+    store.append(pinned_three_times(book).router.events())
+    store.close(5)
+    (tmp_path / "answers.new").mkdir()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        settle("chat", "accepted", load(), 9e9, path=tmp_path / "answers.toml")
+    assert [p.answer for p in user_record().proposed.values()] == ["undone"]
+    (tmp_path / "answers.toml").write_text("no toml at all")
+    with pytest.raises(SettingsError, match="mend it, or move it away"):
+        settle("chat", "accepted", load(), 9e9, path=tmp_path / "answers.toml")
+    assert [p.answer for p in user_record().proposed.values()] == ["undone"], "nothing was begun"

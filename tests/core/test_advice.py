@@ -16,6 +16,7 @@ from pointsman.core.evolve import evolve
 from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
 from pointsman.core.session import Session
+from pointsman.core.setting import Setting
 from pointsman.core.types import Belief, Config, Place, Request, Usage
 from pointsman.shell.prices import load_book
 
@@ -169,14 +170,14 @@ def test_each_flip_in_difficulty_is_one_when_priced_again_on_both_sides(book: Bo
     assert flips >= 3
 
 
-def _setting(book: Book, policy: Policy) -> candidates.Setting:
+def _setting(book: Book, policy: Policy) -> Setting:
     said = (Message(1, "user", "prompt", 3_000),)
     request = Request("messages", "/v1/messages", OPUS, session="s", head_chars=60_000, messages=said, ttl_s=300)
     place = Place("s", "main", "main", "new", new_turn=True, new_task=True)
     return candidates.setting(request, Session("s"), place, book, policy, Config(OPUS), 1_800_000_000.0, Belief())
 
 
-def _at(rows: tuple[Candidate, ...], at: candidates.Setting, hard: float) -> tuple[Candidate, ...]:
+def _at(rows: tuple[Candidate, ...], at: Setting, hard: float) -> tuple[Candidate, ...]:
 
 
     return costing.costed(rows, replace(at, belief=Belief(2.5 * log(hard / (1.0 - hard)))))

@@ -7,11 +7,16 @@ from dataclasses import replace
 import pytest
 
 from core.test_decide import HAIKU, OPUS, SONNET, Play
-from pointsman.core.advisor import shut
+from pointsman.core.advisor import GAIN, advised_try, shut
 from pointsman.core.book import Book
+from pointsman.core.candidates import check_odds, rows_of, setting
+from pointsman.core.contenders import configs_of
 from pointsman.core.decisions import Advisor, Decision
 from pointsman.core.events import Advised, Signalled
+from pointsman.core.lineage import locate
+from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
+from pointsman.core.retries import next_tries
 from pointsman.core.types import Config
 from pointsman.shell.prices import load_book
 
@@ -46,6 +51,25 @@ def test_after_a_failed_check_advice_comes_before_another_try(book: Book) -> Non
     after = play.prompt(model=SONNET)
     assert (after.action, after.reason, after.chosen.model) == ("advise", "advisor", SONNET)
     assert after.consult == Config(OPUS) and "≈$" in gate(after)
+
+
+def test_advice_closes_half_of_the_gap_to_the_stronger_models_own_try(book: Book) -> None:
+    """The failure that is being answered counts once: in what either could mend, and not in the advisor's chance again."""
+    play = Play(book, replace(PUSH, consent_up=True))
+    play.prompt(model=SONNET)
+    fail_check(play)
+    lane, asked = play.session.lanes["main"], Config(SONNET, "high")
+    assert lane.last_request is not None
+    said = (*lane.messages, Message(98, "assistant", "assistant", 800), Message(99, "user", "prompt", 400))
+    request = replace(lane.last_request, messages=said, body_hash=99)
+    place = locate(request, play.session, play.now)
+    at = setting(request, play.session, place, book, play.policy, asked, play.now, lane.belief)
+    rows = rows_of(configs_of(at), at)
+    found, _ = next_tries(at, rows, lane, play.session.failed, check_odds(play.policy, at.usual))
+    mine, strong = (next(n for n in found if n.config == config) for config in (asked, Config(OPUS, "high")))
+    others = [n for n in found if n is not strong]  # nobody consents to that one: advice is the only way up
+    advised, _ = advised_try(at, next(row for row in rows if row.config == asked), others)
+    assert advised is not None and advised.p == pytest.approx(mine.p + GAIN * (strong.p - mine.p), abs=0.005)
 
 
 def test_failing_hard_in_the_loop_is_advised_once(book: Book) -> None:

@@ -304,3 +304,29 @@ def test_automatic_hits_are_not_promised(book: Book) -> None:
     assert book.rule("gemini-4-argon").p_hit < 1.0
     held = cache.touch(None, replace(FIRST, protocol="gemini"), Usage(fresh=20_000), START, FIVE_MINUTES)
     assert after(1, rule=book.rule("gemini-4-argon"), held=held).p == pytest.approx(0.8 * 0.99)
+
+
+def test_other_tools_leave_what_was_held_under_the_old_ones_warm_beside_them() -> None:
+    """A client that loads tools for one request and drops them again comes back to its prefix."""
+    other = request(history(5), tools=9)
+    held = cache.touch(HELD, other, Usage(fresh=10, cache_write=((FIVE_MINUTES, 25_000),)), START + 20, FIVE_MINUTES)
+    assert held.branch is not None and held.branch.tools == 7
+    back = cache.predict(held, NEXT, 21_000, CLAUDE, START + 40)
+    assert back.tokens == 19_990 and cache.predict(replace(held, branch=None), NEXT, 21_000, CLAUDE, START + 40).tokens == 0
+
+
+def test_under_an_hours_mark_lives_the_head_with_the_messages_before_it() -> None:
+    said = (*history(2), replace(history(3)[2], mark_s=HOUR), *history(5)[3:])
+    held = cache.touch(None, request(said, head_ttl_s=HOUR), Usage(cache_write=((FIVE_MINUTES, 19_990),)), START, FIVE_MINUTES)
+    later = cache.predict(held, request((*said, *history(7)[5:])), 21_000, CLAUDE, START + 600)
+    assert later.head == 19_990 * 43 // 45, "40,000 characters of the head and three messages of 1,000, of 45,000"
+
+
+def test_a_mark_is_set_again_only_where_a_marked_cache_lies_out_of_reach() -> None:
+    long = request(history(40))
+    assert cache.recall(HELD, long, CLAUDE) == 3
+    assert cache.recall(HELD, request(history(8)), CLAUDE) == 0, "a message is four positions at most"
+    assert cache.recall(None, long, CLAUDE) == cache.recall(HELD, long, OLD_OPENAI) == 0
+    assert cache.recall(HELD, request(history(40), ttl_s=None), CLAUDE) == 0, "the client asks for no cache"
+    assert cache.recall(HELD, request(history(40), tools=9), CLAUDE) == 0, "nothing is there to be found"
+    assert cache.recall(HELD, long, replace(CLAUDE, lookback=0)) == 0

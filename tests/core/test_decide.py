@@ -15,7 +15,7 @@ from pointsman.core.events import Event, Finished, Pinned, Routed, Signalled, Un
 from pointsman.core.evolve import evolve
 from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
-from pointsman.core.session import Session
+from pointsman.core.session import Pin, Session
 from pointsman.core.types import Config, Request, Usage
 from pointsman.shell.prices import load_book
 
@@ -197,6 +197,130 @@ def test_only_the_saver_moves_uncertified_work_and_only_at_a_free_point(book: Bo
     assert (idle.free_point, idle.chosen.model) == ("idle", SONNET)
 
 
+def test_inside_a_tool_loop_not_even_a_cold_cache_loses_the_reasoning(book: Book) -> None:
+    """A tool that runs for a quarter of an hour is a free point, and yet the asked model could not read what was thought."""
+    play = Play(book, Policy(profile="saver", failure_usd=0.5, efforts=False))
+    assert play.prompt(stop="tool").chosen.model == SONNET
+    play.policy = replace(play.policy, failure_usd=500.0)
+    assert play.tool("thinking", stop="tool").chosen.model == SONNET
+    play.now += 900.0
+    slow = play.tool("thinking", stop="tool")
+    assert (slow.free_point, slow.chosen.model, slow.action) == ("idle", SONNET, "stay")
+    assert slow.sentence.startswith("sonnet-5-5, moved earlier.")
+    plain = Play(book, replace(play.policy, failure_usd=0.5))
+    plain.prompt(stop="tool")
+    plain.policy = play.policy
+    plain.now += 900.0
+    assert plain.tool(stop="tool").chosen.model == OPUS, "nothing was thought, so nothing is lost"
+
+
+def test_a_pin_set_or_taken_off_before_a_retry_is_heard_first(book: Book) -> None:
+    play = Play(book)
+    play.prompt(status=529)
+    play.tell(Pinned(play.now, "s1", Config(SONNET), "session", "pointsman pin"))
+    assert (play.send(status=529).reason, play.send(status=529).chosen) == ("pin", Config(OPUS, "high"))
+    play.tell(Unpinned(play.now, "s1", "session", "pointsman unpin", "unpinned by you"))
+    freed = play.send()
+    assert (freed.place.relation, freed.reason, freed.chosen.model) == ("retry", "asked", OPUS)
+
+
+def test_a_retry_of_a_pinned_request_is_pinned_though_its_pin_ended_with_it(book: Book) -> None:
+    """Its scope was over, nobody took it off: the same request again is the same decision again."""
+    play = Play(book)
+    play.prompt()
+    play.tell(Pinned(play.now, "s1", Config(SONNET), "turn", "pointsman pin"))
+    assert play.prompt().reason == "pin"
+    play.tell(Unpinned(play.now, "s1", "turn", "scope", "the turn is over"))
+    assert (play.send().reason, play.session.lanes["main"].current.model) == ("retry", SONNET)
+
+
+@pytest.mark.parametrize(("age", "reason"), [(-5.0, "pin"), (60.0, "retry")])
+def test_a_pin_that_always_holds_is_heard_by_a_retry_if_it_is_newer(book: Book, age: float, reason: str) -> None:
+    play = Play(book)
+    play.prompt(status=529)
+    since = play.session.lanes["main"].last_start - age
+    play.session = replace(play.session, pin=Pin(Config(SONNET), "always", "pointsman pin", since))
+    assert play.send().reason == reason
+
+
+@pytest.mark.parametrize(("status", "reason"), [(400, "retry_asked"), (200, "retry")])
+def test_a_change_that_was_answered_is_kept_by_a_retry_and_one_that_was_refused_is_not(
+    book: Book, status: int, reason: str
+) -> None:
+    play = Play(book, Policy(profile="saver", failure_usd=0.0, efforts=False))
+    assert play.prompt(status=status).chosen.model == SONNET
+    again = play.send()
+    assert (again.reason, again.chosen.model) == (reason, OPUS if status == 400 else SONNET)
+
+
+def test_rules_name_the_pin_that_holds_and_how_long(book: Book) -> None:
+    for scope, name in (("session", "pin claude-sonnet-5-5 for this session"), ("always", "pin claude-sonnet-5-5 always")):
+        play = Play(book)
+        play.session = replace(play.session, pin=Pin(Config(SONNET), scope, "here.toml:3", 0.0))  # type: ignore[arg-type]
+        (rule,) = play.prompt().rules
+        assert (rule.name, rule.origin) == (name, "here.toml:3")
+
+
+def test_what_was_moved_to_and_is_denied_since_goes_back_at_once(book: Book) -> None:
+    play = Play(book, Policy(profile="saver", failure_usd=0.0, efforts=False))
+    assert (play.prompt().chosen.model, play.prompt().reason) == (SONNET, "free_point")
+    play.policy = replace(play.policy, deny=(SONNET,))
+    assert (play.prompt().chosen.model, play.session.lanes["main"].current.model) == (OPUS, OPUS)
+
+
+def test_a_pin_on_what_was_asked_is_never_refused(book: Book) -> None:
+    play = Play(book, Policy(deny=(OPUS,)))
+    play.prompt()
+    play.tell(Pinned(play.now, "s1", Config(OPUS), "session", "pointsman pin"))
+    assert (play.prompt().reason, play.prompt().chosen.model) == ("pin", OPUS)
+
+
+def test_a_new_task_releases_an_escalation_while_its_cache_is_warm(book: Book) -> None:
+    play = Play(book, replace(GUARDED, failure_usd=0.0))
+    play.prompt()
+    play.policy = GUARDED
+    failed_check(play)
+    assert play.prompt().reason == "escalate"
+    play.tell(Signalled(play.now, "s1", "check_passed"))
+    play.policy = replace(GUARDED, failure_usd=0.0)
+    play.now += 1.0
+    fresh = play.prompt("now the next thing")
+    assert (fresh.place.new_task, fresh.free_point, fresh.chosen.model) == (True, None, SONNET)
+    assert "for this new task" in fresh.sentence
+
+
+def test_an_escalation_to_what_cannot_serve_any_more_is_said_and_not_kept(book: Book) -> None:
+    play = Play(book, replace(GUARDED, failure_usd=0.0))
+    play.prompt()
+    play.policy = GUARDED
+    failed_check(play)
+    assert play.prompt().reason == "escalate"
+    assert play.prompt().reason == "sticky"
+    lane = play.session.lanes["main"]
+    play.session = replace(play.session, lanes={"main": replace(lane, sticky=Config(SONNET, "high"))})
+    play.policy = replace(GUARDED, deny=(SONNET,))
+    decision = play.prompt()
+    assert decision.chosen.model == OPUS and decision.reason != "sticky"
+    assert any(gate.name == "sticky" and "cannot serve this request" in gate.said for gate in decision.gates)
+
+
+def test_going_back_far_is_a_free_point_and_going_back_a_step_is_not(book: Book) -> None:
+    play = Play(book)
+    for _ in range(8):
+        play.prompt(chars=40_000)
+    whole = play.said
+    play.n += 1
+    play.said = (*whole[:1], Message(9_001, "user", "prompt", 400_000))
+    far = play.send()
+    assert (far.place.relation, far.free_point) == ("fork", "rewind")
+    play = Play(book, said=whole, session=Session("s1"))
+    play.send()
+    play.n += 1
+    play.said = (*whole[:-4], Message(9_002, "user", "prompt", 400))
+    near = play.send()
+    assert (near.place.relation, near.free_point) == ("fork", None)
+
+
 def test_a_guarded_task_admits_weaker_configs_in_balanced_and_never_in_quality(book: Book) -> None:
     cheap = {"failure_usd": 0.0, "check": True, "check_recall": 0.8}
     assert Play(book, Policy(profile="balanced", efforts=False, **cheap)).prompt().chosen.model == SONNET  # type: ignore[arg-type]
@@ -276,6 +400,19 @@ def test_after_the_asked_model_failed_too_it_is_not_simply_repeated(book: Book) 
     consented.prompt()
     failed_check(consented)
     assert consented.prompt().chosen.model == FABLE
+
+
+def test_a_check_that_runs_twice_on_the_same_work_says_it_once(book: Book) -> None:
+    """A hook and then a person run it: the work is no worse for that, and nobody has tried again."""
+    once, twice = Play(book, GUARDED), Play(book, GUARDED)
+    for play, times in ((once, 1), (twice, 2)):
+        play.prompt()
+        for _ in range(times):
+            failed_check(play)
+            play.now += 1.0
+    play.now = once.now
+    assert twice.session.failed == once.session.failed
+    assert twice.prompt().belief == once.prompt().belief
 
 
 def test_a_passed_check_and_a_stale_failure_escalate_nothing(book: Book) -> None:

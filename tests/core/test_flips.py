@@ -7,13 +7,15 @@ from math import log
 
 import pytest
 
+from core.test_decide import Play
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
-from pointsman.core.decisions import BreakEven, Decision
-from pointsman.core.events import Finished, Routed
+from pointsman.core.decisions import BreakEven, Candidate, Decision
+from pointsman.core.events import Finished, Pinned, Routed, Signalled
 from pointsman.core.evolve import evolve
+from pointsman.core.explain import _flip, _requests
 from pointsman.core.messages import Message
-from pointsman.core.policy import Policy
+from pointsman.core.policy import Odds, Policy
 from pointsman.core.session import Session
 from pointsman.core.types import Belief, Config, Request, Usage
 from pointsman.shell.prices import load_book
@@ -115,6 +117,55 @@ def test_difficulty(book: Book) -> None:
                 assert below * above < 0.0, (policy, point, below, above)
                 looked += 1
     assert looked >= 10 and none >= 1, (looked, none)
+
+
+def test_inside_a_turn_they_are_those_of_what_is_believed_now(book: Book) -> None:
+    """A failing test that a hook reports changes the belief, and every price and point with it."""
+    play = Play(book, Policy(profile="saver", failure_usd=1.0))
+    play.prompt(stop="tool")
+    before = play.tool(stop="tool")
+    play.tell(Signalled(play.now, "s1", "tests_failed"))
+    play.now += 1.0
+    after = play.tool(stop="tool")
+    assert after.belief.mu > before.belief.mu and points(after, "difficulty")
+    assert {point.now for point in points(after, "difficulty")} == {after.belief.hard}
+
+
+def test_a_choice_that_changes_inside_a_turn_has_points_of_its_own(book: Book) -> None:
+    """Its rows cost what they did, and what they are compared with is another one."""
+    play = Play(book)
+    play.prompt(stop="tool")
+    asked = play.tool(stop="tool")
+    play.tell(Pinned(play.now, "s1", Config(SONNET), "session", "pointsman pin"))
+    pinned = play.tool(stop="tool")
+    assert pinned.chosen.model == SONNET and {p.model for p in points(asked, "minutes")} == {SONNET, FABLE}
+    assert {p.model for p in points(pinned, "minutes")} == {p.model for p in points(pinned, "difficulty")} == {OPUS, FABLE}
+
+
+def test_what_is_vetoed_is_nowhere_flipped_to(book: Book) -> None:
+    play = Play(book, Policy(deny=(SONNET,)))
+    decision = play.prompt()
+    assert decision.row(Config(SONNET, "high")) is not None and {p.model for p in decision.breakevens} == {FABLE}
+
+
+def test_of_several_flips_the_nearest_is_named() -> None:
+    def costs(x: float) -> list[float]:
+        return [abs(x - 3.0), 2.0]
+
+    curve = [(x, costs(x)) for x in (0.0, 3.0, 10.0)]
+    for now, flip in ((0.0, 1.0), (2.5, 1.0), (4.0, 5.0), (9.0, 5.0)):
+        assert _flip(curve, costs, 0, 1, now) == pytest.approx(flip)
+    assert _flip([(x, [x, -1.0]) for x in (0.0, 60.0)], lambda x: [x, -1.0], 0, 1, 5.0) is None
+
+
+def test_a_model_that_runs_at_the_same_price_never_repays_a_switch() -> None:
+    here = Candidate("a", None, run_usd=0.1, toll_usd=0.0, fail=0.3)
+    assert _requests(here, replace(here, model="b", toll_usd=0.5), Odds(27.0, 2.0)).at is None
+    assert _requests(here, replace(here, model="b", toll_usd=0.5, run_usd=0.05), Odds(27.0, 2.0)).at == pytest.approx(10.0)
+    slow = replace(here, model="b", toll_usd=0.5, run_usd=0.08, steps=1.5)
+    assert _requests(here, slow, Odds(27.0, 2.0)).at is None, "half as many requests again eat up what each one saves"
+    assert _requests(replace(here, steps=1.5), slow, Odds(27.0, 2.0)).at == pytest.approx(25.0)
+    assert _requests(replace(here, toll_usd=0.6), replace(here, model="b", run_usd=0.05), Odds(27.0, 2.0)).at == 0.0
 
 
 def test_the_scale_of_difficulty_is_the_one_that_people_see() -> None:

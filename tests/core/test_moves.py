@@ -47,6 +47,19 @@ def test_opus_to_sonnet_at_100k() -> None:
     assert found.detour_usd > 0.18 and found.keep_usd == pytest.approx(0.02) and found.keep_from == pytest.approx(0.2 / 4.8)
 
 
+def test_a_model_that_needs_more_requests_for_the_same_work_repays_later_or_never() -> None:
+    """As at every other place where two models' running costs are compared (the cost to go, the envelope, the flips)."""
+    opus = row("opus", OPUS, 0.037, cache_read=100_000)
+    found = [outlook(decided(opus, row("sonnet", SONNET, 0.019, steps=steps))) for steps in (1.0, 1.25, 1.55, 2.0)]
+    repaid = [one.repaid for one in found if one is not None]
+    assert repaid[0] == 12 and repaid[3] is None
+    assert repaid[1] is not None and repaid[2] is not None and 12 < repaid[1] < repaid[2]
+    by_hand = pricing.break_even_requests(OPUS, SONNET, ttl_s=300, context=100_000, more=1.25)
+    assert by_hand is not None
+    one, other = (pricing.running_cost(r, 300, 100_000, 1_500, 500, by_hand) for r in (OPUS, SONNET))
+    assert one - 1.25 * other == pytest.approx(pricing.toll(SONNET, 300, 100_000, 0))
+
+
 def test_going_up_says_how_long_coming_back_still_pays() -> None:
     found = outlook(decided(row("sonnet", SONNET, 0.019, cache_read=100_000), row("opus", OPUS, 0.037), chosen="sonnet"))
     assert found is not None and found.repaid is None and found.come_back is not None and 8 <= found.come_back <= 24

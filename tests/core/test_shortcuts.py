@@ -12,6 +12,7 @@ from pointsman.core import cache, candidates, pricing, sizes
 from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
 from pointsman.core.session import Lane, Session
+from pointsman.core.setting import Setting
 from pointsman.core.types import Belief, Config, Place, Rates, Request, Usage
 from pointsman.core.warmth import COLD, Warm
 from pointsman.shell.prices import load_book
@@ -29,7 +30,7 @@ def request(messages: tuple[Message, ...]) -> Request:
     return Request("messages", "/v1/messages", MODEL, tools=1, system=2, head_chars=40_000, messages=messages, ttl_s=300)
 
 
-def at(held: Request, new: Request) -> candidates.Setting:
+def at(held: Request, new: Request) -> Setting:
     """The setting of ``new``, a few seconds after ``held`` was billed."""
     asked = Config(MODEL)
     lane = Lane(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Event, Finished, Noted, Passed, Pinned, Routed, RunEnded, Unpinned
+from pointsman.core.evolve import fold
 from pointsman.core.pricing import billed_usd, cost
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline
@@ -213,6 +214,18 @@ def test_names_fall_back_from_title_to_folder_to_id() -> None:
     long = "abcdefghijklmnop"
     stories = Story(long, title="api-fix"), Story("s", cwd="/home/ada/api/"), Story(long, cwd="")
     assert [session_of(story.turn()).name for story in stories] == ["api-fix", "api", "abcdefghijkl"]
+
+
+def test_a_session_is_named_by_its_person_and_not_by_housekeeping_that_came_first() -> None:
+    story = Story("s", title="Generate a title for this conversation:")
+    story.turn().request(HAIKU, kind="side", lane="side", purpose="side", reason="side", grow=0)
+    routed = [event for event in story.events if isinstance(event, Routed)]
+    own = replace(routed[0], request=replace(routed[0].request, title="mend the parser"))
+    first, second = routed[-1], own
+    assert first.decision.place.kind == "side" and second.decision.place.kind == "main"
+    assert Timeline([first, second]).sessions["s"].name == "mend the parser"
+    found = fold([first, second])
+    assert found is not None and found.title == "mend the parser"
 
 
 def test_events_without_a_session_are_counted_or_kept() -> None:

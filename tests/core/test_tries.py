@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from math import exp
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, TASKS, Outlook, p_success, spread_of
-from pointsman.core.outcomes import next_try, owed_to, worth
+from pointsman.core.outcomes import RESCOPE, after_check, next_try, owed_to, worth
 from pointsman.core.policy import Odds
 from pointsman.core.tries import NODES, Next, Plan, Try, after_failure, by_difficulty, plans, resolved_usd, weights
 from pointsman.core.types import Belief, Config
@@ -126,6 +128,43 @@ def test_the_asked_model_gets_the_try_it_is_owed_however_near_a_repeat_comes() -
     assert next_try(near, cheap, owed_to(strong, near, odds), odds)[0] == strong
     dear = [near[0], near[1], replace(near[2], own=2.01)]
     assert owed_to(strong, dear, odds) is None, "it costs more than the failure"
+
+
+def test_where_nobody_is_likely_money_moves_nothing_and_a_likely_one_that_does_not_pay_is_named() -> None:
+    cheap, strong = Config("cheap"), Config("strong")
+    odds = Odds(27.0, 2.0, 0.8, 0.1)
+    hopeless = [Next(None, 2.5, 0.0, 0.0), Next(strong, 9.0, 6.0, 0.09), Next(cheap, 2.2, 0.1, 0.02)]
+    assert next_try(hopeless, strong, None, odds) == (strong, RESCOPE), "a fourth of the price, and still for nothing"
+    likely = [hopeless[0], replace(hopeless[1], p=0.13), replace(hopeless[2], p=0.4)]
+    assert next_try(likely, strong, None, odds)[0] == cheap
+    dear = [Next(None, 2.5, 0.0, 0.0), Next(cheap, 2.6, 0.1, 0.13), Next(strong, 4.0, 3.0, 0.5)]
+    assert next_try(dear, cheap, None, odds) == (cheap, "the check failed, and no other try pays: 13% likely here")
+
+
+def test_a_try_that_is_owed_is_made_though_it_does_not_pay_and_what_it_is_worth_is_said() -> None:
+    cheap, strong = Config("cheap"), Config("strong")
+    found = [Next(None, 2.5, 0.0, 0.0), Next(cheap, 2.7, 0.5, 0.13), Next(strong, 2.9, 0.7, 0.4)]
+    on, said = worth(found, None)
+    assert not on and said == "the best next try, cheap, 13% likely, costs ≈$0.500 and is worth ≈$0.300"
+    assert worth(found, found[2])[0], "but owed it is"
+    assert worth([], None)[0] and worth([found[0]], None) == (True, "nothing here has a price")
+
+
+@pytest.mark.parametrize(("sd", "theta_sd", "passed"), [(2.5, 0.0, False), (2.5, 1.5, False), (0.4, 0.3, True), (2.5, 1.5, True)])
+def test_the_belief_after_a_check_has_the_moments_of_the_posterior(sd: float, theta_sd: float, passed: bool) -> None:
+    """Against ten thousand draws of the difficulty and the ability, by weight."""
+    odds, look, dice = Odds(27.0, 2.0, 0.8, 0.1), Outlook(), Random(7)
+    found = after_check(Belief(0.5, sd, 3, 0.2), 3.0, theta_sd, passed, odds, look)
+    total = first = second = 0.0
+    for _ in range(10_000):
+        b, theta = dice.gauss(0.5, sd), dice.gauss(3.0, (theta_sd**2 + look.common**2) ** 0.5)
+        p = (1.0 - NOBODY) / (1.0 + exp(b + TASKS - theta))
+        fails = 0.8 * (1.0 - p) + 0.1 * p
+        weight = 1.0 - fails if passed else fails
+        total, first, second = total + weight, first + weight * b, second + weight * b * b
+    assert found.mu == pytest.approx(first / total, abs=0.06)
+    assert found.sd == pytest.approx((second / total - (first / total) ** 2) ** 0.5, abs=0.06)
+    assert (found.n, found.pushed) == (4, 0.2)
 
 
 def test_a_config_that_is_not_allowed_is_no_next_try() -> None:

@@ -88,6 +88,13 @@ def test_a_pin_ends_the_sums_and_they_begin_anew_after_it() -> None:
     assert [meter.saved_usd for meter in after.envelope] == [0.0]
 
 
+def test_what_runs_is_no_alternative_to_itself(book: Book) -> None:
+    play = Play(equal_quality(book), SAVER)
+    assert play.prompt(chars=2_000).chosen == Config(HAIKU, "high")
+    warm = long_turn(play, chars=300, requests=2)
+    assert warm.free_point is None and [meter.config for meter in warm.envelope] == [Config(OPUS, "high")]
+
+
 def test_at_a_free_point_they_begin_anew() -> None:
     play = grown()
     play.now += 700.0
@@ -125,6 +132,27 @@ def test_a_retry_is_no_new_request_to_the_sums() -> None:
     assert play.send(answer=False).reason == "retry" and first.envelope
     assert play.session.lanes["main"].sums == during
     assert set(during.usd) == set(before.usd)
+
+
+def test_after_a_retry_the_sums_go_on_where_they_were() -> None:
+    play = grown()
+    play.n += 1
+    play.said += play.said[-2:]
+    first = play.send(answer=False)
+    again = play.send(stop="tool")
+    assert (again.reason, again.kind, again.envelope) == ("retry", first.kind, first.envelope)
+    before = play.session.lanes["main"].sums.usd
+    assert play.tool(chars=300).envelope == first.envelope and before
+    assert play.session.lanes["main"].sums.usd[Config(HAIKU, "high")] >= before[Config(HAIKU, "high")] > 0.0
+
+
+def test_the_retry_of_a_move_that_was_due_is_weighed_from_where_it_went() -> None:
+    play = grown()
+    while (left := long_turn(play, chars=300, requests=2)).reason != "envelope":
+        assert play.n < 400
+    play.now += 1.0
+    assert play.send(stop="tool").reason == "retry" and left.chosen == Config(HAIKU, "high")
+    assert [meter.config for meter in play.tool(chars=300).envelope] == [Config(OPUS, "high")]
 
 
 STEPS = st.lists(

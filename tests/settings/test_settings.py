@@ -67,14 +67,14 @@ def test_nearest_project_file_is_found(project: Path) -> None:
         ("mode = 'auto'\nport = 99999\n", 2, ["port", "65535", "99999"]),
         ('upstream = "localhost:80"\n', 1, ["not a base URL"]),
         ('# x\n[prices."my-model"]\ninput = 3\n', 2, ["prices.my-model.output is missing"]),
-        ('[prices.m]\ninput = 3\noutput = 1\ncache_raed = 1\n', 1, ["unknown setting 'prices.m.cache_raed'", "'cache_read'"]),
+        ('[prices.m]\ninput = 3\noutput = 1\ncache_raed = 1\n', 4, ["unknown setting 'prices.m.cache_raed'", "'cache_read'"]),
         ("failure_usd = -1\n", 1, ["failure_usd", "greater than or equal to 0"]),
         ('pool = ["a", "a"]\n', 1, ["different"]),
         ("pool = 4\n", 1, ['a list is wanted, such as ["opus"], not 4']),
         ("check = 5\n", 1, ["check: true, false, a command, or a table [check] is wanted, not 5"]),
         ('protect = ["", "a"]\n', 1, ["protect: a glob must not be empty"]),
-        ("\n[kinds]\nplan = 3\n", 2, ["kinds.plan: MODEL, MODEL:effort, or a table with a model is wanted, not 3"]),
-        ('[advisor]\nmodel = "opus"\nmode = "pish"\n', 1, ["advisor.mode", "'push'", "not 'pish'"]),
+        ("\n[kinds]\nplan = 3\n", 3, ["kinds.plan: MODEL, MODEL:effort, or a table with a model is wanted, not 3"]),
+        ('[advisor]\nmodel = "opus"\nmode = "pish"\n', 3, ["advisor.mode", "'push'", "not 'pish'"]),
         ("budget = 5\n", 1, ["budget: a table is wanted, not 5"]),
         ('schedule = "x"\n', 1, ["schedule: 'x' is not of the form"]),
     ],
@@ -147,3 +147,17 @@ def test_a_repository_cannot_consent_to_weaker_models_for_you(own: Path, project
     (project / ".pointsman.toml").unlink()
     own.write_text('profile = "saver"\n')
     assert load(cwd=project).profile == "saver"
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ('profile = "fast"\n[advisor]\nmodel = "opus"\nmode = "pul"\n', ":4: advisor.mode:"),
+    ('[check]\ntimeout_s = 3\ncomand = "x"\n', ":3: unknown setting 'check.comand' (did you mean 'command'?)"),
+    ('[prices.x]\ninput = 1\noutput = 2\n[prices.y]\ninput = 1\noutput = "x"\n', ":6: prices.y.output: a number is wanted"),
+    ('port = "x"\n', ":1: port: a whole number is wanted, not 'x'"),
+])  # fmt: skip
+def test_an_error_inside_a_table_names_its_own_line(tmp_path: Path, text: str, said: str) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(own, cwd=tmp_path)
+    assert f"{own}{said}" in str(caught.value)

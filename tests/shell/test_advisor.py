@@ -134,6 +134,17 @@ async def test_an_advisor_of_another_vendor_gets_its_own_key_and_nobody_elses(
     assert ADVICE in json.dumps(on.work[1].json) and [a.outcome for a in on.advised()] == ["given"]
 
 
+async def test_a_beta_that_the_advisor_does_not_take_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, sent = Client.headers.fget, "fast-mode-2026-02-01,some-beta-2026-01-01"  # type: ignore[attr-defined]
+    monkeypatch.setattr(Client, "headers", property(lambda self: {**plain(self), "anthropic-beta": sent}))
+    executor = "claude-opus-5-5"
+    async with stage(tmp_path, "messages", consults_once("Bash"), executor=executor, model="claude-fable-5-1") as on:
+        await on.agent.ask("Mend calc.py.")
+        assert [(record.model, record.status) for record in on.asked] == [("claude-fable-5-1", 200)]
+        assert on.asked[0].headers["anthropic-beta"] == "some-beta-2026-01-01"
+        assert on.work[0].headers["anthropic-beta"] == sent
+
+
 async def test_what_was_asked_is_charged_to_us_and_told(tmp_path: Path) -> None:
     async with stage(tmp_path, "messages", consults_once("Bash")) as on:
         await on.agent.ask("Mend calc.py.")

@@ -132,6 +132,15 @@ async def test_a_client_that_leaves_while_the_advice_is_awaited_finds_it_when_it
     assert len(on.asked) == 1 and "did not answer" in json.dumps(on.work[-1].json), "what came of it was waited for again"
 
 
+async def test_a_gateway_that_stops_records_the_advice_it_still_waits_for(tmp_path: Path) -> None:
+    async with stage(tmp_path, "messages", consults_once("Bash", joined=True)) as on:
+        on.provider.fault(faults.hang("headers"), when=is_advisor)
+        on.agent.says("Mend calc.py.")
+        await on.agent.send()
+        await until(lambda: on.asked)
+    assert [(a.how, a.outcome, a.why) for a in on.advised()] == [("pull", "failed", "the gateway was stopped")]
+
+
 async def test_an_advice_that_breaks_off_in_an_error_is_none(tmp_path: Path) -> None:
     async with stage(tmp_path, "messages", consults_once("Bash")) as on:
         on.provider.fault(faults.error_event("overloaded_error", at="end"), when=is_advisor)

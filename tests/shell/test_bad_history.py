@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from pointsman.core.events import FailedOver, Finished, Noted
 from pointsman.sandbox import Incoming, Provider, Reply, Thinking, faults, say, use
 from pointsman.settings import Settings
 from pointsman.shell.gateway import Gateway
 from shell.speaking import Speaking
-from shell.support import client, events, only
+from shell.support import client, events, only, serving
 from shell.test_translate import both, keys, pin
 
 __all__ = ["keys"]
@@ -139,3 +140,25 @@ async def test_a_deployment_of_another_organization_is_asked_without_the_reasoni
             assert talk.status[-1] == 400 and b"No tool call found" in talk.raw, "any other refusal is the provider's word"
     assert only(events(tmp_path / "l.db", FailedOver)).status == 503
     assert [done.status for done in events(tmp_path / "l.db", Finished)] == [200] * 4 + [400]
+
+
+async def test_reasoning_that_cannot_be_read_is_left_out_after_a_refused_change_too(tmp_path: Path) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    async def home(request: web.BaseRequest) -> web.StreamResponse:
+        value = json.loads(await request.read())
+        asked.append((value["model"], any(item["type"] == "reasoning" for item in value["input"])))
+        if asked[-1][1]:
+            return web.json_response({"error": {"code": "invalid_encrypted_content", "message": "no"}}, status=400)
+        return web.json_response({"id": "r", "object": "response", "status": "completed", "model": asked[-1][0], "output": [],
+                                  "usage": {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}})  # fmt: skip
+
+    async with serving(home) as url, client() as http:
+        given = Settings(deployments={"spare": {"url": f"{url}/spare", "vendor": "openai"}}, fallbacks={"openai": ["spare"]},
+                         schedule="1:gpt-6-luna")  # fmt: skip
+        async with Gateway(given, upstream=url, ledger=tmp_path / "l.db", say=lambda said: None) as gateway:
+            talk = Speaking(http, gateway.url, "responses", stream=False)
+            talk.history += json.loads(json.dumps([*ITEMS[:3], ITEMS[4]]))
+            await talk.ask_prompt("on")
+    model = talk.model
+    assert asked == [("gpt-6-luna", True), (model, True), (model, False)] and talk.status == [200]

@@ -15,6 +15,7 @@ import pytest
 from pointsman.sandbox import repairs
 from pointsman.shell.check import lock
 from pointsman.shell.check.checks import ENV, Guarded, Said, Spec, found
+from pointsman.shell.check.handover import hand_over, taken_over
 
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider"
 UNITTEST = f"{sys.executable} -m unittest -q"
@@ -228,3 +229,25 @@ def test_a_commit_does_not_lose_what_is_known(home: Path, tmp_path: Path) -> Non
     write(guarded, repairs.WRONG)
     said = check(guarded)
     assert said.event.known and "test_umlauts" not in "".join(said.event.new_failures)
+
+
+def test_a_result_handed_over_as_the_hook_gives_up_is_not_lost_and_not_kept(home: Path, tmp_path: Path) -> None:
+    guarded = guard(tmp_path / "tree")
+    write(guarded, "def slug(text):\n    return text\n")
+    said = check(guarded)
+
+    class GivesUp(threading.Event):
+        """Cancelled, just as the other process hands its result over."""
+
+        def is_set(self) -> bool:
+            assert hand_over(guarded, "s", said)
+            return True
+
+    with lock.alone(guarded.lock, guarded.run):
+        handed = taken_over(guarded, "s", GivesUp())
+    assert handed is not None and handed.event == said.event
+    assert not hand_over(guarded, "s", said), "nobody waits any more"
+    with lock.alone(guarded.lock, guarded.run):
+        cancel = threading.Event()
+        cancel.set()
+        assert taken_over(guarded, "s", cancel) is None, "an old result is not taken for a new one"

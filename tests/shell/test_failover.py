@@ -16,7 +16,8 @@ from pointsman.errors import SettingsError
 from pointsman.sandbox import Provider, faults
 from pointsman.settings import Settings
 from pointsman.shell.failover.breaker import Breaker
-from pointsman.shell.failover.fallbacks import Fallbacks, hops, seconds
+from pointsman.shell.failover.failures import hops, seconds
+from pointsman.shell.failover.fallbacks import Fallbacks
 from pointsman.shell.gateway import Gateway
 from pointsman.shell.vendors import Upstreams
 from shell.support import PATHS, body, client, events, headers, only

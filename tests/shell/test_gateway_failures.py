@@ -242,6 +242,48 @@ async def test_our_own_error_never_stops_the_agent(tmp_path: Path) -> None:
     assert said == [note.text] and "KeyError at support.py" in note.text and "prompt" not in note.text
 
 
+async def test_an_error_on_the_way_to_the_decision_or_after_it_never_stops_the_agent(tmp_path: Path) -> None:
+    class Bookless(StandIn):
+        @property
+        def book(self) -> Any:
+            raise KeyError("a prompt nobody should read") if self.bodies else AttributeError
+
+    async with Provider() as provider, gateway(tmp_path, provider.url, Bookless()) as g, client() as c:
+        assert (await ask(c, g.url))[0] == 200
+        assert [record.raw for record in provider.requests] == [body("messages")]
+    assert len(events(tmp_path / "ledger.db", Finished)) == 1
+    assert "KeyError at" in only(events(tmp_path / "ledger.db", Noted)).text
+
+
+async def test_a_web_page_cannot_spend_the_users_keys(tmp_path: Path) -> None:
+    """A page may post to this port unseen; what only browsers send tells. Node's own fetch names a mode, and no site."""
+    async with Provider() as provider, gateway(tmp_path, provider.url) as g, client() as c:
+        for site in ("cross-site", "same-origin"):
+            more = {"sec-fetch-site": site, "content-type": "text/plain"}
+            async with c.post(g.url + "/v1/messages", data=body("messages"), headers=more) as answer:
+                assert answer.status == 403
+        assert not provider.requests
+        more = {**headers("messages"), "sec-fetch-mode": "cors"}
+        async with c.post(g.url + "/v1/messages", data=body("messages"), headers=more) as answer:
+            assert answer.status == 200
+    assert [passed.status for passed in events(tmp_path / "ledger.db", Passed)] == [403, 403]
+
+
+async def test_a_key_in_the_url_is_in_no_error_message(tmp_path: Path) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"HTTP/1.1 9999 What\r\n\r\n")
+        await writer.drain()
+
+    path = "/v1beta/models/gemini-4-argon:generateContent?key=sk-secret"
+    sent = json.dumps({"model": "m", "contents": [{"role": "user", "parts": [{"text": "hi"}]}]}).encode()
+    said: list[str] = []
+    async with talking(script) as upstream, gateway(tmp_path, upstream, say=said.append) as g, client() as c:
+        async with c.post(g.url + path, data=sent, headers={"content-type": "application/json"}) as answer:
+            assert answer.status == 502 and b"sk-secret" not in await answer.read()
+    assert "sk-secret" not in repr([*events(tmp_path / "ledger.db"), *said])
+
+
 async def test_an_error_while_recording_does_not_touch_the_answer(tmp_path: Path) -> None:
     class Broken(StandIn):
         def finish(self, id: str, **facts: Any) -> None:

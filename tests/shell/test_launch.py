@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pointsman.core.events import Finished, Noted, RunEnded, RunStarted
 from pointsman.sandbox.provider import Provider
 from pointsman.sandbox.reply import say
 from pointsman.shell import control, ports
+from pointsman.shell.keeper import Keeper
 from pointsman.shell.launch import closing, notes
 from pointsman.shell.launching import own_command
 from pointsman.shell.ledger import Ledger
@@ -277,3 +279,18 @@ async def test_a_run_that_was_killed_does_not_keep_the_next_gateway_alive(place:
     process = await place.run()
     await process.communicate()
     assert process.returncode == 0 and place.gateway() is None
+
+
+def test_runs_that_begin_at_once_share_one_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
+    monkeypatch.setenv("POINTSMAN_CONFIG", str(tmp_path / "config.toml"))
+    keepers = [Keeper(0, ("--upstream", "http://127.0.0.1:9"), lambda sentence: None, os.environ) for _ in range(3)]
+    try:
+        with ThreadPoolExecutor(len(keepers)) as pool:
+            found = list(pool.map(Keeper.open, keepers))
+        assert len(set(found)) == 1 and sum(keeper._child is not None for keeper in keepers) == 1
+    finally:
+        for keeper in keepers:
+            if keeper._child is not None:
+                keeper._child.terminate()
+                keeper._child.wait(20)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointsman.errors import UpstreamError, WireError
+from pointsman.shell.bodies import Decoder
 from pointsman.shell.streams import Events, Guarded, Listener, Packed, Through, Whole, listener
+from pointsman.shell.woven import WovenEvents, WovenWhole
 from shell.support import answer_events
 
 STREAM = b"".join(answer_events())
@@ -117,3 +121,43 @@ def test_an_error_of_ours_loses_no_byte_of_the_answer() -> None:
 def test_blanks_that_keep_a_connection_alive_are_not_held() -> None:
     whole = Whole("chat")
     assert [whole.feed(chunk) for chunk in (b"\n", b" \n", b"{")] == [(b"\n", b""), (b" \n", b""), (b"", b"")]
+
+
+class Altered(Through):
+    """Gives back something else than it was fed, and fails at its third chunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chunks = 0
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
+        self.chunks += 1
+        return (b"", chunk.upper()) if self.chunks < 3 else self.chunks // 0  # type: ignore[return-value]
+
+
+def test_what_was_altered_cannot_be_made_up_for() -> None:
+    """After a changed event the provider's own bytes would not fit: the answer breaks off, and the client asks again."""
+    to = Guarded(Altered(), lambda error: "why")
+    assert [to.feed(b"a"), to.feed(b"b")] == [(b"", b"A"), (b"", b"B")]
+    with pytest.raises(UpstreamError):
+        to.feed(b"c")
+
+
+def test_many_small_frames_unpack_in_pieces() -> None:
+    frames = gzip.compress(b"ab") * 20_000
+    assert Decoder("gzip").feed(frames) == b"ab" * 20_000
+    with pytest.raises(WireError, match="more than 0 MiB"):
+        Decoder("gzip", 30_000).feed(frames)
+
+
+def test_what_has_no_end_is_passed_on_and_not_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.wire.sse.LARGEST", 1_000)
+    monkeypatch.setattr("pointsman.shell.woven.BODY_LIMIT", 1_000)
+    packed = [gzip.compress(b"data: " + b"a" * 2_000), b"more"]
+    for made in (Events("chat"), WovenEvents("chat", "m"), WovenWhole("chat", "m")):
+        said: list[Exception] = []
+        to = Guarded(made, lambda error, said=said: said.append(error) or "why")  # type: ignore[misc]
+        assert listen(to, [b"data: "] + [b"a" * 400] * 4)[0] == b"data: " + b"a" * 1_600
+        assert [type(error) for error in said] == [WireError]
+    bomb = Packed("chat", "gzip")
+    assert listen(bomb, packed)[0] == b"".join(packed) and "larger than" in (bomb.problem or "")

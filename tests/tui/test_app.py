@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from pointsman.core.events import Event, Mark
+from pointsman.core.events import Event, Mark, Proposed
 from pointsman.core.rows import SessionRow, TurnRow
 from pointsman.errors import LedgerError
 from pointsman.settings import Settings
@@ -20,7 +21,7 @@ from pointsman.shell.gateway import Gateway
 from pointsman.shell.ledger import Ledger
 from pointsman.tui.actions import Reading, Wheel, gateway_status
 from pointsman.tui.app import Screens
-from pointsman.tui.dialogs import HelpDialog, PinDialog
+from pointsman.tui.dialogs import HelpDialog, PinDialog, RuleDialog
 from pointsman.tui.feed import EventSource, LedgerSource
 from pointsman.tui.run import picture
 from pointsman.tui.timeline import Turns
@@ -119,6 +120,8 @@ async def test_the_filter_shows_matching_turns_and_escape_ends_it() -> None:
         assert "4 turns match" in toasts(app)
         await pilot.press("escape")
         assert app.query_one("#turns", Turns).rows() == 14
+        await pilot.press("slash", "#", "1", "3", "enter")
+        assert "1 turn matches '#13'" in toasts(app)
 
 
 async def test_what_cannot_be_done_says_why() -> None:
@@ -285,6 +288,44 @@ async def test_pins_and_marks_go_through_the_control_route(tmp_path: Path) -> No
         await played(drive)  # nothing runs now: the same keys write into the ledger
     finally:
         del os.environ["POINTSMAN_HOME"]
+
+
+async def test_a_proposed_rule_is_accepted_undone_and_declined_with_a_key(tmp_path: Path) -> None:
+    path, answers = tmp_path / "ledger.db", tmp_path / "own" / "answers.toml"
+    with Ledger(path) as ledger:
+        ledger.append([*api_fix().events, Proposed(START + 900, None, "debug", OPUS, 3)]).result()
+    wheel = Wheel(path, Settings(), lambda: START + 1_000, answers)
+
+    def answer(app: Screens) -> str:
+        return app._timeline.user.proposed[("debug", OPUS)].answer
+
+    app = Screens(LedgerSource(path), wheel, clock=lambda: START + 2_000)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("r")
+        assert isinstance(app.screen, RuleDialog)
+        assert "debug tasks: opus-4-5·high, pinned 3 times" in str(app.screen.query_one("#rows").render())
+        await pilot.press("u")
+        assert "nothing to undo" in toasts(app)
+        await pilot.press("a")
+        await until(pilot, lambda: answer(app) == "accepted")
+        await until(pilot, lambda: "is a rule from the next turn on" in toasts(app))
+        assert tomllib.loads(answers.read_text())["kinds"] == {"debug": str(OPUS)}
+        await pilot.press("r")
+        assert "accepted: in force" in str(app.screen.query_one("#rows").render())
+        await pilot.press("u")
+        await until(pilot, lambda: answer(app) == "undone")
+        await until(pilot, lambda: "no rule any more" in toasts(app))
+        assert "kinds" not in tomllib.loads(answers.read_text())
+        await pilot.press("r", "d")
+        await until(pilot, lambda: answer(app) == "declined")
+
+
+async def test_where_no_rule_is_proposed_the_key_says_so() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("r")
+        assert "No rule is proposed: one is when a model was pinned 3 times" in toasts(app)
 
 
 async def test_the_picture_for_the_readme() -> None:

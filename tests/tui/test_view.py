@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.core.certificate import Record, Served
 from pointsman.core.decisions import BreakEven, Candidate
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline
-from pointsman.core.types import Config
+from pointsman.core.types import Belief, Config
 from pointsman.tui import pinning, view
 from pointsman.tui.because import because
+from pointsman.tui.certified import slices
 from pointsman.tui.figures import Line, plain, width_of
 from pointsman.tui.lanes import labels, lanes_of
 from pointsman.tui.reasons import fail_interval, failure
@@ -232,3 +234,22 @@ def test_a_long_session_keeps_its_columns() -> None:
     lines = view.timeline(session, 74)
     assert all(width_of(line) == 74 for line in lines)
     assert "12346" in plain(lines)
+
+
+def test_how_likely_the_person_corrects_a_turn_is_said_once_something_was_seen() -> None:
+    session = shown()[1]
+    turn = session.by_turn[14]
+    assert turn.decision is not None and "correct" not in plain(view.why(turn.decision, 74, turn=turn))
+    seen = replace(turn.decision, belief=replace(Belief(-1.0, 0.9, 12), pushed=0.234))
+    for width in (60, 74, 108):
+        lines = view.why(seen, width, turn=turn, history=session.turns, now=0.0)
+        said = " ".join(plain(lines).split())
+        assert "≈23% chance that you correct this turn" in said, "the line is wrapped, not cut"
+        assert all(width_of(line) <= width for line in lines)
+
+
+def test_a_certificate_for_another_effort_names_both() -> None:
+    record = Record.of({("s", 1, Config("claude-sonnet-5-5", "low")): Served(
+        Config("claude-sonnet-5-5", "high"), Config("claude-sonnet-5-5", "low"), "edit", False, 0.1, "/x")}, 0.1)  # fmt: skip
+    (said,) = slices(record)
+    assert said.startswith("sonnet-5-5·low for sonnet-5-5·high, edit tasks: 1 task served")

@@ -62,3 +62,19 @@ def test_what_cannot_be_read_or_is_endless_hands_nothing_over() -> None:
     handing.whole("agent", ["no", "object"])
     handing.whole(None, {"prompt": "a"})
     assert handing.texts == () and all(sum(map(len, pieces)) <= LARGEST for pieces in handing._pieces.values())
+
+
+def test_what_is_cut_off_is_not_patched_together() -> None:
+    handing = Handing()
+    handing.begun(0, "agent")
+    for piece in ("{" + " " * (LARGEST - 20), '"left out": "too long"' * 9, '"prompt": "a"}'):
+        handing.goes_on(0, piece)
+    assert handing.texts == ()
+
+
+def test_an_index_that_is_no_number_stops_nothing() -> None:
+    call = {"index": {"a": 1}, "id": "c", "type": "function", "function": {"name": "agent", "arguments": "{}"}}
+    chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "stop"}]}
+    tap = Tap("chat")
+    tap.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    assert (tap.stop, tap.told.handed) == ("final", ())

@@ -264,3 +264,11 @@ def test_codex_is_not_frightened_by_a_header() -> None:
     assert kept == [("X-Request-Id", "r"), ("Retry-After", "3"), ("retry-after", "4")]
     same = [("openai-model", "gpt-5.5")]
     assert response_headers("responses", same, "gpt-5.5", "gpt-5.5") == same
+
+
+@pytest.mark.parametrize("protocol", ["chat", "gemini"])
+def test_an_error_of_nothing_ends_nothing(protocol: Protocol) -> None:
+    event = chunk(error=None, choices=[], candidates=[])
+    tap = Tap(protocol)
+    tap.feed(event)
+    assert (tap.terminal(event), tap.stop) == (False, None)

@@ -85,6 +85,13 @@ def test_an_agent_without_tools_names_the_file_before_the_block() -> None:
     assert rules(sent("chat", "/v1/chat/completions", [{"role": "user", "content": "go"}, answer])) == ["path migrations"]
 
 
+def test_a_line_without_end_is_read_once_and_not_once_per_slash() -> None:
+    """A divider or a base64 text in an answer once took minutes: every slash in it was tried as the beginning of a name."""
+    edit = "/" * 300_000 + "\n\ndb/migrations/3.sql\n```sql\na\n```\nauth.\n```\n"
+    answer = {"role": "assistant", "content": edit}
+    assert rules(sent("chat", "/v1/chat/completions", [{"role": "user", "content": "go"}, answer])) == ["path migrations"]
+
+
 def test_another_set_of_rules_looks_again_at_what_is_known() -> None:
     memo, body = Memo(), json.dumps({"model": "m", "messages": claude("Bash", {"command": "git push"})}).encode()
     for watch, expected in ((None, []), (WATCH, ["command git push"]), (Watch(("command git",)), ["command git"]), (None, [])):

@@ -22,7 +22,7 @@ VALUES = (0.0, 0.6, 2.0, 5.0, 10.0, 20.0)
 SEEDS = 3
 RESAMPLES = 400
 ROUTER, ASKED, CHECKED, ONCE = "pointsman", "asked, no check", "asked, failure shown", "asked"
-"""Always-asked without a check; with one whose failure the person is shown at once; with one that sends it back, as it does ours."""
+"""Always-asked without a check; with one whose failure the person is shown at once; with one that sends it back, as ours."""
 FAST = "pointsman, fast"
 TWICE, MIX = "strong twice", "random mix, equal cost"
 BEST_OF = ("cheap, no check", "cheap, failed check: strong", "mid, failed check: strong", ASKED, CHECKED, ONCE)

@@ -26,6 +26,7 @@ from pointsman.core.messages import Message, MessageKind
 from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost
 from pointsman.core.session import Session
+from pointsman.core.setting import Setting
 from pointsman.core.sizes import CHARS_PER_TOKEN, chars_of, prior
 from pointsman.core.types import Config, Place, Request, Usage
 from pointsman.core.warmth import WARM_SHARE
@@ -184,7 +185,7 @@ class _Run:
         return self._fold(call, request, place, config, learned, book)
 
     def _score(
-        self, at: candidates.Setting, config: Config, usd: float, prompt: int, talk: _Talk, call: Call, report: Report
+        self, at: Setting, config: Config, usd: float, prompt: int, talk: _Talk, call: Call, report: Report
     ) -> None:
         usage, book = call.usage or Usage(), at.book
         billed = cost(_input(usage), book.card(call.model).at(usage.prompt, call.start))

@@ -160,7 +160,7 @@ def _table(block: Block) -> Iterable[str]:
 
 
 def _chart(found: Sequence[Block]) -> Iterable[str]:
-    """The router's bill over always-asked's, with the same check and retry, at every v; the bar ends at 1.0 where both are equal."""
+    """The router's bill over always-asked's, with the same check and retry, at every v; the mark is where both are equal."""
     yield "  bill over always asked with the same check and retry (the mark is 1.00)"
     for block in found:
         r = ratio(block, ONCE)

@@ -10,6 +10,7 @@ from pointsman.core.book import Book
 from pointsman.core.messages import Message
 from pointsman.core.policy import Policy
 from pointsman.core.session import Lane, Session
+from pointsman.core.setting import Setting
 from pointsman.core.types import Belief, Config, Place, Request, Usage
 
 MESSAGES, RUNS = 600, 500
@@ -30,7 +31,7 @@ def micros(book: Book, model: str = "claude-opus-5-5") -> dict[str, float]:
     return {what: min(repeat(run, number=RUNS, repeat=5, timer=process_time)) / RUNS * 1e6 for what, run in timed.items()}
 
 
-def _setting(book: Book, model: str) -> candidates.Setting:
+def _setting(book: Book, model: str) -> Setting:
     """The 301st request of a session, one turn after a request that was billed 102,005 tokens."""
     history = tuple(_message(i) for i in range(MESSAGES + 2))
     asked = Config(model)

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 it failed, and one sentence on stderr says why; 2 wrong us
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
@@ -43,10 +44,10 @@ COMMANDS = {
     "mark": Entry("steer", "judge a turn: good, bad, or overkill"),
     "replay": Entry("past", "what past sessions cost, and what a switch would have cost"),
     "report": Entry("report", "what the check caught, what checking took, and what was resolved by which model"),
-    "bench": Entry("bench", "how well prices are predicted, measured on real sessions"),
+    "bench": Entry("bench", "measure: prices predicted against billed, what routing is worth, how long a decision takes"),
     "record": Entry("past", "record a real agent's traffic as a session file"),
     "prices": Entry("setup", "what a model costs, and where the figure is from"),
-    "config": Entry("setup", "show the settings in force and where each is written; init, check, path"),
+    "config": Entry("setup", "show the settings in force and where each is written; init, check, path, accept"),
     "doctor": Entry("setup", "check this installation: versions, prices, ledger, gateway, agents"),
     "hook": Entry("hook", ""),
 }
@@ -66,6 +67,13 @@ first steps:
 Exit codes: 0 done, 1 failed, 2 usage or settings, 130 interrupted; `run` ends with its agent's code."""
 
 
+CHOICE = re.compile(r"argument ([^:]+): invalid choice: '?(.*?)'? \(choose from (.*)\)")
+KIND = re.compile(r"argument ([^:]+): invalid (int|float) value: '(.*)'")
+"""Two of argparse's complaints: a word that is none of the choices, and a text where a number is wanted."""
+
+KINDS = {"int": "a whole number", "float": "a number"}
+
+
 class Parser(ArgumentParser):
     """An argument parser whose errors are one sentence, with the near match of a mistyped option."""
 
@@ -74,6 +82,12 @@ class Parser(ArgumentParser):
         if message.startswith("unrecognized arguments: "):
             word = message.split(": ", 1)[1].split()[0]
             message = f"unknown argument {word!r}{self._hint(word)}"
+        elif found := CHOICE.fullmatch(message):
+            name, word, listed = found.groups()
+            known = [choice.strip("'") for choice in listed.split(", ")]
+            message = f"{name} is {word!r}{near(word, known)}; it can be {', '.join(known)}"
+        elif found := KIND.fullmatch(message):
+            message = f"{found[1]} is {found[3]!r}; {KINDS[found[2]]} is wanted"
         print(f"{self.prog}: {message}; see `{self.prog} --help`", file=sys.stderr)
         raise SystemExit(USAGE)
 

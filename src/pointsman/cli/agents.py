@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -75,15 +76,21 @@ def _serve_arguments(parser: ArgumentParser) -> None:
 def _serve(args: Namespace) -> int:
     from pointsman import cli
     from pointsman.settings import verify
+    from pointsman.shell.control import find_gateway
     from pointsman.shell.prices import load_book
     from pointsman.shell.served import announce, become
     from pointsman.shell.serving import serve
 
     settings = settings_of(args)
     verify(settings, load_book(settings.prices))
+    other = find_gateway()
+    if other is not None and other.port != settings.port:
+        print(f"pointsman serve: a gateway runs already at {other.url} (process {other.pid}) with the same ledger; pins and "
+              "marks go to the newer one only: stop one of them, or give this one a folder of its own with --home",
+              file=sys.stderr)
     if cli.alone:
         become(settings, args.host)
-    serve(settings, host=args.host, ready=lambda gateway: announce(settings, gateway))
+    serve(settings, host=args.host, ready=lambda gateway: announce(settings, gateway.url))
     return OK
 
 
@@ -139,8 +146,8 @@ COMMANDS = {
         _run_arguments, _run,
     ),
     "serve": Command(
-        "Run the gateway by itself: Anthropic Messages, OpenAI Chat Completions and Responses are decided, every other path\n"
-        "passes through untouched. Listens on 127.0.0.1 only.",
+        "Run the gateway by itself: Anthropic Messages, OpenAI Chat Completions and Responses, and Gemini's generateContent are\n"
+        "decided, every other path passes through untouched. Listens on 127.0.0.1 only.",
         "  pointsman serve\n"
         "  pointsman serve --port 4200 --upstream https://llm.example.com\n"
         "  pointsman serve --schedule 2:cheaper,4:asked     a switch down and back, for a test or a demonstration\n"

@@ -146,7 +146,8 @@ async def _requests(session: RecordedSession, url: str, clock: Clock, pause: flo
 def _watch(clock: Clock, seed: int) -> None:
     """The screens in front, everything else in a thread behind them; what fails there is raised here."""
     from pointsman.cli import screens
-    from pointsman.settings import Settings
+    from pointsman.settings import ANSWERS_FILE, Settings
+    from pointsman.shell.reading import home
 
     over = threading.Event()
     failed: list[BaseException] = []
@@ -160,7 +161,7 @@ def _watch(clock: Clock, seed: int) -> None:
     thread = threading.Thread(target=behind, name="demo", daemon=True)
     thread.start()
     try:
-        screens.live(clock=clock, settings=Settings()).run()
+        screens.live(clock=clock, settings=Settings(), answers=home() / ANSWERS_FILE).run()
     finally:
         over.set()
         thread.join(20)

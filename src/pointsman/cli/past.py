@@ -115,7 +115,8 @@ COMMANDS = {
     "record": Command(
         "Record a real agent's traffic against a provider as a session file that demo, replay and the tests can play.\n"
         "Texts are replaced by filler of the same length before anything is written.",
-        "  pointsman record --help",
+        "  pointsman record --upstream https://api.anthropic.com --out mine.jsonl -- claude -p 'fix the failing test'\n"
+        "  pointsman record --upstream http://127.0.0.1:8080 --out mine.jsonl --port 4300      until Ctrl-C",
         _record_arguments, _record,
     ),
 }  # fmt: skip

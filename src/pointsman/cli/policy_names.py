@@ -107,7 +107,8 @@ def _loaded(text: str, book: Book, flags: Mapping[str, Any] | None = None, file:
     except SettingsError as error:
         said = str(error)
         for key in flags or ():
-            said = said.replace(f"--{key.replace('_', '-')}: ", "")
+            flag = f"--{key.replace('_', '-')}: "
+            said = said.replace(flag + key, key).replace(f"{flag}unknown", "unknown").replace(flag, f"{key}: ")
         raise SettingsError(said if file else f"--policy {text!r}: {said}") from error
     return settings.policy()
 

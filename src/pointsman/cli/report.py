@@ -16,6 +16,7 @@ from pointsman.core.events import Checked, Event, Judged
 from pointsman.core.tally import Tally, tally
 from pointsman.core.timeline import Timeline
 from pointsman.core.userrecord import UserRecord
+from pointsman.errors import SettingsError
 from pointsman.shell.reading import ledger_path, read_events
 
 
@@ -26,6 +27,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _report(args: Namespace) -> int:
+    if args.days is not None and not args.days > 0:
+        raise SettingsError(f"--days is {args.days:g}; it is a number of days above 0")
     events = list(_events(args.source))
     timeline = Timeline(events)
     since = time.time() - args.days * 86_400 if args.days is not None else 0.0
@@ -70,23 +73,28 @@ def _events(source: Path | None) -> Iterator[Event]:
         yield from events_in(source)
 
 
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def lines(found: Tally, rates: dict[str, Learned]) -> list[str]:
     """The report for people."""
     if not found.runs:
         said = ["no check has run yet: `pointsman run --check \"pytest -q\" -- claude` sees a failure before you do"]
     else:
         said = [
-            f"checks       {found.runs} runs: {found.passed} passed, {found.failed} failed, {found.unsure} not clear"
+            f"checks       {_many(found.runs, 'run')}: {found.passed} passed, {found.failed} failed, {found.unsure} not clear"
             + (f", {found.flaky} disagreed with themselves" if found.flaky else ""),
-            f"caught       {found.caught} failures went back to the agent before you saw \"done\", {found.shown} you were "
-            f"told of; {found.repaired} repaired",
+            f"caught       {_many(found.caught, 'failure')} went back to the agent before you saw \"done\", {found.shown} you "
+            f"were told of; {found.repaired} repaired",
             f"false alarms {found.false_alarms} (failures of work that you marked good)",
             f"took         {found.seconds / 60:.1f} min of checking, ≈${found.waiting_usd:.2f} of waiting at $60 an hour, "
             f"${found.repair_usd:.4f} billed for repairs",
         ]
     for label, known in rates.items():
-        said.append(f"`{label}`: catches ≈{known.recall:.0%}, blames ≈{known.false_alarm:.0%} wrongly, from {known.runs} runs "
-                    "and the priors" + (f"; not believed: {known.distrust}" if known.distrust else ""))
+        doubt = f"; not believed: {known.distrust}" if known.distrust else ""
+        said.append(f"`{label}`: catches ≈{known.recall:.0%}, blames ≈{known.false_alarm:.0%} wrongly, from "
+                    f"{_many(known.runs, 'run')} and the priors{doubt}")
     if found.kinds:
         said += ["", f"{'what turns were about':<32}{'turns':>8}{'requests':>10}{'billed':>11}"]
     for kind, (turns, requests, usd) in sorted(found.kinds.items(), key=lambda item: -item[1][2]):

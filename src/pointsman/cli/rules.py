@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.core.certificate import Record
-from pointsman.core.types import Config
+from pointsman.core.events import Answer
 from pointsman.core.userrecord import REPEATED, proposal
 from pointsman.errors import SettingsError
 from pointsman.shell.userdata import open_proposals, user_record
@@ -18,24 +18,18 @@ from pointsman.tui.certified import slices
 if TYPE_CHECKING:
     from pointsman.settings import Settings
 
-ANSWERS = {"accept": "accepted", "decline": "declined", "undo": "undone"}
+ANSWERS: dict[str, Answer] = {"accept": "accepted", "decline": "declined", "undo": "undone"}
 
 
 def answer(action: str, kind: str | None, settings: Settings, as_json: bool, own: Path | None = None) -> int:
     """Carry out ``accept``, ``decline`` or ``undo`` of the rule proposed for ``kind`` (None: the only one). SettingsError."""
     from pointsman.settings import answers_file
-    from pointsman.shell.answers import remember
-    from pointsman.shell.control import perform
+    from pointsman.shell.answers import settle
 
     kind = kind or _only(action, settings)
-    done = perform("rule", {"kind": kind, "answer": ANSWERS[action]}, settings, time.time())
-    event = dict(done.event or {})
-    config = Config(**event["config"])
-    path = answers_file(own)
-    if action != "decline":
-        path = remember({"kinds": {kind: str(config) if action == "accept" else None}}, path)
+    config, path, done = settle(kind, ANSWERS[action], settings, time.time(), path=answers_file(own))
     if as_json:
-        print(json.dumps({**event, "live": done.live, "file": str(path)}))
+        print(json.dumps({**(done.event or {}), "live": done.live, "file": str(path)}))
         return 0
     line = f"[kinds] {kind} = {json.dumps(str(config))}"
     said = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ def show(source: Path | None, session: str | None, picture: Path | None, size: s
     """Run the screens on ``source`` (None: this home's ledger, live) until the user leaves, or write one picture."""
     app = live(session) if source is None else past(source, session)
     if picture is None:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise SettingsError("the screens need a terminal; `--screenshot now.svg` writes a picture, `pointsman why` prints")
         app.run()
         return OK
     draw(app, picture, _size(size))
@@ -29,8 +32,11 @@ def show(source: Path | None, session: str | None, picture: Path | None, size: s
     return OK
 
 
-def live(session: str | None = None, clock: Callable[[], float] = time.time, settings: Settings | None = None) -> Screens:
-    """The screens on the ledger of this home, following it, with pins and marks."""
+def live(
+    session: str | None = None, clock: Callable[[], float] = time.time, settings: Settings | None = None,
+    answers: Path | None = None,
+) -> Screens:  # fmt: skip
+    """The screens on the ledger of this home, following it, with pins, marks and rules (kept in ``answers`` when accepted)."""
     from pointsman.settings import load
     from pointsman.tui.actions import Wheel, gateway_status
     from pointsman.tui.app import Screens
@@ -39,7 +45,7 @@ def live(session: str | None = None, clock: Callable[[], float] = time.time, set
     chosen, path = settings or load(), ledger_path()
     session = choose(session).id if session is not None else None
     status = gateway_status(home(), chosen)
-    return Screens(LedgerSource(path), Wheel(path, chosen, clock), session=session, status=status, clock=clock)
+    return Screens(LedgerSource(path), Wheel(path, chosen, clock, answers), session=session, status=status, clock=clock)
 
 
 def past(source: Path, session: str | None) -> Screens:
@@ -59,11 +65,17 @@ def draw(app: Screens, path: Path, size: tuple[int, int], keys: tuple[str, ...] 
     """Write the screens as an SVG, drawn without a terminal; ``keys`` are pressed first."""
     from pointsman.tui.run import picture
 
-    path.write_text(asyncio.run(picture(app, size, keys)), encoding="utf-8")
+    svg = asyncio.run(picture(app, size, keys))
+    try:
+        path.write_text(svg, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _size(text: str) -> tuple[int, int]:
     columns, _, rows = text.partition("x")
     if not (columns.isdigit() and rows.isdigit()):
         raise SettingsError(f"--size is {text!r}; it is COLSxROWS such as 140x40")
+    if not (20 <= int(columns) <= 1_000 and 10 <= int(rows) <= 1_000):
+        raise SettingsError(f"--size is {text!r}; the screens take 20x10 to 1000x1000")
     return int(columns), int(rows)

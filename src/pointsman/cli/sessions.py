@@ -44,5 +44,6 @@ def choose(given: str | None, path: Path | None = None) -> Chosen:
     if len(found) == 1:
         return Chosen(found[0], "named")
     if found:
-        raise SettingsError(f"{given!r} begins {len(found)} sessions ({', '.join(found[:3])}...): give more of the id")
+        named = ", ".join(found[:3]) + (" ..." if len(found) > 3 else "")
+        raise SettingsError(f"{given!r} begins {len(found)} sessions ({named}): give more of the id")
     raise SettingsError(f"there is no session {given!r}{near(given, known)}; `pointsman tui` lists them")

@@ -125,6 +125,8 @@ def _mark(args: Namespace) -> int:
 
     chosen = choose(args.session)
     turn = _turn(chosen.id, args.turn)
+    if args.undo:
+        _held(chosen.id, turn, args.mark)
     given = {"session": chosen.id, "turn": turn, "mark": args.mark, "undo": args.undo, "origin": "pointsman mark"}
     done = perform("mark", given, load(), time.time())
     if args.json:
@@ -133,6 +135,16 @@ def _mark(args: Namespace) -> int:
         verb = "took back" if args.undo else "marked"
         print(f"{verb} turn {turn} of {chosen.id} ({chosen.why}): {args.mark}; {done.said}")
     return OK
+
+
+def _held(session: str, n: int, mark: Mark) -> None:
+    """Raise SettingsError where turn ``n`` does not have the ``mark`` that is to be taken back."""
+    row = Timeline(event for _, event in read_events(ledger_path(), session=session)).sessions.get(session)
+    turn = row.by_turn.get(n) if row is not None else None
+    if turn is not None and turn.mark is None:
+        raise SettingsError(f"turn {n} of {session} has no mark of yours, so nothing was taken back")
+    if turn is not None and turn.mark != mark:
+        raise SettingsError(f"turn {n} of {session} is marked {turn.mark}, not {mark}: `pointsman mark {turn.mark} {n} --undo`")
 
 
 def _turn(session: str, wanted: str) -> int:

@@ -84,8 +84,7 @@ def _ttl(request: Request, billed: Usage | None, model: str, book: Book) -> int:
     written = [ttl for ttl, tokens in billed.cache_write if tokens] if billed else []
     if written:
         return request.ttl_s if request.ttl_s in written else min(written)
-    rule = book.rule(model)
-    return request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
+    return cache.lifetime(request, book.rule(model))
 
 
 def _as_asked(lane: Lane, request: Request, decision: Decision, served: Config, billed: Usage, book: Book, now: float) -> Usage:
@@ -94,7 +93,7 @@ def _as_asked(lane: Lane, request: Request, decision: Decision, served: Config, 
     factor = book.token_factor(served.model, model)
     prompt, output, reasoning = _without_ours(lane, decision, served, billed, book)
     prompt, rule = round(prompt * factor), book.rule(model)
-    ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
+    ttl_s = cache.lifetime(request, rule)
     moment = cache.moment_of(request.messages[decision.place.kept :], decision.place.new_turn)
     warm = cache.predict(lane.shadow, request, prompt, rule, now, moment)
     read = min(prompt, warm.likely)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pointsman.core import edits
+from pointsman.core import cache, edits
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, check_odds, price
+from pointsman.core.candidates import check_odds, price
 from pointsman.core.costing import price_of, tries_of
 from pointsman.core.decisions import Advisor, Candidate, Decision, Edit
 from pointsman.core.messages import Message
 from pointsman.core.policy import REQUESTS_AHEAD, Odds, Policy
 from pointsman.core.pricing import advice as advice_usd
 from pointsman.core.session import Lane
+from pointsman.core.setting import Setting
 from pointsman.core.tries import Next, after_failure
 from pointsman.core.types import FIVE_MINUTES, Config, Rates, Request
 
@@ -49,7 +50,7 @@ def fee(at: Setting, row: Candidate, advisor: Advisor) -> tuple[float, float] | 
     if row.rates is None or not at.book.has(advisor.model):
         return None
     rates = at.book.card(advisor.model).at(advisor.digest_tokens, at.now)
-    ttl_s = at.request.ttl_s or at.book.rule(row.model).ttl_s
+    ttl_s = cache.lifetime(at.request, at.book.rule(row.model))
     answer = min(ANSWER_TOKENS, advisor.max_tokens)
     digest = min(advisor.digest_tokens, max(1, row.prompt))
     carried = advice_usd(rates, row.rates, ttl_s, digest, answer, CARRIED_TOKENS, round(REQUESTS_AHEAD))
@@ -115,7 +116,7 @@ def advised_try(at: Setting, here: Candidate, found: list[Next]) -> tuple[Next |
     usd = fee(at, here, at.policy.advisor)
     if usd is None or usd[0] > at.policy.advisor.budget_usd:
         return None, "the advisor has no price" if usd is None else f"a consult would cost ≈${usd[0]:.3f}, above its budget"
-    strong, odds = _row(at, at.policy.advisor), check_odds(at.policy, at.outlook)
+    strong, odds = _row(at, at.policy.advisor), check_odds(at.policy, at.usual)
     tries = [replace(t, allowed=True) for t in tries_of((here, strong), at, odds, at.lane.belief)]
     best = next((n for n in after_failure(tries, here.config, at.session.failed, odds, 0.0) if n.config == strong.config), None)
     mine = next((n for n in found if n.config == here.config), None)

@@ -132,6 +132,11 @@ def _kept_branch(branch: Warmth | None, now: float) -> Warmth | None:
     return branch if branch is not None and 0.0 <= now - branch.touched < max(branch.ttl_s, longest(branch.marks)) else None
 
 
+def lifetime(request: Request, rule: CacheRule) -> int:
+    """Seconds for which a provider keeps what ``request`` writes: the client's choice where it sells lifetimes, else its own."""
+    return request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
+
+
 def lifetimes(request: Request) -> tuple[tuple[int, int], ...]:
     """The marks of a request with more than one lifetime, as (messages covered, seconds); empty for one lifetime or none.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
 from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
 from pointsman.core.capability import ORDINARY, Outlook, after_failures, p_success
-from pointsman.core.decisions import Candidate, Edit
+from pointsman.core.decisions import Candidate
 from pointsman.core.foreign import is_foreign, marked_for
 from pointsman.core.guardrails import veto
 from pointsman.core.images import pictured
@@ -25,8 +25,8 @@ from pointsman.core.policy import (
     Policy,
 )
 from pointsman.core.record import record
-from pointsman.core.rules import NOTHING, Ruling
 from pointsman.core.session import Lane, Session
+from pointsman.core.setting import Setting
 from pointsman.core.targets import Target
 from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Config, Place, Rates, Request, TaskKind
 from pointsman.core.warmth import NOTHING_SEEN, Warm, Warmth
@@ -45,44 +45,6 @@ CHUNK = 64
 
 LAPSE = ((FIVE_MINUTES, 0.26), (HOUR, 0.028))
 """P(a gap between turns outlasts the TTL): 26 % over 5 min, 2.8 % over 1 h in real sessions (DECISION.md 1)."""
-
-
-@record(frozen=True, slots=True)
-class Setting:
-    """What all candidates of one request share.
-
-    ``new_share``: share of the prompt that this request adds, by characters; ``chars``: its size; ``moment``: when it is made.
-    ``current``: the config that holds the lane's cache: what ran last, or the asked one at the start.
-    ``refused``: configs that this upstream refused, for this lane's history or altogether. ``edits``: ours that still stand.
-    ``ruling``: what the user's own rules say of it. ``base``: the prompt in tokens of the model that ran last (None:
-    unknown). ``outlook``: how the user's tasks are, and this
-    one may be after the checks that failed in it; ``usual``: before them. ``vendor``: whose model the asked one is.
-    """
-
-    request: Request
-    session: Session
-    lane: Lane | None
-    place: Place
-    book: Book
-    policy: Policy
-    asked: Config
-    now: float
-    belief: Belief
-    new_share: float
-    chars: int
-    moment: cache.Moment
-    current: Config
-    refused: Mapping[Config, str]
-    edits: tuple[Edit, ...] = ()
-    ruling: Ruling = NOTHING
-    outlook: Outlook = ORDINARY
-    base: float | None = None
-    usual: Outlook = ORDINARY
-    vendor: str = ""
-
-    def skill(self, config: Config) -> tuple[float, float]:
-        """Ability of ``config`` and its standard deviation in logits: its prior, moved by the user's own outcomes."""
-        return self.session.learned.abilities.skill(config.model, *self.book.skill(config))
 
 
 def setting(
@@ -215,7 +177,7 @@ def price(
     request = at.request
     prompt = _prompt(facts, at) if prompt is None else prompt
     rates = pricing.rates_for(facts.card, request, prompt, at.now)
-    ttl_s = request.ttl_s if rule.explicit and request.ttl_s else rule.ttl_s
+    ttl_s = cache.lifetime(request, rule)
     write = rates.write(ttl_s)
     caches = prompt >= rule.min_tokens and (request.ttl_s is not None or not rule.explicit)
     warm = _warmth(config, at, prompt, facts)
@@ -346,7 +308,7 @@ def _home(here: Candidate, at: Setting) -> Home | None:
     """The way back to what runs now, and the toll of staying on it; None where it has no price."""
     if here.rates is None:
         return None
-    ttl_s = at.request.ttl_s or at.book.rule(here.model).ttl_s
+    ttl_s = cache.lifetime(at.request, at.book.facts(here.model).rule)
     back = pricing.way_back(here.rates, ttl_s, 1.0, GROWTH_PER_TURN, lapse(ttl_s), here.prompt)
     return Home(here.config, here.toll_usd or 0.0, back)
 

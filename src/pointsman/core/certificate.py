@@ -120,9 +120,12 @@ class Weaker:
 
 
 def working(known: tuple[Weaker, ...], decision: Decision) -> tuple[Weaker, ...]:
-    """``known`` with the turn of ``decision``, where a weaker config works in the main lane and no pin put it there."""
+    """``known`` with the turn of ``decision``, where a weaker config works in the main lane and no pin put it there.
+
+    A retry replays its decision: what put the config there was counted then, or was a pin.
+    """
     place, chosen, asked = decision.place, decision.chosen, decision.asked
-    if chosen == asked or place.kind != "main" or decision.reason in ("pin", "schedule", "failover"):
+    if chosen == asked or place.kind != "main" or decision.reason in ("pin", "schedule", "failover", "retry"):
         return known
     order = [row.config for row in decision.candidates]
     if chosen not in order or asked not in order or order.index(chosen) > order.index(asked):

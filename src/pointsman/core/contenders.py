@@ -6,9 +6,10 @@ from functools import lru_cache
 
 from pointsman.core import efforts, rules
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, rungs, with_effort
+from pointsman.core.candidates import rungs, with_effort
 from pointsman.core.policy import Policy
 from pointsman.core.schedule import config_of, step_at
+from pointsman.core.setting import Setting
 from pointsman.core.types import Config, Place, Request
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import sqrt
 
-from pointsman.core import pricing, rules
-from pointsman.core.candidates import GROWTH_TOKENS, OUTPUT_TOKENS, Setting, odds_of, rows_of, work_of
+from pointsman.core import cache, pricing, rules
+from pointsman.core.candidates import GROWTH_TOKENS, OUTPUT_TOKENS, odds_of, rows_of, work_of
 from pointsman.core.capability import SQUEEZE
 from pointsman.core.decisions import Candidate
 from pointsman.core.difficulty import PRIOR
@@ -14,6 +14,7 @@ from pointsman.core.policy import (
     Odds,
 )
 from pointsman.core.record import record
+from pointsman.core.setting import Setting
 from pointsman.core.tries import Plan, Try, chances, plans, resolved_usd
 from pointsman.core.types import Belief, Config
 
@@ -96,7 +97,7 @@ def _can_serve(row: Candidate) -> bool:
 
 def _as_try(row: Candidate, config: Config, at: Setting, odds: Odds, belief: Belief, free: bool, rank: int) -> Try:
     """USD of this request as it is now and of those still to come; later tries find the context grown by the first."""
-    rates, ttl_s, prompt = row.rates, at.request.ttl_s or at.book.rule(row.model).ttl_s, row.prompt
+    rates, ttl_s, prompt = row.rates, cache.lifetime(at.request, at.book.facts(row.model).rule), row.prompt
     assert rates is not None
     steps, longer = work_of(config, at)
     n, write = odds.requests * at.book.steps(row.model) * steps, rates.write(ttl_s)

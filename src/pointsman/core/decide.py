@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from pointsman.core import advisor, difficulty, efforts, features, lineage, outcomes, rules
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, check_odds, odds_of, rows_of, setting, with_effort
+from pointsman.core.candidates import check_odds, odds_of, rows_of, setting, with_effort
 from pointsman.core.contenders import asked_of, configs_of, pinned_for, scheduled_for
 from pointsman.core.costing import allowed, costed, weigh
 from pointsman.core.decisions import Action, Candidate, Decision, Gate, Reason, Rule
@@ -15,10 +15,12 @@ from pointsman.core.explain import breakevens
 from pointsman.core.kinds import kind_of
 from pointsman.core.policy import Policy, choose
 from pointsman.core.record import record
+from pointsman.core.replayed import replayed
 from pointsman.core.retries import check_failed, next_tries
 from pointsman.core.sentences import sentence
-from pointsman.core.session import Lane, Session
-from pointsman.core.types import Belief, Config, FreePoint, Place, Request
+from pointsman.core.session import Lane, Session, heard
+from pointsman.core.setting import Setting
+from pointsman.core.types import Belief, Config, FreePoint, Request
 from pointsman.core.weighing import due, weighed
 
 COLD = 0.5
@@ -50,7 +52,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     place = lineage.locate(request, session, now)
     lane = session.lanes.get(place.lane)
     asked = asked_of(request, place, book, policy)
-    again = _replayed(session, lane, place, asked)
+    again = replayed(session, lane, place, asked)
     if again is not None:
         return replace(again, edits=advisor.additions(again, request, lane, book, policy))
     worker = lane.current.model if lane and lane.requests else asked.model
@@ -112,49 +114,19 @@ def _ability(worker: str, session: Session, book: Book) -> float:
 
 
 def _after_checks(belief: Belief, session: Session, lane: Lane | None, book: Book, policy: Policy) -> Belief:
-    """The belief after the checks that ran since the lane's last request began: each judged the config that worked then."""
+    """The belief after the checks that ran since the lane's last request began: they judged the config that worked then.
+
+    The same verdict said again, of the same work, says nothing more.
+    """
     if lane is None or lane.kind != "main" or not lane.requests:
         return belief
-    for ts, kind in session.signals:
-        if ts > lane.last_start and kind in ("check_failed", "check_passed"):
+    for kind in dict.fromkeys([kind for ts, kind in session.signals if ts > lane.last_start]):
+        if kind in ("check_failed", "check_passed"):
             known = session.learned.abilities
             look = known.outlook(session.cwd or "", lane.opened_as)
             skill = known.skill(lane.current.model, *book.skill(lane.current))
             belief = outcomes.after_check(belief, *skill, kind == "check_passed", check_odds(policy, look), look)
     return belief
-
-
-def _replayed(session: Session, lane: Lane | None, place: Place, asked: Config) -> Decision | None:
-    """A retry replays its decision, unless the upstream refused what we had changed: then the asked model (WIRE.md 1).
-
-    A pin set or taken off since then is a person's word and is heard first.
-    """
-    if place.relation != "retry" or lane is None or lane.last_decision is None or lane.last_decision.asked != asked:
-        return None
-    last = lane.last_decision
-    if place.kind == "main" and _steered(session, lane, last):
-        return None
-    refused = lane.last_status >= 400 and last.moved
-    chosen = asked if refused else last.chosen
-    text, notices = "Retry: the same decision again.", last.notices
-    if refused:
-        text = f"Retry: the provider refused {last.chosen} with {lane.last_status}, so the model you asked for."
-        notices = (f"your pin on {last.chosen} cannot be honoured now: {lane.last_status}",) if last.would is not None else ()
-    return Decision(
-        id="", place=place, asked=asked, chosen=chosen, action="stay" if chosen == lane.current else "switch",
-        reason="retry_asked" if refused else "retry", sentence=text, candidates=last.candidates,
-        gates=(Gate("retry", True, text),), rules=last.rules, breakevens=last.breakevens, belief=last.belief,
-        would=last.would, propensity=last.propensity, policy_version=last.policy_version, card_version=last.card_version,
-        notices=notices,
-    )  # fmt: skip
-
-
-def _steered(session: Session, lane: Lane, last: Decision) -> bool:
-    """Whether a person set or took off a pin since the lane's last request."""
-    pin = session.pin
-    if pin is None:
-        return last.would is not None and session.released >= lane.last_start
-    return pin.since > lane.last_start if pin.scope == "always" else pin.turn is None
 
 
 def _answer(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> tuple[Answer, tuple[Gate, ...]]:
@@ -282,15 +254,21 @@ def _by_compaction(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
 
 
 def _by_lane(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
-    """A sub-agent is decided on its own where the user admits anything weaker than its client chose; else that is kept."""
+    """A sub-agent is decided on its own where the user admits anything weaker than its client chose; else that is kept.
+
+    So it is where the asked model is owed the next try at the task: what helps with that try began after the check had spoken.
+    """
     if at.place.kind != "subagent":
         return None, "main lane"
+    kept = Answer(at.asked, _action(at, at.asked), "subagent")
+    if at.session.failed and at.current == at.asked and odds_of(at.policy).owed:
+        return kept, "a check refused this task's work: a sub-agent keeps the model its client chose"
     weaker, may = True, allowed(rows, at)
     for row in rows:
         weaker = weaker and row.config != at.asked
-        if weaker and may.get(row.config):
+        if weaker and row.veto is None and may.get(row.config):
             return None, "a sub-agent, decided on its own"
-    return Answer(at.asked, "stay", "subagent"), "a sub-agent keeps the model its client chose"
+    return kept, "a sub-agent keeps the model its client chose"
 
 
 def _by_knowledge(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -323,7 +301,7 @@ def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) 
     lane = at.lane
     if lane is None or at.place.kind != "main" or at.place.new_task or not at.session.failed:
         return None, "no failed check in this task"
-    if not any(ts > lane.last_start and kind == "check_failed" for ts, kind in at.session.signals):
+    if not heard(at.session, lane, "check_failed"):
         return None, "the failed check was acted on"
     here, odds = at.current, check_odds(at.policy, at.usual)
     order = [row.config for row in rows]
@@ -361,17 +339,27 @@ def _by_free_point(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
     A new task is the moment at which an escalation is released: like any switch, it pays its toll.
     """
     if free is None and not at.place.new_task:
-        here = with_effort(at.current.model, at.asked.effort, at.book)  # the client may have changed its effort
-        own = at.place.client_move is not None  # where the client itself has gone, it is not called back
-        order = [row.config for row in rows]  # what is stronger was a pin's and goes with it: money saved keeps nobody there
-        weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
-        if weaker and not own and rows[order.index(here)].veto is None and allowed(rows, at).get(here):
+        here = _moved_earlier(at, rows)
+        if here is not None:
             return Answer(here, "stay", "free_point"), f"still on {here}: the way back is not free yet"
         return None, "the cache is warm: no free point"
     best, where = _advice(at, rows), free or "new task"
+    if best is None and at.place.in_loop and not rules.lossless(at.asked, at):
+        here = _moved_earlier(at, rows)
+        if here is not None:
+            return Answer(here, "stay", "free_point"), f"{where}: still on {here}, whose reasoning would be lost"
     if best is None:
         return None, f"{where}: nothing admitted is cheaper to go on with; {rules.held_back(at, rows)}"
     return Answer(best, _action(at, best), "free_point"), f"{where}: {best} costs less to go on with"
+
+
+def _moved_earlier(at: Setting, rows: tuple[Candidate, ...]) -> Config | None:
+    """The weaker config that runs now, where the policy admits it still; None where what was asked runs, or has to."""
+    here = with_effort(at.current.model, at.asked.effort, at.book)  # the client may have changed its effort
+    own = at.place.client_move is not None  # where the client itself has gone, it is not called back
+    order = [row.config for row in rows]  # what is stronger was a pin's and goes with it: money saved keeps nobody there
+    weaker = here in order and at.asked in order and order.index(here) < order.index(at.asked)
+    return here if weaker and not own and rows[order.index(here)].veto is None and allowed(rows, at).get(here) else None
 
 
 def _advice(at: Setting, rows: tuple[Candidate, ...]) -> Config | None:

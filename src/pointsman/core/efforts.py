@@ -6,10 +6,10 @@ next try after a failed check, by the same consent as a stronger model. Rows are
 
 from __future__ import annotations
 
-from pointsman.core.candidates import Setting
 from pointsman.core.costing import allowed
 from pointsman.core.decisions import Candidate
 from pointsman.core.policy import choose
+from pointsman.core.setting import Setting
 from pointsman.core.types import Config, FreePoint
 
 

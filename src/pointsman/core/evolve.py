@@ -29,7 +29,7 @@ from pointsman.core.events import (
 from pointsman.core.learned import Learned, after, learned_count, learned_factor
 from pointsman.core.machines import spoken
 from pointsman.core.progress import after as progressed
-from pointsman.core.session import SCOPE, Lane, Pending, Pin, Session
+from pointsman.core.session import SCOPE, Lane, Pending, Pin, Session, heard
 from pointsman.core.types import FIVE_MINUTES, Config, Request, Usage
 
 SIGNALS_KEPT = 32
@@ -66,10 +66,10 @@ def evolve(session: Session | None, event: Event) -> Session | None:
 
 
 def _signalled(session: Session, event: Signalled) -> Session:
-    """A check that failed speaks against the config that did the work: the main lane's current one."""
+    """A check that failed speaks against the config that did the work: the main lane's current one, and once for one work."""
     failed = session.failed
     main = session.lanes.get("main")
-    if event.kind == "check_failed" and main is not None and main.requests:
+    if event.kind == "check_failed" and main is not None and main.requests and not heard(session, main, event.kind):
         failed = (*failed, main.current)
     kind = event.kind
     if kind == "post_tool_use":  # a hook says what a tool's run came to: it counts under that name
@@ -114,7 +114,7 @@ def _routed(session: Session | None, event: Routed) -> Session:
         run=request.run or session.run, cwd=request.cwd or session.cwd,
         client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,
-        title=session.title or request.title, failed=() if place.new_task else session.failed,
+        title=session.title or (request.title if place.kind == "main" else ""), failed=() if place.new_task else session.failed,
         sent_back=0 if place.new_task else session.sent_back, extra=0.0 if place.new_task else session.extra,
         weaker=working(session.weaker, event.decision) if request.purpose == "turn" else session.weaker,
         lanes={**session.lanes, place.lane: _lane_after(old, event, full, sent_on(session, old, place.gap_s or 0.0))},

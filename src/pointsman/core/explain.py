@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from pointsman.core.candidates import Setting, odds_of
+from pointsman.core.candidates import odds_of
 from pointsman.core.capability import Outlook
 from pointsman.core.costing import Weighed, weigh
 from pointsman.core.decisions import BreakEven, Candidate
 from pointsman.core.later import Later
 from pointsman.core.policy import Odds, Policy
+from pointsman.core.setting import Setting
 from pointsman.core.tries import by_difficulty, resolved_usd
 from pointsman.core.types import Belief, Config
 
@@ -22,10 +23,10 @@ def breakevens(
 ) -> Points:  # fmt: skip
     """Where the answer flips to each alternative: in requests still to come, in difficulty, in the user's minutes per failure.
 
-    Inside a tool loop, where nothing moves, the last two are those of the request before. ``weighed``: what ``rows`` were
-    costed from, where the caller has it. They decide nothing and take longer than the rest, so they are worked out when read.
+    ``weighed``: what ``rows`` were costed from for this request; None where their cost to go is that of the request before, and
+    with it the last two points. They decide nothing and take longer than the rest, so they are worked out when read.
     """
-    known = _known(at, chosen)
+    known = _known(at, chosen) if weighed is None else None
     weighed = weighed or (weigh(rows, at) if known is None else None)
     return Later(partial(_points, rows, chosen, at.policy, at.outlook, at.belief, known, weighed))
 
@@ -58,8 +59,9 @@ def _known(at: Setting, chosen: Config) -> Points | None:
 
 
 def _requests(mine: Candidate, row: Candidate, odds: Odds) -> BreakEven:
-    """Requests until a lasting switch has repaid its toll; none where the other model is no cheaper to run warm."""
-    gain = (mine.run_usd or 0.0) - (row.run_usd or 0.0)
+    """Requests until a lasting switch has repaid its toll; none where the other model, which may need more requests for the same
+    work, is no cheaper to run warm."""
+    gain = (mine.run_usd or 0.0) - (row.run_usd or 0.0) * row.steps / mine.steps
     toll = (row.toll_usd or 0.0) - (mine.toll_usd or 0.0)
     at = max(0.0, toll / gain) if gain > 0 else None
     return BreakEven(row.model, row.effort, "requests", at, odds.requests)

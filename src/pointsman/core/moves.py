@@ -8,15 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pointsman.core import pricing
+from pointsman.core.candidates import lapse
 from pointsman.core.decisions import Candidate, Decision
 from pointsman.core.policy import REQUESTS_AHEAD
-from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Rates
+from pointsman.core.types import FIVE_MINUTES, Config, Rates
 
 DETOUR = 5
 """Requests of the detour that is priced: a short excursion, as in notes/cache.md 5.3."""
-
-LAPSE = ((FIVE_MINUTES, 0.26), (HOUR, 0.028))
-"""P(a gap between turns outlasts the lifetime), real sessions (DECISION.md 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,15 @@ def outlook(decision: Decision) -> Outlook | None:
         return None
     home, away, ttl_s, ahead = here.rates, there.rates, _lifetime(here.rates), round(REQUESTS_AHEAD)
     gone = {"ttl_s": ttl_s, "context": here.prompt}
-    dearer = (there.run_usd or 0.0) > (here.run_usd or 0.0)
+    more = there.steps / here.steps
+    dearer, never = ((there.run_usd or 0.0) * x > (here.run_usd or 0.0) for x in (1.0, more))
     repaid = pricing.break_even_requests(
         home, away, ttl_s=ttl_s, context=here.prompt, warm=there.cache_read, factor=there.prompt / here.prompt,
-        other_ttl_s=_lifetime(away),
+        other_ttl_s=_lifetime(away), more=more,
     )  # fmt: skip
-    p_lapse = next((p for ttl, p in reversed(LAPSE) if ttl_s >= ttl), 1.0)
+    p_lapse = lapse(ttl_s)
     return Outlook(
-        here.config, there.config, None if dearer else pricing.whole_requests(repaid),
+        here.config, there.config, None if never else pricing.whole_requests(repaid),
         pricing.excursion(home, away, requests=DETOUR, of=ahead, p_lapse=p_lapse, **gone), ahead,
         pricing.longest_excursion(home, away, of=ahead, p_lapse=p_lapse, **gone) if dearer else None,
         _after_summary(decision, here, away, ttl_s), pricing.keep_alive(home, here.prompt, 1), kept_from(home, ttl_s), ttl_s,

@@ -237,23 +237,24 @@ def break_even_requests(
     factor: float = 1.0,
     other_output: int | None = None,
     other_ttl_s: int | None = None,
+    more: float = 1.0,
 ) -> float | None:
-    """Requests until a lasting switch from ``current`` (warm) to ``other`` is repaid; 0: at once, None: never.
+    """Requests of ``current`` until a lasting switch from it (warm) to ``other`` is repaid; 0: at once, None: never.
 
     ``factor``: tokens of ``other`` per token of ``current`` for the same text; ``warm``: tokens (its own) that ``other``
-    still holds. Solves running_cost(current) - running_cost(other) = toll in closed form: both are quadratic in the
-    number of requests, because the context grows.
+    still holds; ``more``: requests that it needs for the work of one. Solves running_cost(current) - more running_cost(other) =
+    toll in closed form: both are quadratic in the number of requests, because the context grows.
     """
     o, o2 = output, round((output if other_output is None else other_output) * factor)
     c2, d2, ttl2 = round(context * factor), round(new * factor), ttl_s if other_ttl_s is None else other_ttl_s
     owed = toll(other, ttl2, c2, warm)
     if owed <= 0.0:
         return 0.0
-    w, r, w2, r2 = current.write(ttl_s), current.cache_read, other.write(ttl2), other.cache_read
+    w, r, w2, r2 = current.write(ttl_s), current.cache_read, more * other.write(ttl2), more * other.cache_read
     square = (r * (new + o) - r2 * (d2 + o2)) / 2
     linear = (
         r * (context - (new + o) / 2 - o) + w * (new + o) + current.output * o
-        - r2 * (c2 - (d2 + o2) / 2 - o2) - w2 * (d2 + o2) - other.output * o2
+        - r2 * (c2 - (d2 + o2) / 2 - o2) - w2 * (d2 + o2) - more * other.output * o2
     )  # fmt: skip
     fixed = (r - w) * o - (r2 - w2) * o2 - owed
     return _smallest_root(square, linear, fixed)

@@ -6,20 +6,20 @@ from dataclasses import replace
 
 from pointsman.core import outcomes
 from pointsman.core.book import Book
-from pointsman.core.candidates import Setting, check_odds, rows_of, setting
+from pointsman.core.candidates import check_odds, rows_of, setting
 from pointsman.core.contenders import configs_of, pinned_for
 from pointsman.core.costing import price_of, tries_of
 from pointsman.core.decisions import Candidate
 from pointsman.core.policy import Odds, Policy
-from pointsman.core.session import Lane, Session
+from pointsman.core.session import Lane, Session, heard
+from pointsman.core.setting import Setting
 from pointsman.core.tries import Next, after_failure
 from pointsman.core.types import Config
 
 
 def check_failed(at: Setting, lane: Lane) -> bool:
     """Whether a check has refused this task's work since the lane's last request."""
-    failed = any(ts > lane.last_start and kind == "check_failed" for ts, kind in at.session.signals)
-    return failed and not at.place.new_task and bool(at.session.failed)
+    return heard(at.session, lane, "check_failed") and not at.place.new_task and bool(at.session.failed)
 
 
 def next_tries(

@@ -9,7 +9,6 @@ What the client asks for can always be sent: a floor or a ceiling bounds our mov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pointsman.core.budgets import extra_of, over
@@ -17,37 +16,14 @@ from pointsman.core.decisions import Candidate, Gate, Reason, Rule
 from pointsman.core.outcomes import RESCOPE
 from pointsman.core.policy import MARGIN, REQUESTS_PER_TURN, Policy, admitted
 from pointsman.core.record import record
+from pointsman.core.setting import NOTHING, Ruling, Setting
 from pointsman.core.types import HOUR, Config, Place, Request
 
 if TYPE_CHECKING:
-    from pointsman.core.candidates import Setting
     from pointsman.core.session import Lane, Session
 
 LIVE = 3
 """Models of one lane whose caches are alive at most: each further one is a prefix to pay for (DECISION.md 6)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What the user's rules say of one request.
-
-    ``touched``: the ``protect`` rules that its task has touched, ``fresh`` those of this very request. ``kind``: what the turn
-    is about, the user's own names first. ``preferred``: the config the user wants for that kind. ``over``: budgets that are
-    spent, each as a sentence. ``no_up``: why nothing stronger may be used now.
-    ``certified``: weaker configs that the user's own outcomes certify here; ``vetoed``: those they speak against, and why.
-    """
-
-    touched: tuple[str, ...] = ()
-    fresh: tuple[str, ...] = ()
-    kind: str | None = None
-    preferred: str | None = None
-    over: tuple[str, ...] = ()
-    no_up: str | None = None
-    certified: frozenset[Config] = frozenset()
-    vetoed: Mapping[Config, str] = field(default_factory=dict)
-
-
-NOTHING = Ruling()
 
 
 @record(frozen=True, slots=True)
@@ -238,7 +214,7 @@ def preferred_kind(at: Setting, rows: tuple[Candidate, ...], free: bool) -> Rule
     wanted = preferred_config(at)
     last = at.lane.last_decision if at.lane is not None else None
     if at.place.in_loop and last is not None and last.chosen == at.current and last.chosen != wanted:
-        kept = tuple([rule for rule in last.rules if rule.name.startswith("kinds: ")]) if last.reason == "rule" else ()
+        kept = tuple([rule for rule in last.rules if rule.name.startswith("kinds: ")]) if last.reason in ("rule", "retry") else ()
         if kept:
             return Ruled(at.current, f"{at.current} began this turn by your wish and ends it", rules=kept)
     if wanted is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from pointsman.core.candidates import Setting
 from pointsman.core.decisions import Action, Candidate, Gate, Reason
 from pointsman.core.rules import globbed
+from pointsman.core.setting import Setting
 from pointsman.core.types import Config, FreePoint
 
 
@@ -71,6 +71,13 @@ def _asked(at: Setting, chosen: Config, free: FreePoint | None) -> str:
     return f"{'Back to' if back else 'Stay on'} {named(chosen, at)}, the model you asked for{touched}"
 
 
+def _since_when(at: Setting, chosen: Config, free: FreePoint | None) -> str:
+    """Where the advice was followed: now, or earlier, and nothing better is to be had."""
+    if chosen == at.current or not (free or at.place.new_task):
+        return ", moved earlier"
+    return f" from this free point ({free})" if free else " for this new task"
+
+
 _SAID = {
     "asked": _asked,
     "no_ladder": lambda at, chosen, free: f"Stay on {named(chosen, at)}: we know no model to compare it with",
@@ -81,14 +88,13 @@ _SAID = {
     "compaction": lambda at, chosen, free: f"Summarise on {named(chosen, at)}, which holds the cache",
     "retry": _asked,
     "retry_asked": _asked,
-    "subagent": lambda at, chosen, free: f"Sub-agent on {named(chosen, at)}, as its client chose",
+    "subagent": lambda at, chosen, free: (
+        f"Sub-agent {'on' if chosen == at.current else 'back on'} {named(chosen, at)}, as its client chose"
+    ),
     "sticky": lambda at, chosen, free: f"Stay on {named(chosen, at)}: escalated until the task ends",
     "hand_down": lambda at, chosen, free: f"The next try goes to {named(chosen, at)}: the stronger model failed the check too",
     "escalate": lambda at, chosen, free: f"Escalate to {named(chosen, at)} for the rest of the task",
-    "free_point": lambda at, chosen, free: (
-        named(chosen, at)
-        + (f" from this free point ({free})" if free else " for this new task" if at.place.new_task else ", moved earlier")
-    ),
+    "free_point": lambda at, chosen, free: named(chosen, at) + _since_when(at, chosen, free),
     "count": lambda at, chosen, free: f"Counted for {named(chosen, at)}",
     "schedule": lambda at, chosen, free: f"{named(chosen, at)}, as scheduled",
     "envelope": lambda at, chosen, free: f"{named(chosen, at)} from here, which has paid for the switch",

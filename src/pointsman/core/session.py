@@ -162,5 +162,10 @@ class Session:
     record: Record = EMPTY
 
 
+def heard(session: Session, lane: Lane, kind: str) -> bool:
+    """Whether the signal ``kind`` was heard of the lane's latest work already: whoever says it again says nothing new."""
+    return any(ts > lane.last_start and known == kind for ts, known in session.signals)
+
+
 SCOPE = "scope"
 """The origin of an ``Unpinned`` that no person made: the pin's scope was over."""

@@ -153,7 +153,8 @@ class Timeline:
         session.run = request.run or session.run
         session.cwd = request.cwd or session.cwd or (run.cwd if run else None)
         session.client = request.client if request.client != "unknown" else run.client if run else session.client
-        session.title = session.title or request.title
+        if event.decision.place.kind == "main":  # housekeeping asks in words of its client's
+            session.title = session.title or request.title
         session.seen = event.ts
         session.ended = False
         if session.pin is None or session.pin.session is None:

@@ -183,7 +183,8 @@ def answered(
     origins = {key: where for key, where in policy.origins if key != f"kinds.{kind}"}
     if answer == "accepted":
         kinds, origins[f"kinds.{kind}"] = (*kinds, (kind, str(latest.config))), "pointsman config accept"
-    changed = replace(policy, kinds=kinds, origins=tuple(sorted(origins.items()))) if answer in ("accepted", "undone") else policy
+    moves = answer == "accepted" or latest.answer == "accepted"  # an accepted rule ends when it is declined, too
+    changed = replace(policy, kinds=kinds, origins=tuple(sorted(origins.items()))) if moves else policy
     return replace(latest, ts=now, answer=answer), changed
 
 
@@ -191,5 +192,5 @@ def proposal(kind: str, config: Config, times: int) -> str:
     """What is proposed, with the exact lines it would add."""
     return (
         f"you pinned {config} {times} times for {kind} tasks: `pointsman config accept {kind}` makes it a rule "
-        f"([kinds] {kind} = \"{config}\"), `pointsman config decline {kind}` ends the question"
+        f"([kinds] {kind} = \"{config}\"), `pointsman config decline {kind}` ends the question; r in the screens does both"
     )

@@ -10,7 +10,7 @@ from pointsman.core.book import Book
 from pointsman.core.difficulty import PRIOR
 from pointsman.core.events import Marked, Signalled
 from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL, Policy
-from pointsman.core.session import Lane, Session
+from pointsman.core.session import Lane, Session, heard
 from pointsman.core.types import Config
 
 MARK_RECALL, MARK_FALSE_ALARM = 0.9, 0.05
@@ -35,7 +35,7 @@ def verdict_of(abilities: Abilities, session: Session | None, event: Signalled |
         if event.undo or event.turn != session.turn or _checked(session, lane):
             return None
         return _verdict(abilities, session, lane, event.mark != "bad", MARK_RECALL, MARK_FALSE_ALARM, (), book)
-    if event.kind not in ("check_failed", "check_passed"):
+    if event.kind not in ("check_failed", "check_passed") or heard(session, lane, event.kind):
         return None
     told = dict(event.detail)
     recall, alarm = (_number(told.get(name), prior) for name, prior in zip(RATES, (CHECK_RECALL, CHECK_FALSE_ALARM), strict=True))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pointsman.core import envelope
-from pointsman.core.candidates import Setting
 from pointsman.core.costing import allowed
 from pointsman.core.decisions import Candidate, Meter
 from pointsman.core.policy import choose
 from pointsman.core.session import Lane
+from pointsman.core.setting import Setting
 from pointsman.core.types import Config, FreePoint
 
 
@@ -35,7 +35,9 @@ def _standing(lane: Lane, rows: tuple[Candidate, ...], at: Setting) -> tuple[Met
     last = lane.last_decision
     if last is None or not last.envelope or last.chosen != at.current:
         return ()
-    return last.envelope if last.reason != "envelope" else envelope.meters(lane.sums, rows, list(lane.sums.usd), at.now)
+    if all(meter.config != at.current for meter in last.envelope):
+        return last.envelope
+    return envelope.meters(lane.sums, rows, list(lane.sums.usd), at.now)  # the envelope has just moved there
 
 
 def _admitted(at: Setting, rows: tuple[Candidate, ...]) -> list[Config]:

@@ -186,7 +186,7 @@ class Router(Steering, Advising, Failing):
         known = session.lanes.get(lane)
         if known is None or known.kind != "main" or not known.requests or request.purpose != "turn":
             return False
-        if not known.asked.model or request.model == known.asked.model or self.policy.asked:
+        if not known.asked.model or request.model == known.asked.model or self._policy_in(request.run).asked:
             return False
         self._emit(Pinned(now, session.id, Config(request.model), "session", "the client's model menu", None, kind_now(session)))
         return True
@@ -197,8 +197,9 @@ class Router(Steering, Advising, Failing):
         """A token count answers for the model that will run."""
         place = lineage.locate(request, session, now)
         lane = session.lanes.get(place.lane)
-        asked = asked_of(request, place, self.book, self.policy)
-        chosen, row = counted_for(request, session, self.book, self._policy_in(request.run), now)
+        policy = self._policy_in(request.run)
+        asked = asked_of(request, place, self.book, policy)
+        chosen, row = counted_for(request, session, self.book, policy, now)
         gate = Gate("count", True, "a token count answers for the model that will run")
         self._count += 1
         known = self.additions.known(lane, request, body, place.kept) if lane is not None and lane.edits else None

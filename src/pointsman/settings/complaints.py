@@ -27,15 +27,23 @@ CHOICES = {"profile": get_args(Profile), "mode": get_args(Mode), "budget.then": 
 
 MISFITS = {
     "tuple_type": 'a list is wanted, such as ["opus"]', "model_type": "a table is wanted", "dict_type": "a table is wanted",
+    "int_parsing": "a whole number is wanted", "int_type": "a whole number is wanted",
+    "int_from_float": "a whole number is wanted", "float_parsing": "a number is wanted",
+    "float_type": "a number is wanted", "string_type": "a text is wanted",
+    "bool_parsing": "true or false is wanted", "bool_type": "true or false is wanted", "string_too_short": "must not be empty",
+    "finite_number": "a finite number is wanted",
 }  # fmt: skip
 """What is wanted, by pydantic's name for a value that is of another kind."""
 
 
-def sentence(error: ValidationError, where: Callable[[str], str], keys: Sequence[str]) -> str:
-    """Every complaint as ``place: what is wrong; what to do``. ``where``: the place of a key; ``keys``: all that there are."""
+def sentence(error: ValidationError, where: Callable[[Sequence[str]], str], keys: Sequence[str]) -> str:
+    """Every complaint as ``place: what is wrong; what to do``. ``where``: the place of a path; ``keys``: all that there are."""
     said: dict[str, None] = {}
     for path, item in _items(error):
-        said[f"{where(path[0] if path else '')}: {_complaint(path, item, keys)}"] = None
+        place, complaint = where(path), _complaint(path, item, keys)
+        if path and place == f"--{path[0].replace('_', '-')}":  # a flag says its own name
+            complaint = complaint.removeprefix(f"{path[0]}: ")
+        said[f"{place}: {complaint}"] = None
     return "; ".join(said)
 
 

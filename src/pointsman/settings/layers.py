@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,3 +168,11 @@ def line_of(text: str, word: str, begin: int) -> int:
     named = re.compile(rf"(?<![\w-])[\"']?{re.escape(word)}[\"']?(?![\w-])")
     lines = text.splitlines()
     return next((n for n in range(begin, len(lines) + 1) if named.search(lines[n - 1].partition("#")[0])), begin)
+
+
+def place_of(text: str, lines: Mapping[str, int], path: Sequence[str]) -> int:
+    """The line of the key at ``path``: of its last part that is written below its table; ``lines``: where the tables begin."""
+    line = lines.get(path[0], 1) if path else 1
+    for part in path[1:]:
+        line = line_of(text, part, line)
+    return line

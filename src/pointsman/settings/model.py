@@ -8,7 +8,7 @@ keys in ``OWN_FILE_ONLY`` belong in your own file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args
@@ -32,7 +32,7 @@ from pointsman.core.policy import (
 from pointsman.core.types import TaskKind
 from pointsman.errors import SettingsError
 from pointsman.settings.complaints import sentence
-from pointsman.settings.layers import Layers, as_table, lines_of, read
+from pointsman.settings.layers import Layers, as_table, lines_of, place_of, read
 from pointsman.settings.sections import Advisor, Budget, Check, Deployment, Globs, Kind, Models, Names, Price, Protect, Share, Url
 
 PROJECT_FILE = ".pointsman.toml"
@@ -132,7 +132,7 @@ class Settings(BaseModel):
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise SettingsError(sentence(error, lambda key: "Settings", list(type(self).model_fields))) from error
+                raise SettingsError(sentence(error, lambda path: "Settings", list(type(self).model_fields))) from error
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -235,7 +235,7 @@ def load(
         if value is not None:
             values[key] = value
             origins[key] = "--" + key.replace("_", "-")
-    settings = _validated(values, lambda key: origins.get(key, "settings"))
+    settings = _validated(values, lambda path: origins.get(path[0] if path else "", "settings"))
     settings._origins.update(origins)
     return settings
 
@@ -315,7 +315,7 @@ def _read(file: Path, shared: bool) -> tuple[dict[str, Any], str]:
                 f"{file}:{lines.get(path[0], 1)}: a project may not set {name}, because {why}, and only you can do that; "
                 f"put it in {user_file()}"
             )
-    _validated(values, lambda key: f"{file}:{lines.get(key, 1)}")
+    _validated(values, lambda path: f"{file}:{place_of(text, lines, path)}")
     return values, text
 
 
@@ -326,8 +326,8 @@ def _at(values: Any, path: tuple[str, ...]) -> Any:
     return values
 
 
-def _validated(values: dict[str, Any], where: Callable[[str], str]) -> Settings:
-    """Settings from ``values``; an error names the place that ``where`` gives for the key."""
+def _validated(values: dict[str, Any], where: Callable[[Sequence[str]], str]) -> Settings:
+    """Settings from ``values``; an error names the place that ``where`` gives for the path."""
     try:
         return Settings(**values)
     except SettingsError as error:

@@ -20,23 +20,22 @@ import aiohttp
 from pointsman.core.decisions import Advice
 from pointsman.core.events import AdviceHow, AdviceOutcome
 from pointsman.core.foreign import native_of
-from pointsman.core.types import Config, Place, Protocol, Usage
+from pointsman.core.types import Config, Place, Protocol
 from pointsman.errors import PointsmanError, UpstreamError
 from pointsman.shell.bodies import Upload
-from pointsman.shell.failover.onward import Part
-from pointsman.shell.streams import Listener
+from pointsman.shell.desk import Desk, Said
+from pointsman.shell.streams import Listener, Part
 from pointsman.shell.translation.translator import Spoken
 from pointsman.shell.upstream import REFUSALS, Answer, Headers, edited, received, replaced, resized
 from pointsman.shell.vendors import join
 from pointsman.shell.woven import WovenEvents, WovenWhole
-from pointsman.wire import asking, consulting
+from pointsman.wire import asking, consulting, taken
 from pointsman.wire.advice import digest
 from pointsman.wire.weaving import Called
 
 if TYPE_CHECKING:
     from pointsman.engine import Route, UnderWay
-    from pointsman.shell.desk import Desk
-    from pointsman.shell.exchange import Exchange
+    from pointsman.shell.pending import Pending
     from pointsman.shell.translation.foreign import ForeignRoutes
     from pointsman.shell.upstream import Outbound
 
@@ -54,18 +53,6 @@ CLIENT_ONLY = ("content-length", "content-encoding", "accept-encoding", "accept"
 
 ANSWERS = 8
 """Answers that are woven into one at most: a model that goes on asking after its consults are used up is cut off."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What came of asking ``config``: ``text`` is for the executor, whatever happened; ``usage`` None: no bill is known."""
-
-    config: Config
-    outcome: AdviceOutcome
-    text: str
-    usage: Usage | None = None
-    seconds: float = 0.0
-    why: str = ""
 
 
 @dataclass(slots=True)
@@ -124,11 +111,13 @@ class Advising:
         """The advisor for one request; ``run``: the base URLs of its run."""
         return Adviser(self, run)
 
-    def close(self) -> None:
-        """Ask for nothing more."""
-        for waiting in self.waiting.values():
-            waiting.task.cancel()
+    async def close(self) -> None:
+        """Ask for nothing more; what was asked until now is recorded when this returns."""
+        tasks = [waiting.task for waiting in self.waiting.values()]
         self.waiting.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(slots=True)
@@ -143,21 +132,21 @@ class Adviser:
 
     # -- before the request goes out ---------------------------------------------------------------------------------
 
-    async def before(self, exchange: Exchange) -> None:
+    async def before(self, pending: Pending) -> None:
         """Put advice that is due into the request: what an earlier call waits for, and what the decision asks for."""
         try:
-            await self._joined(exchange)
-            route = exchange.route
+            await self._joined(pending)
+            route = pending.route
             if route is not None and route.decision.consult is not None:
                 self.about = self.advising.desk.router.under_way(route.id)
-                said = await self._asked(exchange, route, "push", "", "")
+                said = await self._asked(pending, route, "push", "", "")
                 given = Advice(said.text) if said.outcome == "given" else None
-                self._record(exchange, given, said, "push")
+                self._record(pending, given, said, "push")
         except Exception as error:  # the request goes out without advice
             self.advising.desk.contain("fail_open", error)
 
-    async def _joined(self, exchange: Exchange) -> None:
-        route = exchange.route
+    async def _joined(self, pending: Pending) -> None:
+        route = pending.route
         if route is None or route.decision.reason == "count":
             return
         key, advising = key_of(route), self.advising
@@ -173,16 +162,16 @@ class Adviser:
             if not waiting.task.cancelled():  # the client left, and will ask again: the advice still joins its results
                 advising.waiting.setdefault(key, waiting)
             raise
-        self._record(exchange, waiting.called.advice(said.text), said, "pull", waiting.after)
+        self._record(pending, waiting.called.advice(said.text), said, "pull", waiting.after)
 
     # -- while the answer comes --------------------------------------------------------------------------------------
 
-    def listening(self, exchange: Exchange, answer: Answer, inner: Listener) -> Listener:
+    def listening(self, pending: Pending, answer: Answer, inner: Listener) -> Listener:
         """The listener for this answer: a weaving one where the tool was offered and the answer can be read."""
-        route, kind = exchange.route, answer.headers.get("Content-Type", "").strip().lower()
+        route, kind = pending.route, answer.headers.get("Content-Type", "").strip().lower()
         self.woven, self.sent = None, b""  # an answer that failed before its content may have been listened to
         encoded = answer.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
-        if route is None or exchange.resent or answer.status >= 400 or encoded or not offered(route):
+        if route is None or pending.resent or answer.status >= 400 or encoded or not offered(route):
             return inner
         self.about = self.advising.desk.router.under_way(route.id)  # it may have ended when the advisor is asked
         billed = answer.billed if isinstance(answer, Spoken) else None
@@ -190,7 +179,7 @@ class Adviser:
         self.woven = (WovenEvents if stream else WovenWhole)(route.protocol, route.model, billed, self.about.request.client)
         return self.woven
 
-    async def went_on(self, exchange: Exchange) -> AsyncIterator[Part]:
+    async def went_on(self, pending: Pending) -> AsyncIterator[Part]:
         """What follows the provider's answer: nothing, or a consult and the answer that goes on after it, again and again."""
         woven = self.woven
         if woven is None:
@@ -199,94 +188,94 @@ class Adviser:
             woven.ended()
         while woven.asking and woven.weave.called is not None:
             called = woven.weave.called
-            task = asyncio.ensure_future(self._answered(exchange, called))
+            task = asyncio.ensure_future(self._answered(pending, called))
             try:
                 while not (await asyncio.wait((task,), timeout=PING_S))[0]:
                     yield woven.weave.keep_alive if isinstance(woven, WovenEvents) else b"", b""
                 said = task.result()
             finally:
                 task.cancel()
-            self._record(exchange, called.advice(said.text), said, "pull")
+            self._record(pending, called.advice(said.text), said, "pull")
             try:
-                async for part in self._next(exchange, woven, called, said):
+                async for part in self._next(pending, woven, called, said):
                     yield part
             except UpstreamError:
-                if said.outcome == "given" and exchange.route is not None and self.about is not None:
-                    self.advising.keep(key_of(exchange.route), self.about.end, said)
+                if said.outcome == "given" and pending.route is not None and self.about is not None:
+                    self.advising.keep(key_of(pending.route), self.about.end, said)
                 raise
         if woven.joined is not None:
-            self._later(exchange, woven.joined)
+            self._later(pending, woven.joined)
 
     async def _next(
-        self, exchange: Exchange, woven: WovenEvents | WovenWhole, called: Called, said: Said
+        self, pending: Pending, woven: WovenEvents | WovenWhole, called: Called, said: Said
     ) -> AsyncIterator[Part]:  # fmt: skip
         """The answer that goes on after a call. Raises UpstreamError where there is none, or it breaks off."""
-        answer = await self._continued(exchange, called, called.advice(said.text))
+        answer = await self._continued(pending, called, called.advice(said.text))
         try:
             woven.resume(answer.billed if isinstance(answer, Spoken) else None)
             while chunk := await received(answer):
-                yield exchange.heard.feed(chunk)
+                yield pending.heard.feed(chunk)
             if isinstance(woven, WovenWhole):
                 woven.ended()
         finally:
             answer.close()
 
-    async def _answered(self, exchange: Exchange, called: Called) -> Said:
+    async def _answered(self, pending: Pending, called: Called) -> Said:
         """What the advisor says; what it said in an answer that was lost counts for the one that is given instead."""
-        route = exchange.route
+        route = pending.route
         assert route is not None
         end, said = self.advising.lost.pop(key_of(route), (None, None))
         if said is not None and self.about is not None and self.about.end == end:
             return replace(said, usage=None, seconds=0.0, why="asked before the answer was lost")
         question, focus = consulting.asked(called.arguments)
-        return await self._asked(exchange, route, "pull", question, focus)
+        return await self._asked(pending, route, "pull", question, focus)
 
-    async def _continued(self, exchange: Exchange, called: Called, advice: Advice) -> Answer:
+    async def _continued(self, pending: Pending, called: Called, advice: Advice) -> Answer:
         """The provider's answer to the request with the call and its result appended. Raises UpstreamError."""
-        route = exchange.route
+        route = pending.route
         assert route is not None
         if self.woven is not None and self.woven.weave.answers > ANSWERS:
-            self._refuse(exchange, route, 400)
+            self._refuse(pending, route, 400)
             raise UpstreamError(f"{route.model} asks for advice without end")
         body = self.sent = consulting.continued(route.protocol, self.sent or route.body, called.before, advice)
-        if route.native is not None and exchange.foreign is not None:
-            return await exchange.foreign(exchange, replace(route, body=body))
-        path, mark, query = exchange.target.partition("?")
-        headers = resized(edited(exchange.headers, exchange.given, route.headers), len(body))
+        if route.native is not None and pending.foreign is not None:
+            return await pending.foreign(pending, replace(route, body=body))
+        path, mark, query = pending.target.partition("?")
+        headers = resized(edited(pending.headers, pending.given, route.headers), len(body))
         headers = replaced(headers, "accept-encoding", "identity")
-        answer = await self.advising.out.send("POST", join(exchange.base, route.path + mark + query), headers, Upload(body))
+        answer = await self.advising.out.send("POST", join(pending.base, route.path + mark + query), headers, Upload(body))
         if answer.status >= 400:
             answer.close()
             if answer.status in REFUSALS:
-                self._refuse(exchange, route, answer.status)
+                self._refuse(pending, route, answer.status)
             raise UpstreamError(f"{route.model} did not go on after advice: status {answer.status}")
         return answer
 
-    def _refuse(self, exchange: Exchange, route: Route, status: int) -> None:
+    def _refuse(self, pending: Pending, route: Route, status: int) -> None:
         """Our doing: the answer is dropped, the client asks again, and is served as it asked."""
-        exchange.resent = True
-        exchange.route = self.advising.desk.refused(route, status) or route
+        pending.resent = True
+        pending.route = self.advising.desk.refused(route, status) or route
 
-    def _later(self, exchange: Exchange, called: Called) -> None:
+    def _later(self, pending: Pending, called: Called) -> None:
         """Ask while the client's tools run; the advice joins their results."""
-        route, about = exchange.route, self.about
+        route, about = pending.route, self.about
         if route is None or about is None:
             return
-        task = asyncio.ensure_future(self._answered(exchange, called))
+        task = asyncio.ensure_future(self._answered(pending, called))
         self.advising.await_later(Waiting(called, about.end, route.id, route.decision.place, task))
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
     def _record(
-        self, exchange: Exchange, advice: Advice | None, said: Said, how: AdviceHow, after: tuple[int, int] | None = None
+        self, pending: Pending, advice: Advice | None, said: Said, how: AdviceHow, after: tuple[int, int] | None = None
     ) -> None:  # fmt: skip
         """Write down what was asked, and what it adds to the history from now on."""
-        route = exchange.route
+        route = pending.route
         if route is None:
             return
-        exchange.route = self.advising.desk.advised(route.id, route.decision.place, advice, said, how, after) or route
+        pending.route = self.advising.desk.advised(route.id, route.decision.place, advice, said, how, after) or route
 
-    async def _asked(self, exchange: Exchange, route: Route, how: AdviceHow, question: str, focus: str) -> Said:
+    async def _asked(self, pending: Pending, route: Route, how: AdviceHow, question: str, focus: str) -> Said:
         """Ask, within the caps and the time that the user allows."""
         desk, about = self.advising.desk, self.about
         began = desk.clock()
@@ -302,14 +291,15 @@ class Adviser:
         why = ""
         try:
             async with asyncio.timeout(advisor.timeout_s):
-                hearing, url, headers, body = await asyncio.to_thread(self._question, exchange, route, about, question, focus)
+                hearing, url, headers, body = await asyncio.to_thread(self._question, pending, route, about, question, focus)
                 await self._hear(hearing, url, headers, body)
             outcome = "given" if hearing.text and hearing.whole else "failed"
             why = "" if outcome == "given" else hearing.error or ("it broke off" if hearing.text else "it said nothing")
         except TimeoutError:
             outcome, why = "timeout", f"no answer in {advisor.timeout_s:g} s"
         except asyncio.CancelledError:
-            cut = Said(config, "failed", "", hearing.usage, desk.clock() - began, "the client hung up")
+            why = "the gateway was stopped" if desk.closing else "the client hung up"
+            cut = Said(config, "failed", "", hearing.usage, desk.clock() - began, why)
             desk.advised(route.id, route.decision.place, None, cut, how)
             raise
         except (PointsmanError, aiohttp.ClientError, OSError) as error:
@@ -320,7 +310,7 @@ class Adviser:
         return Said(config, outcome, text, hearing.usage, desk.clock() - began, why)
 
     def _question(
-        self, exchange: Exchange, route: Route, about: UnderWay, question: str, focus: str
+        self, pending: Pending, route: Route, about: UnderWay, question: str, focus: str
     ) -> tuple[asking.Hearing, str, Headers, bytes]:  # fmt: skip
         """Everything of the question: who listens to the answer, where it goes, with which headers and body."""
         router, request, own, advisor = self.advising.desk.router, about.request, about.body, about.advisor
@@ -331,13 +321,14 @@ class Adviser:
         if home:
             protocol: Protocol = route.protocol
             like = own if request.auth == "subscription" else None
-            url = join(exchange.base, asking.path(protocol, advisor.model, exchange.target))
-            headers = [(name, value) for name, value in exchange.headers if name.lower() not in CLIENT_ONLY]
+            url = join(pending.base, asking.path(protocol, advisor.model, pending.target))
+            headers = edited(pending.headers, pending.given, taken(pending.given, target.refuses))
+            headers = [(name, value) for name, value in headers if name.lower() not in CLIENT_ONLY]
             headers.append(("accept-encoding", "identity"))
         else:
             protocol, like = native_of(target.vendor), None
             url, headers = self.advising.foreign.door(
-                target.vendor, advisor.model, self.run, home=exchange.base, given=exchange.given
+                target.vendor, advisor.model, self.run, home=pending.base, given=pending.given
             )
         body = asking.question(protocol, advisor.model, target, text, advisor.max_tokens, like=like)
         return asking.Hearing(protocol), url, headers, body

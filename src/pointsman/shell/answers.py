@@ -11,10 +11,13 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pointsman.core.events import Answer
+from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 from pointsman.settings import answers_file
+from pointsman.shell.control import Done, perform
 
 if TYPE_CHECKING:
     from pointsman.settings import Settings
@@ -48,6 +51,41 @@ def remember(values: Mapping[str, Any], path: Path | None = None) -> Path:
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error}; nothing was remembered") from error
     return path
+
+
+class Settled(NamedTuple):
+    """A proposed rule that was answered: the ``config`` it names, the file it is kept in, and who took the answer."""
+
+    config: Config
+    path: Path
+    done: Done
+
+
+def settle(
+    kind: str, answer: Answer, settings: Settings, now: float, *, folder: Path | None = None, ledger: Path | None = None,
+    path: Path | None = None,
+) -> Settled:  # fmt: skip
+    """Answer the rule proposed for ``kind``, at the gateway that runs or in the ledger, and keep an accepted one in ``path``.
+
+    ``path`` None: beside the user's settings. Raises SettingsError, and LedgerError where the ledger cannot be written;
+    a rule that could not be kept is not in force.
+    """
+    path = path or answers_file()
+
+    def said(word: Answer) -> Done:
+        return perform("rule", {"kind": kind, "answer": word}, settings, now, folder=folder, ledger=ledger)
+
+    _known(path)  # one that cannot be read would forget the other answers
+    done = said(answer)
+    config = Config(**(done.event or {})["config"])
+    try:
+        if answer == "accepted" or path.is_file():
+            remember({"kinds": {kind: str(config) if answer == "accepted" else None}}, path)
+    except SettingsError:
+        if answer == "accepted":
+            said("undone")
+        raise
+    return Settled(config, path, done)
 
 
 def _known(path: Path) -> dict[str, Any]:

@@ -36,7 +36,9 @@ LARGE = MIB
 IN_THREAD = MIB // 4
 """Bytes of a packed body from which unpacking leaves the event loop (about 1 ms of work)."""
 
-PIECE = 256 * 1024
+PIECE, FEED = 256 * 1024, 64 * 1024
+"""Bytes that are written, and unpacked, at a time."""
+
 CODINGS = ("identity", "gzip", "x-gzip", "deflate", "zstd")
 """Content codings that we can decode."""
 
@@ -93,6 +95,8 @@ class Decoder:
 
     def feed(self, data: bytes) -> bytes:
         """What ``data`` unpacks to, after what was fed before."""
+        if len(data) > FEED:  # what follows a frame is copied once per frame: in small pieces that stays cheap
+            return b"".join(self.feed(data[start : start + FEED]) for start in range(0, len(data), FEED))
         made: list[bytes] = []
         while data:
             if self._inner is None:

@@ -11,21 +11,21 @@ import json
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pointsman.core.decisions import Advice
-from pointsman.core.events import AdviceHow, Event, Noted, Passed, Stop
-from pointsman.core.types import Place, Protocol
+from pointsman.core.events import AdviceHow, AdviceOutcome, Event, Noted, Passed, Stop
+from pointsman.core.types import Config, Place, Protocol, Usage
 from pointsman.errors import PointsmanError, WireError
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.streams import told_of
 
 if TYPE_CHECKING:
     from pointsman.engine import Route, Router
-    from pointsman.shell.advising import Said
-    from pointsman.shell.exchange import Exchange
+    from pointsman.shell.failover.failures import Failed
     from pointsman.shell.failover.fallbacks import Fallback
-    from pointsman.shell.failover.onward import Failed
+    from pointsman.shell.pending import Pending
 
 TEXT_AT_MOST = 300
 """Characters of a sentence that goes into the ledger: enough to act on, too short for anybody's prompt."""
@@ -37,6 +37,18 @@ CONSEQUENCE: Mapping[str, str] = {
     "no_advice": "the agent's model goes on without advice",
 }
 """What each kind of our own errors means for the agent; anything else means the same as ``fail_open``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of asking ``config``: ``text`` is for the executor, whatever happened; ``usage`` None: no bill is known."""
+
+    config: Config
+    outcome: AdviceOutcome
+    text: str
+    usage: Usage | None = None
+    seconds: float = 0.0
+    why: str = ""
 
 
 class Desk:
@@ -139,7 +151,7 @@ class Desk:
         self.flush()
         return route
 
-    def finished(self, done: Exchange, stop: Stop, status: int, error: str | None) -> asyncio.Future[None] | None:
+    def finished(self, done: Pending, stop: Stop, status: int, error: str | None) -> asyncio.Future[None] | None:
         """Record the end of a request; the future resolves when it is on disk, None: do not wait for that."""
         now = self.clock()
         error = error and error[:TEXT_AT_MOST]
@@ -152,7 +164,7 @@ class Desk:
         return None if self.ledger.trouble else asyncio.wrap_future(written)
 
     def _finish(
-        self, done: Exchange, route: Route, stop: Stop, status: int, error: str | None, now: float
+        self, done: Pending, route: Route, stop: Stop, status: int, error: str | None, now: float
     ) -> None:  # fmt: skip
         try:
             usage, model = done.heard.usage, done.heard.model

@@ -12,7 +12,7 @@ The rules of WIRE.md section 1, in the order in which they matter here:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,10 +26,12 @@ from pointsman.core.types import Protocol
 from pointsman.errors import PointsmanError, TranslationError, UpstreamError
 from pointsman.shell.advising import Adviser, offered
 from pointsman.shell.bodies import Upload
-from pointsman.shell.desk import error_body, header
-from pointsman.shell.failover.onward import Failed, Failure, Onward, Part, broke, failure_of, held_back, patience, unread
+from pointsman.shell.desk import Desk, error_body, header
+from pointsman.shell.failover.failures import Failed, Failure, broke, failure_of, unread
+from pointsman.shell.failover.onward import Onward, held_back, patience
+from pointsman.shell.pending import Pending
 from pointsman.shell.relayed import DECISION_HEADER, Relayed
-from pointsman.shell.streams import Guarded, Listener, Through, listener
+from pointsman.shell.streams import Guarded, Part, listener
 from pointsman.shell.translation.translator import Billed, Refused, Spoken
 from pointsman.shell.upstream import REFUSALS, Answer, Headers, Outbound, edited, forwardable, received, replaced, resized
 from pointsman.shell.vendors import join
@@ -37,7 +39,6 @@ from pointsman.wire import response_headers, unreasoned
 
 if TYPE_CHECKING:
     from pointsman.engine import Route
-    from pointsman.shell.desk import Desk
 
 COMMIT_WAIT_S = 0.2
 HUNG_UP = 499
@@ -45,35 +46,17 @@ HUNG_UP = 499
 
 
 @dataclass(slots=True)
-class Exchange:
-    """A request with everything needed to send it, twice if need be.
+class Exchange(Pending):
+    """A request with everything needed to send it, twice if need be. ``desk``: decides and records.
 
-    ``target``: raw path and query under the upstream ``base``. ``body``: the client's own bytes. ``headers``: ready to
-    be forwarded with those bytes; ``given``: the same as the engine saw them. ``desk``: decides and records. ``route``
-    None: it goes through undecided, and ``why`` says so in the ledger. ``onward``: who takes over when the provider fails.
-    ``foreign``: asks another vendor's model where the route needs translation. ``adviser``: asks a stronger one for advice.
-    ``silence_s``: seconds for which a provider may say nothing at the start of a stream, where another one could be asked.
+    ``onward``: who takes over when the provider fails. ``adviser``: asks a stronger model for advice. ``silence_s``: seconds for
+    which a provider may say nothing at the start of a stream, where another one could be asked.
     """
 
-    request: web.BaseRequest
-    out: Outbound
-    desk: Desk
-    base: str
-    target: str
-    headers: Headers
-    given: Mapping[str, str]
-    body: Upload
-    protocol: Protocol | None = None
-    route: Route | None = None
-    why: str = "not a path we decide"
+    out: Outbound = field(kw_only=True)
+    desk: Desk = field(kw_only=True)
     onward: Onward | None = None
-    started: float = 0.0
     silence_s: float = SILENCE_S
-    first_byte: float | None = None
-    resent: bool = False
-    status: int = 0
-    heard: Listener = field(default_factory=Through)
-    foreign: Callable[[Exchange, Route], Awaitable[Spoken]] | None = None
     adviser: Adviser | None = None
     _foreign_asked: bool = False
     _lost: str = ""
@@ -239,14 +222,14 @@ class Exchange:
             if spoken is not None:
                 return spoken
             route = self.route
-        if route is None or not route.changed or self.resent:
+        if route is None or not route.changed or (self.resent and not self._bare):
             return await self._send(self.target, self.headers, self.body)
         path, mark, query = self.target.partition("?")
         headers = resized(edited(self.headers, self.given, route.headers), len(route.body))
         if self.adviser is not None and offered(route):  # what is woven must be readable
             headers = replaced(headers, "accept-encoding", "identity")
         answer = await self._send(route.path + mark + query, headers, Upload(route.body))
-        if answer.status not in REFUSALS or (self.onward is not None and self.onward.gone):
+        if answer.status not in REFUSALS or self._bare or (self.onward is not None and self.onward.gone):
             return answer
         answer.close()
         self.resent = True

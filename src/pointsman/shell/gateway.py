@@ -27,13 +27,13 @@ from pointsman import __version__
 from pointsman.core.events import Event, Pinned, RunEnded, RunStarted
 from pointsman.core.types import Protocol
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
-from pointsman.shell import control
+from pointsman.shell import control, controlled
 from pointsman.shell.advising import Advising
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
 from pointsman.shell.exchange import Exchange
 from pointsman.shell.failover.fallbacks import Fallbacks
-from pointsman.shell.failover.onward import go_around, lay_out
+from pointsman.shell.failover.onward import go_around, onward_of
 from pointsman.shell.ledger import Ledger, ledger_path, read_events, recent_events, say_on_stderr
 from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
 from pointsman.shell.served import Served
@@ -158,7 +158,7 @@ class Gateway:
 
     async def _close_all(self) -> None:
         await self._runner.cleanup()
-        self.advising.close()
+        await self.advising.close()
         await self.foreign.translator.close()
         await self.out.close()
         self.desk.flush()
@@ -247,6 +247,9 @@ class Gateway:
         run, target = split_run(target)
         if not target.startswith("/") or request.method == "CONNECT":
             return web.Response(status=400, text="this is a gateway for model requests, not a general proxy\n")
+        if headers.get("sec-fetch-site", "none") != "none":  # sent by browsers only: this port may spend the user's keys
+            self.desk.count(request.method, target, 403, "a web page asked: refused")
+            return web.Response(status=403, text="this gateway serves coding agents, not web pages\n")
         if headers.get("upgrade", "").lower() == "websocket":
             return self._no_websocket(request, target)
         if headers.get("expect", "").lower() == "100-continue":
@@ -269,15 +272,19 @@ class Gateway:
         base = self.upstreams.base(vendor, dict(known.upstreams) if known else None)
         body = await self._body(request, self._body_limit if ours else LARGE)
         exchange = Exchange(
-            request, self.out, self.desk, base, target, forwardable(request.raw_headers, ("host", "expect")), headers, body,
-            protocol=protocol if ours else None, started=self._clock(), silence_s=self.settings.silence_s,
+            request, base, target, forwardable(request.raw_headers, ("host", "expect")), headers, body,
+            out=self.out, desk=self.desk, protocol=protocol if ours else None, started=self._clock(),
+            silence_s=self.settings.silence_s,
         )  # fmt: skip
         if ours:
-            if self.fallbacks is not None:
-                go_around(self.fallbacks, exchange, vendor)
-            await self._decide(exchange, path, run)
-            if self.fallbacks is not None:
-                lay_out(self.fallbacks, exchange, vendor, dict(known.upstreams) if known else None)
+            try:
+                if self.fallbacks is not None:
+                    go_around(self.fallbacks, exchange, self.desk, vendor)
+                await self._decide(exchange, path, run)
+                if self.fallbacks is not None:
+                    exchange.onward = onward_of(self.fallbacks, exchange, vendor, dict(known.upstreams) if known else None)
+            except Exception as error:  # what was decided by then is sent, else the original
+                exchange.why = self.desk.contain("fail_open", error)
         return exchange
 
     async def _body(self, request: web.BaseRequest, limit: int) -> Upload:
@@ -298,7 +305,7 @@ class Gateway:
         except PointsmanError as error:
             exchange.why = self.desk.contain("unreadable_request", error)
             return
-        counted = await self.foreign.counted(exchange, path, body, run)
+        counted = await self.foreign.counted(self.desk, exchange, path, body, run)
         found = self.desk.decide(path, headers, body, exchange.started, run, exchange.base, counted)
         if isinstance(found, str):
             exchange.why = found
@@ -320,16 +327,16 @@ class Gateway:
 
     async def _control(self, request: web.BaseRequest, target: str, headers: Mapping[str, str]) -> web.StreamResponse:
         action = target.removeprefix(control.PREFIX).partition("?")[0]
-        refused = control.refusal(headers, action, self.token)
+        refused = controlled.refusal(headers, action, self.token)
         if refused is not None:
             return web.json_response({"error": refused[1]}, status=refused[0])
         try:
             if request.method == "GET" and action in ("health", "sessions", "advice"):
                 return web.json_response(self._shown(action))
-            if request.method != "POST" or action not in control.ALLOWED:
+            if request.method != "POST" or action not in controlled.ALLOWED:
                 return web.json_response({"error": f"there is no {request.method} {action} here"}, status=404)
             body = await self._body(request, LARGE)
-            return web.json_response(await self._act(action, control.parsed(body.head)))
+            return web.json_response(await self._act(action, controlled.parsed(body.head)))
         except (PointsmanError, ValueError, TypeError) as error:
             return web.json_response({"error": str(error)}, status=400)
 
@@ -338,15 +345,15 @@ class Gateway:
         now = self._clock()
         event: Event | None
         if action == "run":
-            event = self._run(control.run_event(given, now))
+            event = self._run(controlled.run_event(given, now))
             self.desk.router.note(event)
         else:
-            event = control.apply(self.desk.router, action, given, now)
+            event = controlled.apply(self.desk.router, action, given, now)
             if isinstance(event, Pinned):
                 self.foreign.prepare(event.config.model, event.session)
         written = asyncio.wrap_future(self.desk.flush())
         await asyncio.wait((written,), timeout=0.0 if self.ledger.trouble else 1.0)
-        return {"event": control.described(event), "ledger": self.ledger.trouble}
+        return {"event": controlled.described(event), "ledger": self.ledger.trouble}
 
     def _run(self, event: RunStarted | RunEnded) -> Event:
         if isinstance(event, RunEnded):
@@ -376,15 +383,7 @@ class Gateway:
 
     def sessions(self) -> list[dict[str, Any]]:
         """The sessions in memory, the one seen last at the end."""
-        known = sorted(self.desk.router.sessions.values(), key=lambda session: session.seen)
-        return [
-            {
-                "session": s.id, "client": s.client, "run": s.run, "cwd": s.cwd, "title": s.title, "turn": s.turn,
-                "opened": s.opened, "seen": s.seen, "pin": str(s.pin.config) if s.pin else None,
-                "scope": s.pin.scope if s.pin else None,
-            }
-            for s in known
-        ]  # fmt: skip
+        return controlled.listed(self.desk.router.sessions.values())
 
 
 def defaults() -> Settings:

@@ -7,14 +7,15 @@ started: the last run that ends stops that one, and never one that a person star
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ LOOK_S = 0.1
 RESTARTS = 5
 """Restarts in one run: a gateway that dies more often is broken, and says why in its log."""
 
-MARKER = "gateway.run"
+MARKER, LOCK = "gateway.run", "gateway.lock"
 
 
 class Keeper:
@@ -57,11 +58,13 @@ class Keeper:
 
     def open(self) -> Found:
         """A gateway that answers: the one that runs, else a new one. Raises UpstreamError in a sentence."""
-        found = control.find_gateway()
-        if found is None:
-            port = self._wanted if self._wanted and _is_free(self._wanted) else ports.free_port()
-            found = self._start(port)
-        elif self._flags:
+        with _in_turn(made_home() / LOCK):
+            found = control.find_gateway()
+            if found is None:
+                port = self._wanted if self._wanted and _is_free(self._wanted) else ports.free_port()
+                self.found = self._start(port)
+                return self.found
+        if self._flags:
             self._say(f"a gateway runs already on port {found.port} and keeps its own settings: {' '.join(self._flags)} "
                       f"has no effect until it is stopped")
         self.found = found
@@ -153,6 +156,26 @@ class Keeper:
             os.kill(found.pid, signal.SIGTERM)
             if self._child is not None and self._child.pid == found.pid:
                 self._child.wait(10)
+
+
+@contextmanager
+def _in_turn(lock: Path) -> Iterator[None]:
+    """Runs that begin at once look for a gateway one after the other: the second finds the one that the first has started."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # where nothing can be locked, each run looks for itself
+            file = stack.enter_context(open(lock, "a", opener=_private))
+            deadline = time.monotonic() + START_S
+            while not _locked(file.fileno()) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        yield
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_free(port: int) -> bool:

@@ -58,7 +58,9 @@ def reader(path: Path | str) -> Iterator[sqlite3.Connection]:
     """
     path = Path(path)
     if not path.is_file():
-        raise LedgerError(f"there is no ledger at {path}: start one with `pointsman run` or `pointsman serve`")
+        raise LedgerError(
+            f"there is no ledger at {path}: `pointsman run -- claude` begins one, and `pointsman demo` shows one without a key"
+        )
     with ExitStack() as stack:
         try:
             try:

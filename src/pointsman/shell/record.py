@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -231,6 +232,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _record(arguments: argparse.Namespace) -> int:
     words: list[str] = list(arguments.command)
+    parts = urlsplit(arguments.upstream)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"--upstream is {arguments.upstream!r}; it is a base URL such as https://api.anthropic.com")
+    if not arguments.out.parent.is_dir():
+        raise SettingsError(f"--out is {str(arguments.out)!r}: there is no folder {arguments.out.parent}")
     client = clients.identify(words, arguments.client).name if words or arguments.client else "unknown"
     own = own_texts(arguments.own) + [word for word in words[1:] if " " in word]
     code = 0

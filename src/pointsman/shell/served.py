@@ -19,7 +19,6 @@ from pointsman.core.policy import SILENCE_S, Policy
 
 if TYPE_CHECKING:
     from pointsman.settings import Settings
-    from pointsman.shell.gateway import Gateway
 
 PIPE = 60_000
 """Bytes that a pipe takes without a reader (Linux holds 65,536)."""
@@ -96,26 +95,9 @@ def _feed(pipe: int, data: bytes) -> None:
         os._exit(0)
 
 
-def announce(settings: Settings | Served, gateway: Gateway) -> None:
-    """Say where the gateway listens and how to point an agent at it."""
+def announce(settings: Settings | Served, url: str) -> None:
+    """Say that the gateway listens on ``url``, and how to point an agent at it."""
     where = settings.upstream or "the vendors' public APIs"
-    print(f"pointsman listens on {gateway.url} and forwards to {where}; profile {settings.profile}, mode {settings.mode}",
+    print(f"pointsman listens on {url} and forwards to {where}; profile {settings.profile}, mode {settings.mode}",
           flush=True)
-    print(f"  ANTHROPIC_BASE_URL={gateway.url}  OPENAI_BASE_URL={gateway.url}/v1    (stop with ctrl-c)", flush=True)
-
-
-def main(argv: list[str]) -> int:
-    """Run the gateway of the settings on the pipe ``argv[0]``, at host ``argv[1]``."""
-    from pointsman.errors import PointsmanError, SettingsError
-    from pointsman.shell.serving import serve
-
-    with os.fdopen(int(argv[0]), "rb") as pipe:
-        settings = msgspec.json.decode(pipe.read(), type=Served)
-
-    try:
-        serve(settings, host=argv[1], ready=lambda gateway: announce(settings, gateway))
-    except PointsmanError as error:
-        print(f"pointsman serve: {error}", file=sys.stderr)
-        return 2 if isinstance(error, SettingsError) else 1
-    return 0
-
+    print(f"  ANTHROPIC_BASE_URL={url}  OPENAI_BASE_URL={url}/v1    (stop with ctrl-c)", flush=True)

@@ -13,18 +13,21 @@ the request's row is committed. Everything it gives back, plus ``rest()`` at the
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn, TypeVar
 from typing import Protocol as Shape
-from typing import TypeVar
 
 from pointsman.core.events import Stop
 from pointsman.core.types import Protocol, Told, Usage
-from pointsman.errors import WireError
+from pointsman.errors import UpstreamError, WireError
 from pointsman.shell.bodies import BODY_LIMIT, MIB, Decoder, codings
 from pointsman.wire import Tap, read_json_response, told_by
 
 UNPACKED_LIMIT = 4096 * MIB
 """Bytes that one packed stream may unpack to; nothing of it is kept."""
 
+
+Part = tuple[bytes, bytes]
+"""Bytes to forward now, and bytes to forward after the commit."""
 
 T = TypeVar("T")
 
@@ -284,24 +287,32 @@ class Through:
 class Guarded:
     """A listener around another one whose errors never reach the stream: from then on everything is forwarded as it is.
 
-    ``contain`` is told what went wrong. What the other one had been fed and had not given back is not lost.
+    ``contain`` is told what went wrong. What the other one had been fed and had not given back is not lost; where it gives
+    back anything but what it was fed (a woven answer), nothing can be put in its place: UpstreamError, and the client asks again.
     """
 
     def __init__(self, inner: Listener, contain: Callable[[Exception], str]) -> None:
         self._inner = inner
         self._contain = contain
         self._owed = bytearray()
+        self._same = True
 
     def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
         """What the inner listener gives; after an error, everything owed at once."""
+        if not self._same:
+            return self._try(lambda inner: inner.feed(chunk), self._lost)
         self._owed += chunk
         now, last = self._try(lambda inner: inner.feed(chunk), lambda: (bytes(self._owed), b""))
-        del self._owed[: len(now) + len(last)]
+        self._same = self._owed.startswith(now) and self._owed.startswith(last, len(now))
+        del self._owed[: len(now) + len(last) if self._same else None]
         return now, last
 
     def rest(self) -> bytes:
         """What is left."""
-        return self._try(lambda inner: inner.rest(), lambda: bytes(self._owed))
+        return self._try(lambda inner: inner.rest(), (lambda: bytes(self._owed)) if self._same else self._lost)
+
+    def _lost(self) -> NoReturn:
+        raise UpstreamError("what the model said could not be woven into one answer")
 
     @property
     def problem(self) -> str | None:

@@ -191,4 +191,7 @@ def _place(url: str) -> str:
 
 
 def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """What went wrong; without the URL, whose query may hold a key."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the URL cannot be used"
+    return (error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)) or type(error).__name__

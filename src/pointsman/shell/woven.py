@@ -12,6 +12,7 @@ from dataclasses import replace
 from pointsman.core.events import Stop
 from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import WireError
+from pointsman.shell.bodies import BODY_LIMIT, MIB
 from pointsman.shell.streams import Listener
 from pointsman.wire import Tap, read_json_response, told_by
 from pointsman.wire.weaving import Called, Weave, weave_of
@@ -140,6 +141,7 @@ class WovenWhole(Woven):
 
     def _fresh(self) -> None:
         self._copy: list[bytes] = []
+        self._size = 0
         self._facts: tuple[Usage | None, str | None, Stop | None] = (None, None, None)
         self._problem: str | None = None
         self._out: bytes | None = None
@@ -154,7 +156,10 @@ class WovenWhole(Woven):
         return self._problem
 
     def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
-        """Nothing yet."""
+        """Nothing yet. Raises WireError for an answer that is too large to be held: it goes out as it is."""
+        self._size += len(chunk)
+        if self._size > BODY_LIMIT:
+            raise WireError(f"the answer is larger than {BODY_LIMIT // MIB} MiB")
         self._copy.append(chunk)
         return b"", b""
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pointsman.core.events import Mark, PinScope
+from pointsman.core.events import Answer, Mark, PinScope
 from pointsman.core.rows import SessionRow
 from pointsman.core.types import Config
 from pointsman.errors import PointsmanError
 from pointsman.shell import control
+from pointsman.shell.answers import settle
 from pointsman.tui.figures import config_name
 from pointsman.tui.view import Status
 
@@ -37,6 +38,10 @@ class Actions(Protocol):
         """Judge a turn, or take that back; returns what to tell the user."""
 
 
+    def rule(self, kind: str, answer: Answer) -> str:
+        """Accept, decline or undo the rule proposed for a kind of task; returns what to tell the user."""
+
+
 class Reading:
     """For events without a session behind them: says why nothing can be done."""
 
@@ -44,7 +49,9 @@ class Reading:
         self._what = what
 
     def _refuse(self) -> PointsmanError:
-        return PointsmanError(f"{self._what} is only read here: to pin or mark, start a session with `pointsman run -- claude`")
+        return PointsmanError(
+            f"{self._what} is only read here: to pin, mark or answer, start a session with `pointsman run -- claude`"
+        )
 
     def pin(self, config: Config, scope: PinScope, session: SessionRow) -> str:
         """Raises PointsmanError: there is nothing to pin."""
@@ -58,12 +65,21 @@ class Reading:
         """Raises PointsmanError: marks go into a ledger."""
         raise self._refuse()
 
+    def rule(self, kind: str, answer: Answer) -> str:
+        """Raises PointsmanError: answers go into a ledger."""
+        raise self._refuse()
+
 
 class Wheel:
-    """The control route of the running gateway, or the ledger where none runs. ``path``: the ledger that is shown."""
+    """The control route of the running gateway, or the ledger where none runs.
 
-    def __init__(self, path: Path, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._settings, self._clock = path, settings, clock
+    ``path``: the ledger that is shown; ``answers``: where accepted rules are kept (None: beside the user's settings).
+    """
+
+    def __init__(
+        self, path: Path, settings: Settings, clock: Callable[[], float] = time.time, answers: Path | None = None
+    ) -> None:  # fmt: skip
+        self._path, self._settings, self._clock, self._answers = path, settings, clock, answers
 
     def _perform(self, action: str, **arguments: Any) -> control.Done:
         return control.perform(
@@ -84,6 +100,18 @@ class Wheel:
         """Mark through the gateway. Raises PointsmanError in its words."""
         self._perform("mark", session=session.id, turn=turn, mark=mark, undo=undo)
         return f"Turn {turn}: mark taken back." if undo else f"Turn {turn} marked {mark}."
+
+    def rule(self, kind: str, answer: Answer) -> str:
+        """Answer through the gateway; an accepted rule is kept in a file. Raises PointsmanError in its words."""
+        settled = settle(
+            kind, answer, self._settings, self._clock(), folder=self._path.parent, ledger=self._path, path=self._answers
+        )
+        said = f"{config_name(settled.config)} for {kind} tasks"
+        if answer == "accepted":
+            return f"{said} is a rule from the next turn on, kept in {settled.path}: {settled.done.said}."
+        if answer == "declined":
+            return f"{said} stays a pin of yours and is not proposed again: {settled.done.said}."
+        return f"{said} is no rule any more: {settled.done.said}."
 
 
 def gateway_status(folder: Path, settings: Settings) -> Callable[[], Status]:

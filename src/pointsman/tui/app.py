@@ -74,6 +74,7 @@ class Screens(Steering):
         Binding("b", "mark('bad')", "Bad"),
         Binding("o", "mark('overkill')", "Overkill"),
         Binding("z", "unmark", "Undo", show=False),
+        Binding("r", "rule", "Rules", show=False),  # the notice that proposes one names it
         Binding("f", "follow", "Follow", show=False),  # the panel's lower edge names it when it is off
         Binding("slash", "filter", "Filter", key_display="/", show=False),
         Binding("left_square_bracket", "session(-1)", "Previous session", show=False),
@@ -305,7 +306,8 @@ class Screens(Steering):
         self._close_filter()
         count = self.query_one("#turns", Turns).filter(message.value)
         if message.value:
-            self.notify(f"{count} turns match {message.value!r}; / and an empty line show all.")
+            found = "1 turn matches" if count == 1 else f"{count} turns match"
+            self.notify(f"{found} {message.value!r}; / and an empty line show all.")
 
     def key_escape(self) -> None:
         """Leave the filter line; the filter ends."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pointsman.core.certificate import ANY, Record, Standing
 from pointsman.core.decisions import Decision
+from pointsman.core.events import Proposed
 from pointsman.core.types import Config
 from pointsman.core.userrecord import UserRecord, proposal
-from pointsman.tui.figures import short
+from pointsman.tui.figures import config_name, short
 
 
 def slices(record: Record) -> list[str]:
@@ -24,7 +25,12 @@ def line(asked: Config, served: Config, kind: str, standing: Standing) -> str:
         verdict = f"certified at {standing.risk:.0%}"
     else:
         verdict = f"{standing.missing} clean ones more certify {standing.risk:.0%}"
-    return f"{short(served.model)} for {short(asked.model)}, {kind or 'any'} tasks: {tasks}; {bounded}; {verdict}"
+    return f"{_name(served, asked)} for {_name(asked, served)}, {kind or 'any'} tasks: {tasks}; {bounded}; {verdict}"
+
+
+def _name(config: Config, other: Config) -> str:
+    """The model alone, but where only the effort tells it from the ``other``."""
+    return config_name(config) if config.model == other.model else short(config.model)
 
 
 def more(user: UserRecord, decision: Decision) -> list[tuple[str, str]]:
@@ -32,6 +38,14 @@ def more(user: UserRecord, decision: Decision) -> list[tuple[str, str]]:
     lines = about(user.record(), decision)
     said = [(("certif." if i == 0 else ""), text) for i, text in enumerate(lines)]
     return said + [("proposed", proposal(p.about, p.config, p.times)) for p in user.proposed.values() if not p.answer]
+
+
+def answerable(user: UserRecord) -> list[Proposed]:
+    """The newest rule proposed for each kind of task, answered or not: open ones first, then the newest."""
+    newest: dict[str, Proposed] = {}
+    for one in sorted(user.proposed.values(), key=lambda p: p.ts):
+        newest[one.about] = one
+    return sorted(newest.values(), key=lambda p: (p.answer != "", -p.ts))
 
 
 def about(record: Record, decision: Decision) -> list[str]:
@@ -43,7 +57,8 @@ def about(record: Record, decision: Decision) -> list[str]:
         key = (decision.asked, config, decision.kind or ANY)
         standing = record.slice(*key)
         kind = decision.kind or "any"
-        none = f"{short(config.model)}, {kind} tasks: none judged yet; {standing.missing} clean ones certify {record.risk:.0%}"
+        needs = f"{standing.missing} clean ones certify {record.risk:.0%}"
+        none = f"{_name(config, decision.asked)}, {kind} tasks: none judged yet; {needs}"
         found.append(line(*key, standing) if standing.tasks else none)
     return found
 

@@ -1,4 +1,4 @@
-"""The dialogs: pin a model with its price shown, escalate by one rung, help."""
+"""The dialogs: pin a model with its price shown, escalate by one rung, answer a proposed rule, help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from pointsman.core.events import PinScope
+from pointsman.core.events import Answer, PinScope, Proposed
 from pointsman.core.types import Config
 from pointsman.tui.figures import Line, config_name, fit
 from pointsman.tui.guide import help_lines
@@ -96,6 +96,68 @@ class PinDialog(ModalScreen[Choice | None]):
             self.app.notify(f"{config_name(row.config)} cannot be pinned: {row.veto}", severity="warning")
             return
         self.dismiss(Choice(row.pins, SCOPES[self._scope][0]))
+
+
+RULE_WORDS: dict[str, str] = {"": "proposed", "accepted": "accepted: in force", "declined": "declined", "undone": "taken back"}
+"""What a person has said to a proposed rule, in words."""
+
+
+class RuleDialog(ModalScreen[tuple[str, Answer] | None]):
+    """The rules proposed from repeated pins: accept, decline, or take one back. Gives a kind of task and the answer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "row(1)", "Next"),
+        Binding("up,k", "row(-1)", "Previous"),
+        Binding("a", "answer('accepted')", "Accept"),
+        Binding("d", "answer('declined')", "Decline"),
+        Binding("u", "answer('undone')", "Undo"),
+        Binding("escape,q", "dismiss(None)", "Cancel"),
+    ]
+
+    def __init__(self, rules: list[Proposed]) -> None:
+        super().__init__()
+        self._rules, self._at = rules, 0
+
+    def compose(self) -> ComposeResult:
+        """The rules, and what accepting one means."""
+        with Vertical(id="dialog") as box:
+            box.border_title = "Rules from your pins"
+            box.border_subtitle = "a accept · d decline · u undo · esc"
+            yield Static(id="rows")
+            yield Static("─" * 68, id="rule")
+            yield Static(id="note")
+
+    def on_mount(self) -> None:
+        """Draw the first state."""
+        self._draw()
+
+    def _draw(self) -> None:
+        text = RichText()
+        for i, rule in enumerate(self._rules):
+            here = i == self._at
+            said = f"{rule.about} tasks: {config_name(rule.config)}, pinned {rule.times} times"
+            text.append(f"{'▸' if here else ' '} ", "bold")
+            text.append(fit(said, 46) + RULE_WORDS[rule.answer], "bold reverse" if here else "")
+            text.append("\n" if i < len(self._rules) - 1 else "")
+        self.query_one("#rows", Static).update(text)
+        rule = self._rules[self._at]
+        line = f"kinds.{rule.about} = {str(rule.config)!r}"
+        self.query_one("#note", Static).update(RichText(f"Accepted, it holds from the next turn on, written as {line}."))
+
+    def action_row(self, by: int) -> None:
+        """Another rule."""
+        self._at = (self._at + by) % len(self._rules)
+        self._draw()
+
+    def action_answer(self, answer: Answer) -> None:
+        """Answer the rule that is selected; what has been said already, or cannot be undone, is said instead."""
+        rule = self._rules[self._at]
+        if answer == rule.answer:
+            self.app.notify(f"It is {RULE_WORDS[answer]} already.", severity="warning")
+        elif answer == "undone" and rule.answer != "accepted":
+            self.app.notify("It was not accepted, so there is nothing to undo.", severity="warning")
+        else:
+            self.dismiss((rule.about, answer))
 
 
 class HelpDialog(ModalScreen[None]):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import exp, log, pi, sqrt
 
 from pointsman.core.decisions import BreakEven, Candidate, Decision
+from pointsman.core.difficulty import PRIOR
 from pointsman.core.events import Checked, FailedOver
 from pointsman.core.rows import RequestRow, Totals, TurnRow
 from pointsman.core.types import Belief, Config
@@ -97,7 +98,7 @@ def why(
     out += _flips(decision, width)
     out += move_lines(decision, width)
     past = [t for t in history[-500:] if turn is None or t.n <= turn.n] if history else history
-    out += _belief(decision, past, now)
+    out += _belief(decision, past, now, width)
     if turn is not None:
         out += _billed(turn, request, width)
     out += _origins(decision, width)
@@ -246,8 +247,8 @@ def _minutes(minutes: float) -> str:
     return f"{minutes:,.0f} min" if minutes < 600 else f"{minutes / 60:,.0f} h"
 
 
-def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -> list[Line]:
-    """Difficulty with its history, what the turn is about, propensity, and how long the chosen prefix stays warm."""
+def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None, width: int) -> list[Line]:
+    """Difficulty with its history, what the turn is about, propensity, warmth, and how likely you correct it."""
     belief = decision.belief
     if belief.n:
         wings = (Belief(belief.mu + belief.sd).hard - Belief(belief.mu - belief.sd).hard) / 2
@@ -264,7 +265,11 @@ def _belief(decision: Decision, history: Sequence[TurnRow], now: float | None) -
         parts.append(f"warm {span(until - now)}" if until > now else "cold by now")
     if decision.free_point:
         parts.append(f"free point: {FREE_POINTS[decision.free_point]}")
-    return [line_of(("hard     ", "dim"), hard, (drawn, "accent"), (" · " if drawn else "· ") + " · ".join(parts))]
+    if belief.pushed != PRIOR.pushed:
+        parts.append(f"≈{share(belief.pushed)} chance that you correct this turn")
+    head = f"hard     {hard}{drawn}{' · ' if drawn else '· '}"
+    first, *rest = wrap(" · ".join(parts), width, " " * 9, head)
+    return [line_of(("hard     ", "dim"), hard, (drawn, "accent"), first[len(hard) + len(drawn) + 9 :]), *map(line_of, rest)]
 
 
 def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]:

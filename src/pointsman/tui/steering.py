@@ -1,4 +1,4 @@
-"""What a person can do from the screens: pin, escalate, unpin, mark. Every action answers with a toast, or says why not."""
+"""What a person can do from the screens: pin, escalate, unpin, mark, answer. Each answers with a toast, or says why not."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from textual import work
 from textual.app import App
 from textual.worker import Worker, WorkerState
 
-from pointsman.core.events import Mark, PinScope
+from pointsman.core.events import Answer, Mark, PinScope
 from pointsman.core.rows import SessionRow
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config
+from pointsman.core.userrecord import REPEATED
 from pointsman.errors import PointsmanError
 from pointsman.tui import pinning
 from pointsman.tui.actions import Actions
-from pointsman.tui.dialogs import Choice, PinDialog
+from pointsman.tui.certified import answerable
+from pointsman.tui.dialogs import Choice, PinDialog, RuleDialog
 from pointsman.tui.feed import Feed
 from pointsman.tui.figures import config_name
 from pointsman.tui.timeline import Turns
@@ -81,6 +83,21 @@ class Steering(App[None]):
             self._say_no("Nothing is pinned in this session; p pins a model.")
             return
         self._do(lambda: self._actions.unpin(session))
+
+    def action_rule(self) -> None:
+        """Accept, decline or undo a rule that is proposed from repeated pins."""
+        rules = answerable(self._timeline.user)
+        if not rules:
+            self._say_no(f"No rule is proposed: one is when a model was pinned {REPEATED} times for one kind of task.")
+            return
+
+        def answered(given: tuple[str, Answer] | None) -> None:
+            if given is not None:
+                kind, answer = given
+                hint = " r, then u takes it back." if answer == "accepted" else ""
+                self._do(lambda: self._actions.rule(kind, answer), hint)
+
+        self.push_screen(RuleDialog(rules), answered)
 
     def action_mark(self, mark: Mark) -> None:
         """Judge the turn under the cursor."""

@@ -125,7 +125,8 @@ class Turns(Lines, can_focus=True):
 
     def _say(self) -> None:
         """What the panel's lower edge says: filter, and whether we follow."""
-        parts = [f"/{self.words}: {len(self._shown)} turns"] if self.words else []
+        count = len(self._shown)
+        parts = [f"/{self.words}: {count} turn{'' if count == 1 else 's'}"] if self.words else []
         parts.append("following" if self.following else f"turn {self.turn.n} · f follows" if self.turn else "")
         self.border_subtitle = " · ".join(part for part in parts if part)
 

@@ -18,6 +18,7 @@ from pointsman.core.events import Stop
 from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import WireError
 from pointsman.wire import usage as usages
+from pointsman.wire.blocks import RESPONSES_CALLS
 from pointsman.wire.diagnosing import messages_diagnosis, responses_diagnosis
 from pointsman.wire.handing import Handing
 
@@ -170,13 +171,6 @@ class ResponsesAnswer(Answer):
     """OpenAI Responses: everything is in the last event; output items seen before tell whether tools were called."""
 
     protocol = "responses"
-    CLIENT_TOOLS = frozenset(
-        {
-            "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call", "computer_call",
-            "mcp_approval_request", "tool_search_call",
-        }
-    )  # fmt: skip
-    """Output items that wait for the client to do something."""
     _LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
 
     def __init__(self) -> None:
@@ -203,7 +197,7 @@ class ResponsesAnswer(Answer):
             self._refused = self._refused or kind.startswith("response.refusal")
             if kind.startswith("response.output_item."):
                 item = _object(_object(msgspec.json.decode(data)).get("item"))
-                self._tools = self._tools or str(item.get("type")) in self.CLIENT_TOOLS
+                self._tools = self._tools or str(item.get("type")) in RESPONSES_CALLS
                 self._call(item)
 
     def _whole(self, payload: Mapping[str, Any]) -> None:
@@ -213,7 +207,7 @@ class ResponsesAnswer(Answer):
         self.told = Told(own if isinstance(own, str) else "", responses_diagnosis(payload))
         for item in _list(payload.get("output")):
             kind = str(_object(item).get("type"))
-            self._tools = self._tools or kind in self.CLIENT_TOOLS
+            self._tools = self._tools or kind in RESPONSES_CALLS
             self._call(_object(item))
             parts = _object(item).get("content") if kind == "message" else None
             self._refused = self._refused or any(_object(part).get("type") == "refusal" for part in _list(parts))
@@ -241,7 +235,7 @@ class ChatAnswer(Answer):
     }  # fmt: skip
 
     def ends(self, name: str, data: bytes) -> bool:
-        return data.strip() == b"[DONE]" or (b'"error"' in data[:64] and "error" in _object(_try(data)))
+        return data.strip() == b"[DONE]" or (b'"error"' in data[:64] and bool(_object(_try(data)).get("error")))
 
     def _hear(self, name: str, data: bytes) -> None:
         if data.strip() == b"[DONE]":
@@ -290,7 +284,7 @@ class GeminiAnswer(Answer):
     def ends(self, name: str, data: bytes) -> bool:
         chunk = _object(_try(data)) if b"finishReason" in data or b"error" in data or b"blockReason" in data else {}
         told = any(_object(candidate).get("finishReason") for candidate in _list(chunk.get("candidates")))
-        return told or "error" in chunk or bool(_object(chunk.get("promptFeedback")).get("blockReason"))
+        return told or bool(chunk.get("error")) or bool(_object(chunk.get("promptFeedback")).get("blockReason"))
 
     def whole(self, payload: Any) -> None:
         """A stream without ``alt=sse`` is one JSON array of chunks."""

@@ -28,6 +28,7 @@ RESPONSES_CALLS = frozenset(
         "mcp_approval_request", "tool_search_call",
     }
 )  # fmt: skip
+"""Items that wait for the client to do something."""
 
 
 class Notes:

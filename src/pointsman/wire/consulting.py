@@ -19,12 +19,10 @@ from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire.digest import decode
 from pointsman.wire.protocols import HISTORY
+from pointsman.wire.recalling import MARKS
 from pointsman.wire.splice import Span, elements, open_body, open_object, splice
 
 NAME = TOOL
-MARKS = 4
-"""Cache marks that a request may carry (Anthropic prompt-caching guide)."""
-
 FRAME_CHARS = 220
 """Characters of a call and its result beside their texts."""
 

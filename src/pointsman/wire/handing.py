@@ -20,21 +20,27 @@ class Handing:
     """Gathers the arguments of an answer's calls that start an agent; ``index``: the call's place in the answer."""
 
     def __init__(self) -> None:
-        self._pieces: dict[object, list[str]] = {}
+        self._pieces: dict[int, list[str]] = {}
+        self._room: dict[int, int] = {}  # characters that may still come, 0 after a piece that was too much
         self._whole: list[Any] = []
 
     def begun(self, index: object, name: Any) -> bool:
         """A call of the tool ``name`` begins; whether its arguments are wanted."""
-        wanted = isinstance(name, str) and kind_of(name) == "agent"
-        if wanted:
-            self._pieces.setdefault(index, [])
-        return wanted
+        if not isinstance(index, int) or not isinstance(name, str) or kind_of(name) != "agent":
+            return False
+        self._pieces.setdefault(index, [])
+        self._room.setdefault(index, LARGEST)
+        return True
 
     def goes_on(self, index: object, piece: Any) -> None:
         """A piece of a call's arguments, as JSON text."""
-        pieces = self._pieces.get(index)
-        if pieces is not None and isinstance(piece, str) and sum(map(len, pieces)) + len(piece) <= LARGEST:
-            pieces.append(piece)
+        if not isinstance(index, int) or not isinstance(piece, str) or index not in self._pieces:
+            return
+        if len(piece) <= self._room[index]:
+            self._room[index] -= len(piece)
+            self._pieces[index].append(piece)
+        else:
+            self._room[index] = 0
 
     def whole(self, name: Any, arguments: Any) -> None:
         """A call that came in one piece, its arguments as an object or as JSON text."""

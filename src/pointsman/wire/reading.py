@@ -74,7 +74,7 @@ def read(
         max_output=layout.max_output, speed=layout.speed, tier=layout.tier, region=layout.region,
         mode=_mode(protocol, layout, messages),
         body_hash=_body_hash(protocol, path, layout, system, tools, messages), size=len(body),
-        title=_title(protocol, dialect, layout, messages, memo) if titles else "",
+        title=_title(protocol, dialect, layout, messages, memo) if titles and purpose != "side" else "",
     )  # fmt: skip
 
 

@@ -98,7 +98,8 @@ class Overheard:
             "responses": self._responses, "chat": self._chat, "messages": self._messages, "gemini": lambda event: None,
         }[native]  # fmt: skip
         self._open: list[Json] = []
-        self._text = ""
+        self._text: list[str] = []
+        self._pieces: dict[str, list[str]] = {}  # of the newest thought, by field
 
     def event(self, event: Json) -> None:
         """One event of the stream, or the whole answer."""
@@ -116,10 +117,11 @@ class Overheard:
     def _chat(self, event: Json) -> None:
         for choice in event.get("choices") or ():
             said: Mapping[str, Any] = choice.get("delta") or choice.get("message") or {}
-            self._text += said.get("reasoning_content") or ""
+            self._text.append(said.get("reasoning_content") or "")
             for call in said.get("tool_calls") or ():
                 if call.get("id"):
-                    self._thoughts.keep(self._model, call_id(call["id"]), self._text)
+                    self._text = ["".join(self._text)]
+                    self._thoughts.keep(self._model, call_id(call["id"]), self._text[0])
 
     def _messages(self, event: Json) -> None:
         kind = event.get("type")
@@ -132,9 +134,12 @@ class Overheard:
             delta = event.get("delta") or {}
             for name, part in (("thinking", "thinking_delta"), ("signature", "signature_delta")):
                 if delta.get("type") == part:
-                    self._open[-1][name] = str(self._open[-1].get(name) or "") + str(delta.get(name) or "")
+                    self._pieces.setdefault(name, []).append(str(delta.get(name) or ""))
 
     def _block(self, block: Json) -> None:
+        for name, pieces in self._pieces.items():  # the thought before this block is whole
+            self._open[-1][name] = str(self._open[-1].get(name) or "") + "".join(pieces)
+        self._pieces = {}
         if block.get("type") in ("thinking", "redacted_thinking"):
             self._open.append(block)
         elif block.get("type") == "tool_use":

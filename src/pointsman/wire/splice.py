@@ -10,6 +10,7 @@ Theory of operation
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 COMPARED = 65_536
 """Values up to this many bytes are compared whole with what stands at their address."""
 _SPACE = b" \t\n\r"
+_SPACES = re.compile(rb"[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +203,10 @@ def _stands(data: bytes, at: int, raw: msgspec.Raw) -> bool:
 
 
 def _skip(data: bytes, at: int) -> int:
-    while data[at : at + 1] and data[at] in _SPACE:
-        at += 1
+    if at < len(data) and data[at] in _SPACE:
+        found = _SPACES.match(data, at)
+        assert found is not None  # it matches nothing as well
+        return found.end()
     return at
 
 

@@ -4,9 +4,9 @@ Theory of operation
     A stream of server-sent events arrives in chunks that respect nothing: an event may span many, a chunk may end inside
     a character. ``Tap.feed`` returns whole events (up to and including their blank line) and keeps the rest, so that
     everything returned, plus ``rest()``, is exactly what came in. On the way it reads the few events that carry facts:
-    the model, the usage, how the answer ended, whether content has begun. It never raises on what a provider sends: an
-    event it cannot read is passed on like any other, and ``problem`` says what was wrong. A provider that reports no
-    usage leaves ``usage`` None: unknown is not zero.
+    the model, the usage, how the answer ended, whether content has begun. An event it cannot read is passed on like any
+    other, and ``problem`` says what was wrong; only one without end raises. A provider that reports no usage leaves
+    ``usage`` None: unknown is not zero.
 
 The blank line may be LF LF, CRLF CRLF or CR CR (the HTML standard allows all three); comments and pings are events
 without data. Nothing here looks at text deltas beyond their name.
@@ -25,6 +25,9 @@ from pointsman.wire.answers import Answer, answer_of, read_json
 
 BLANK_LINE = re.compile(rb"\n\n|\n\r\n|\r\r")
 """Ends an event. ``\\r\\n\\r\\n`` is found by its middle."""
+
+LARGEST = 64 << 20
+"""Bytes of one event: what is longer is no event, and is not gathered."""
 
 QUIET = (b"event: content_block_delta", b"event: ping", b"event: response.output_text.delta", b":")
 """Beginnings of events that carry no fact we need once content has begun: skipped without decoding."""
@@ -45,7 +48,7 @@ class Tap:
         self._first = True
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The events that ``chunk`` completes, byte-exact and in order."""
+        """The events that ``chunk`` completes, byte-exact and in order. Raises WireError for an event without end."""
         buffer = self._buffer
         buffer += chunk
         events: list[bytes] = []
@@ -58,6 +61,8 @@ class Tap:
             start = end
         del buffer[:start]
         self._searched = len(buffer)
+        if len(buffer) > LARGEST:
+            raise WireError(f"an event of the answer is larger than {LARGEST >> 20} MiB")
         for event in events:
             self._listen(event)
         return events

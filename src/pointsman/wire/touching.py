@@ -25,7 +25,7 @@ PROMPT_CHARS, DEPTH = 4_000, 4
 
 _PATCH = re.compile(r"^\*\*\* (?:Update|Add|Delete) File: (.+)$|^(?:\+\+\+|---) (?:[ab]/)?(\S+)", re.MULTILINE)
 _NAMED = re.compile(r"(?<![\w/:.@~+-])(?:[\w.@~-]*(?:/[\w.@+-]+)+|[\w-]+\.[A-Za-z]\w{0,7}\b)")
-_BEFORE_FENCE = re.compile(r"^(\S*[/.]\S+)\n(?:```|<<<<<<<)", re.MULTILINE)
+_BEFORE_FENCE = re.compile(r"^(\S++)\n(?:```|<<<<<<<)", re.MULTILINE)
 
 
 def touched(protocol: Protocol, item: Any, own: str, watch: Watch) -> tuple[str, ...]:
@@ -39,7 +39,8 @@ def touched(protocol: Protocol, item: Any, own: str, watch: Watch) -> tuple[str,
     if own:
         paths += _NAMED.findall(own[:PROMPT_CHARS])
     elif not tools and item.get("role") == "assistant":
-        paths += _BEFORE_FENCE.findall(_text(item))  # agents without tools write the path before a block
+        before = _BEFORE_FENCE.findall(_text(item))  # agents without tools write the path before a block
+        paths += [word for word in before if "/" in word[:-1] or "." in word[:-1]]
     return watch.names(paths, commands, tools) if paths or commands or tools else ()
 
 

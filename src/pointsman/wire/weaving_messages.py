@@ -12,6 +12,9 @@ from pointsman.wire.weave import Called, Weave, added, sse
 EMPTY = {"type": "text", "text": ""}
 """A block that the API gives and does not take."""
 
+WORDS = (("text_delta", "text"), ("thinking_delta", "thinking"))
+"""Deltas of words, and the field of a block that they fill."""
+
 
 class MessagesWeave(Weave):
     """Anthropic Messages: content blocks with an index; ``message_delta`` and ``message_stop`` are the ending.
@@ -29,13 +32,14 @@ class MessagesWeave(Weave):
         self._shown: list[str] = []  # kinds of the blocks that the client has seen, over all answers
         self._blocks: dict[int, dict[str, Any]] = {}
         self._json: dict[int, list[str]] = {}
+        self._words: dict[int, list[str]] = {}  # text or thinking of a block, in the pieces it came in
         self._places: dict[int, int] = {}
         self._calls: list[tuple[int, int]] = []  # (index of a hidden call, blocks shown before it)
         self._start: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
 
     def _resumed(self) -> None:
-        self._blocks, self._json, self._places, self._calls, self._usage = {}, {}, {}, [], {}
+        self._blocks, self._json, self._words, self._places, self._calls, self._usage = {}, {}, {}, {}, [], {}
 
     def _event(self, raw: bytes, name: str, value: dict[str, Any]) -> bytes:
         kind = value.get("type")
@@ -73,9 +77,9 @@ class MessagesWeave(Weave):
         block = self._blocks.get(index)
         if block is None:
             return
-        for kind, key in (("text_delta", "text"), ("thinking_delta", "thinking")):
+        for kind, key in WORDS:
             if delta.get("type") == kind:
-                block[key] = str(block.get(key, "")) + str(delta.get(key, ""))
+                self._words.setdefault(index, [str(block.get(key, ""))]).append(str(delta.get(key, "")))
         if delta.get("type") == "signature_delta":
             block["signature"] = delta.get("signature")
         elif delta.get("type") == "input_json_delta":
@@ -107,6 +111,9 @@ class MessagesWeave(Weave):
 
     def _finished(self, index: int) -> dict[str, Any]:
         block = self._blocks[index]
+        if index in self._words:
+            key = "thinking" if block.get("type") == "thinking" else "text"
+            return {**block, key: "".join(self._words[index])}
         if block.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use") and index in self._json:
             text = "".join(self._json[index])
             try:

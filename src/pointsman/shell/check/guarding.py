@@ -157,7 +157,7 @@ def sentence(guard: RunGuard, settings: Settings) -> str:
     known = guard.learned
     if known.distrust is not None:
         return f"the check `{guard.spec.label}` is not believed: {known.distrust}; it runs, and moves nothing"
-    basis = f"from {known.runs} runs of yours" if known.runs else "assumed until it has run here"
+    basis = f"from {known.runs} run{'' if known.runs == 1 else 's'} of yours" if known.runs else "assumed until it has run here"
     took = f", takes {known.seconds:.0f} s" if known.seconds is not None else ""
     rates = f"catches {known.recall:.0%} of failures, blames {known.false_alarm:.0%} wrongly ({basis}){took}"
     if settings.profile in ("balanced", "saver"):

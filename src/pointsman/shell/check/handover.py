@@ -28,11 +28,15 @@ def taken_over(guarded: Guarded, session: str, cancel: threading.Event) -> Said 
         return None
     with guarded.session(session) as row:
         row["waiting"] = True
+        row.pop("handed", None)
+    found = None
     try:
-        return _handed(guarded, session, cancel)
+        found = _handed(guarded, session, cancel)
     finally:
         with guarded.session(session) as row:
             row.pop("waiting", None)
+            late = row.pop("handed", None)  # handed over while we gave up: nobody else will tell of it
+    return found or (_said(late) if late is not None else None)
 
 
 def _handed(guarded: Guarded, session: str, cancel: threading.Event) -> Said | None:
@@ -54,8 +58,10 @@ def _handed(guarded: Guarded, session: str, cancel: threading.Event) -> Said | N
 def _take(guarded: Guarded, session: str) -> Said | None:
     with guarded.session(session) as row:
         handed: dict[str, Any] | None = row.pop("handed", None)
-    if handed is None:
-        return None
+    return _said(handed) if handed is not None else None
+
+
+def _said(handed: dict[str, Any]) -> Said:
     event = decode("Checked", handed["event"])
     assert isinstance(event, Checked)
     return Said(event, str(handed["tail"]), float(handed["overhead_s"]))

@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from pointsman.settings import Settings
     from pointsman.shell.served import Served
 
-HOP_STATUS = frozenset({500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 529})
-"""The provider's own failures; 429 counts too, unless it asks for a wait that is shorter than ``PATIENCE_S``."""
-
-PATIENCE_S = 10.0
-"""Seconds of retry-after that are short: a client that is limited (429) keeps them itself, and for a provider that fails they are
-waited out where leaving its cache costs more."""
-
 KEY_HEADERS: Mapping[str, str] = {"anthropic": "x-api-key", "openai": "authorization", "google": "x-goog-api-key"}
 CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie")
 ACCOUNT = ("openai-organization", "openai-project")
@@ -129,7 +122,10 @@ class Fallbacks:
             for other in others:
                 for model in (name, other):
                     if self._is_model(model) and self._resolve(model) is None:
-                        raise SettingsError(f"{origin}: fallbacks names {model!r}, which has no price: add it under [prices]")
+                        raise SettingsError(
+                            f"{origin}: fallbacks names {model!r}, which is no deployment and no model with a price: say where "
+                            f"it is under [deployments.{model}], or what it costs under [prices.{model!r}]"
+                        )
                 if self._is_model(name) != self._is_model(other):
                     what = "a model" if self._is_model(name) else "a vendor or a deployment"
                     raise SettingsError(f"{origin}: {name} is {what}, so {other!r} cannot take over: see [deployments]")
@@ -158,26 +154,3 @@ def without_key(target: str) -> str:
     path, mark, query = target.partition("?")
     kept = [part for part in query.split("&") if not part.startswith("key=")] if mark else []
     return f"{path}?{'&'.join(kept)}" if kept else path
-
-
-def hops(status: int, retry_after: float | None) -> bool:
-    """Whether an answer with ``status`` means that somebody else should be asked."""
-    if status == 429:
-        return retry_after is None or retry_after > PATIENCE_S
-    return status in HOP_STATUS
-
-
-def seconds(value: str | None, now: float) -> float | None:
-    """A Retry-After header in seconds: a number, or an HTTP date; None where it is neither."""
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (TypeError, ValueError):
-        return None

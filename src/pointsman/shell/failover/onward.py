@@ -1,24 +1,22 @@
-"""A request whose provider fails before its first content byte: what was said, and who is asked next."""
+"""A request whose provider fails before its first content byte: who is asked next, and how long the first one may be silent."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pointsman.core.types import Protocol
-from pointsman.errors import PointsmanError, Unreached, UpstreamError
-from pointsman.shell.bodies import BODY_LIMIT, plain
-from pointsman.shell.failover.fallbacks import PATIENCE_S, Fallback, Fallbacks, hops, seconds, without_key
-from pointsman.shell.streams import Listener
-from pointsman.shell.upstream import REFUSALS, Answer, Headers, forwardable, received
+from pointsman.shell.failover.failures import PATIENCE_S, Failed
+from pointsman.shell.failover.fallbacks import Fallback, Fallbacks, without_key
+from pointsman.shell.streams import Listener, Part
+from pointsman.shell.upstream import Headers
 from pointsman.wire import auth_of
 
 if TYPE_CHECKING:
     from pointsman.engine import Route
     from pointsman.shell.desk import Desk
-    from pointsman.shell.exchange import Exchange
+    from pointsman.shell.pending import Pending
 
 HOLD_S = 20.0
 """Seconds after which a provider that speaks, without content as yet, is taken to be at work: what was held back goes out."""
@@ -28,82 +26,6 @@ SILENT_THINKERS: frozenset[Protocol] = frozenset({"chat", "gemini"})
 
 LONGER = 2.0
 """Such a model gets so many times the silence that others get: still less than clients wait for."""
-
-WORDS_S = 10.0
-"""Seconds that a provider which failed gets to say why."""
-
-Part = tuple[bytes, bytes]
-"""Bytes to forward now, and bytes to forward after the commit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """How a provider failed before its first content byte: in words, with its ``status`` (None: no answer came).
-
-    ``retry_after``: seconds that it asked for. ``reached`` False: there was no connection.
-    """
-
-    why: str
-    status: int | None = None
-    retry_after: float | None = None
-    reached: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A provider's answer that says it failed, kept to be relayed verbatim. ``retry_after`` in seconds.
-
-    ``final``: the client's own request was wrong, and nobody else is asked.
-    """
-
-    status: int
-    reason: str | None
-    headers: Headers
-    body: bytes
-    retry_after: float | None
-    final: bool = False
-
-    @property
-    def failed(self) -> Failed:
-        """The same for the ledger."""
-        return Failed(f"answered {self.status}", self.status, self.retry_after)
-
-
-def broke(error: UpstreamError) -> Failed:
-    """A connection that failed, or was never made."""
-    return Failed(str(error), reached=not isinstance(error, Unreached))
-
-
-async def failure_of(answer: Answer, gone: bool, now: float, protocol: Protocol) -> Failure | None:
-    """An answer as a failure that somebody else, or another form of the request, may make good; None: it is relayed as it comes.
-
-    Whoever took over (``gone``) and refuses the request fails it: its client did not ask there. Raises UpstreamError.
-    """
-    retry_after = seconds(answer.headers.get("Retry-After"), now)
-    refused = gone and answer.status in REFUSALS | {401, 402}
-    final = not refused and not hops(answer.status, retry_after)
-    if final and not (protocol == "responses" and answer.status == 400):  # those may be about reasoning that we sent elsewhere
-        return None
-    pieces = []
-    try:
-        async with asyncio.timeout(WORDS_S):
-            while chunk := await received(answer):
-                pieces.append(chunk)
-    except TimeoutError:
-        raise UpstreamError(f"{answer.url.host} answered {answer.status} and said no more") from None
-    return Failure(answer.status, answer.reason, forwardable(answer.raw_headers), b"".join(pieces), retry_after, final)
-
-
-async def unread(failure: Failure) -> bool:
-    """Whether a provider of OpenAI's models says that it cannot read encrypted reasoning: it is bound to an organization."""
-    if failure.status != 400:
-        return False
-    encoding = next((value for name, value in failure.headers if name.lower() == "content-encoding"), "")
-    try:
-        return b"invalid_encrypted_content" in await plain(failure.body, encoding, BODY_LIMIT)
-    except PointsmanError:
-        return False
-
 
 class Onward:
     """The way of one request through the fallbacks.
@@ -180,30 +102,29 @@ def patience(route: Route, silence_s: float) -> float | None:
     return silence_s * (LONGER if (route.native or route.protocol) in SILENT_THINKERS else 1.0)
 
 
-def go_around(fallbacks: Fallbacks, exchange: Exchange, vendor: str) -> None:
+def go_around(fallbacks: Fallbacks, pending: Pending, desk: Desk, vendor: str) -> None:
     """Send a request to the deployment that stands in while the vendor's own is left alone."""
-    subscription = auth_of(exchange.given, exchange.target) == "subscription"
-    to = fallbacks.instead(vendor, exchange.base, subscription=subscription)
+    subscription = auth_of(pending.given, pending.target) == "subscription"
+    to = fallbacks.instead(vendor, pending.base, subscription=subscription)
     if to is None:
         return
-    said = f"{exchange.base} keeps failing: requests go to the deployment {to.place} meanwhile"
-    exchange.desk.note(f"left_alone {exchange.base}", said)
-    exchange.base = to.base
-    exchange.headers = fallbacks.credentialed(exchange.headers, to, exchange.given)
-    exchange.target = without_key(exchange.target) if to.key_env else exchange.target
+    said = f"{pending.base} keeps failing: requests go to the deployment {to.place} meanwhile"
+    desk.note(f"left_alone {pending.base}", said)
+    pending.base = to.base
+    pending.headers = fallbacks.credentialed(pending.headers, to, pending.given)
+    pending.target = without_key(pending.target) if to.key_env else pending.target
 
 
-def lay_out(fallbacks: Fallbacks, exchange: Exchange, vendor: str, run: Mapping[str, str] | None) -> None:
-    """Lay out who takes over from the client's own provider; another vendor's model is first left for the asked one.
+def onward_of(fallbacks: Fallbacks, pending: Pending, vendor: str, run: Mapping[str, str] | None) -> Onward | None:
+    """Who takes over from the client's own provider; another vendor's model is first left for the asked one.
 
-    ``run``: vendor to base URL, of the client's run.
+    ``run``: vendor to base URL, of the client's run. None: the request is not decided, or counts tokens.
     """
-    route = exchange.route
-    if route is not None and route.decision.reason != "count":
-        model = route.model if route.native is None else route.decision.asked.model
-        exchange.onward = Onward(
-            fallbacks, model, vendor, exchange.base, exchange.target, exchange.given, run, exchange.started
-        )
+    route = pending.route
+    if route is None or route.decision.reason == "count":
+        return None
+    model = route.model if route.native is None else route.decision.asked.model
+    return Onward(fallbacks, model, vendor, pending.base, pending.target, pending.given, run, pending.started)
 
 
 async def held_back(

@@ -21,10 +21,12 @@ from pointsman.shell.translation.counting import COUNT_AT_MOST, COUNT_S
 from pointsman.shell.translation.translator import Spoken, Translator, job_of
 from pointsman.shell.upstream import Headers, Outbound
 from pointsman.shell.vendors import VENDORS, Upstreams, join
+from pointsman.wire.asking import PATHS
 
 if TYPE_CHECKING:
     from pointsman.engine import Route, Router
-    from pointsman.shell.exchange import Exchange
+    from pointsman.shell.desk import Desk
+    from pointsman.shell.pending import Pending
 
 KEYS: Mapping[str, str] = {
     "anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "google": "GEMINI_API_KEY", "deepseek": "DEEPSEEK_API_KEY",
@@ -33,7 +35,6 @@ KEYS: Mapping[str, str] = {
 }  # fmt: skip
 """The environment variable in which each vendor's own documentation puts its key."""
 
-PATHS: Mapping[Protocol, str] = {"messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions"}
 CREDENTIALS = ("x-api-key", "x-goog-api-key", "authorization")
 ANTHROPIC_VERSION = "2023-06-01"
 CONVERSATION: Mapping[str, str] = {"xai": "x-grok-conv-id"}
@@ -82,19 +83,19 @@ class ForeignRoutes:
         if len(reached) > 1:
             self.translator.warm({native_of(vendor) for vendor in reached})
 
-    async def counted(self, exchange: Exchange, path: str, body: bytes, run: str | None) -> int:
+    async def counted(self, desk: Desk, pending: Pending, path: str, body: bytes, run: str | None) -> int:
         """Tokens of a session's first request by the worker, where one runs and answers at once; else 0."""
-        protocol = exchange.protocol
+        protocol = pending.protocol
         if not self.translator.counts or protocol is None or len(body) > COUNT_AT_MOST:
             return 0
-        if not exchange.desk.uncounted(path, exchange.given, body, exchange.started, run, exchange.base):
+        if not desk.uncounted(path, pending.given, body, pending.started, run, pending.base):
             return 0
         return await self.translator.count(protocol, body, self.count_s)
 
     def _key(self, vendor: str) -> str:
         return self._environ.get(self._keys.get(vendor, ""), "").strip()
 
-    async def answer(self, bases: Mapping[str, str], home: str, exchange: Exchange, route: Route) -> Spoken:
+    async def answer(self, bases: Mapping[str, str], home: str, pending: Pending, route: Route) -> Spoken:
         """The answer of ``route``'s model in the client's format.
 
         ``bases``: vendor to base URL, of the client's run; ``home``: the base URL of the client's own vendor.
@@ -104,7 +105,7 @@ class ForeignRoutes:
         target, stream = self._router.book.target(route.model), route.stream
         native = route.native or native_of(target.vendor)
         base = self._upstreams.base(target.vendor, bases)
-        headers = self._headers(target.vendor, native, base, home, exchange.given)
+        headers = self._headers(target.vendor, native, base, home, pending.given)
         url = join_native(base, native, target.model, stream)
         place, row = route.decision.place, route.decision.row(route.decision.chosen)
         key = _name(place.session, place.lane)

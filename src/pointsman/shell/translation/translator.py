@@ -23,7 +23,7 @@ from pointsman.core.events import Stop
 from pointsman.core.targets import Target
 from pointsman.core.types import Protocol, Told, Usage
 from pointsman.errors import TranslationError, UpstreamError
-from pointsman.shell.streams import Listener, listener, told_of
+from pointsman.shell.streams import Guarded, Listener, listener, told_of
 from pointsman.shell.translation.frames import Frame, Job, frames, packed
 from pointsman.shell.upstream import received
 
@@ -67,6 +67,7 @@ class Spoken:
         self.raw_headers = ((b"content-type", kind.encode()),)
         self.billed, self.host = billed, host
         self._early, self._chunks, self._close = early, chunks, close
+        self._ended = False
 
     @property
     def content(self) -> Spoken:
@@ -80,7 +81,10 @@ class Spoken:
 
     async def readany(self) -> bytes:
         """The next bytes for the client, empty at the end. Raises ClientPayloadError when the answer breaks off."""
+        if self._ended:
+            return b""
         frame = await self._chunks.get()
+        self._ended = frame.kind != "data"
         if frame.kind == "error":
             raise aiohttp.ClientPayloadError(str(frame.facts.get("why", "it was lost")))
         early, self._early = self._early, b""  # what came before the provider answered goes out with its first words
@@ -182,7 +186,7 @@ class Translator:
             if task is not None:
                 task.cancel()
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+            _kill(self._process)
             await self._process.wait()
 
     async def translate(self, job: Job, body: bytes, send: Sender) -> Spoken:
@@ -231,7 +235,8 @@ class Translator:
         self, id: int, job: Job, answer: aiohttp.ClientResponse, early: bytes, arrived: asyncio.Queue[Frame]
     ) -> Spoken:
         kind = answer.headers.get("Content-Type", "")
-        billed = listener(job.native, answer.status, kind, answer.headers.get("Content-Encoding", ""))
+        heard = listener(job.native, answer.status, kind, answer.headers.get("Content-Encoding", ""))
+        billed = Guarded(heard, lambda error: f"{type(error).__name__} in the provider's own words")
         pump = asyncio.ensure_future(self._pump(id, answer, billed, kind))
 
         def close() -> None:
@@ -278,11 +283,10 @@ class Translator:
         if self._starting is None or not self.started:
             raise TranslationError(f"the translation worker could not be started less than {AGAIN_S:.0f} s ago")
         try:
-            await asyncio.wait_for(asyncio.shield(self._starting), READY_S)
-        except (TimeoutError, OSError, TranslationError) as error:
+            await asyncio.shield(self._starting)
+        except (OSError, TranslationError) as error:
             self._starting, self._not_before = None, asyncio.get_running_loop().time() + AGAIN_S
-            why = str(error) or "it did not answer in time"
-            raise TranslationError(f"the translation worker cannot be started: {why}") from error
+            raise TranslationError(f"the translation worker cannot be started: {error}") from error
 
     async def _start(self) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -292,9 +296,16 @@ class Translator:
         self._process = process
         assert process.stdout is not None
         arriving = frames(process.stdout)
-        first = await anext(arriving, None)
-        if first is None or first.kind != "ready":
-            raise TranslationError("it ended before it was ready; is litellm installed whole, with mcp beside it?")
+        try:
+            async with asyncio.timeout(READY_S):
+                first = await anext(arriving, None)
+            if first is None or first.kind != "ready":
+                raise TranslationError("it ended before it was ready; is litellm installed whole, with mcp beside it?")
+        except BaseException as error:
+            _kill(process)  # another one will be tried: this one must not linger
+            if isinstance(error, TimeoutError):
+                raise TranslationError("it did not answer in time") from error
+            raise
         self._reading = asyncio.ensure_future(self._read(process, arriving))
         if self._natives:
             self._tell(Frame("warm", facts={"natives": sorted(self._natives)}))
@@ -305,14 +316,18 @@ class Translator:
         with contextlib.suppress(ValueError):
             async for frame in arriving:
                 self._arrive(frame)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        _kill(process)
         await process.wait()
         self.counts = False
         for id in list(self._open):
             self._arrive(Frame("error", id, facts={"why": "the translation worker died"}))
         if asyncio.get_running_loop().time() - born > LIVED_S:
             self.warm()  # one that dies at once is left alone until it is needed
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _until_sent(arrived: asyncio.Queue[Frame]) -> tuple[bytes, Frame]:

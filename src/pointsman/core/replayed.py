@@ -1,0 +1,40 @@
+"""The decision of a request that is sent again: the same, unless something has been said since."""
+
+from __future__ import annotations
+
+from pointsman.core.decisions import Decision, Gate
+from pointsman.core.session import Lane, Session
+from pointsman.core.types import Config, Place
+
+
+def replayed(session: Session, lane: Lane | None, place: Place, asked: Config) -> Decision | None:
+    """A retry replays its decision, unless the upstream refused what we had changed: then the asked model (WIRE.md 1).
+
+    A pin set or taken off since then is a person's word and is heard first.
+    """
+    if place.relation != "retry" or lane is None or lane.last_decision is None or lane.last_decision.asked != asked:
+        return None
+    last = lane.last_decision
+    if place.kind == "main" and _steered(session, lane, last):
+        return None
+    refused = lane.last_status >= 400 and last.moved
+    chosen = asked if refused else last.chosen
+    text, notices = "Retry: the same decision again.", last.notices
+    if refused:
+        text = f"Retry: the provider refused {last.chosen} with {lane.last_status}, so the model you asked for."
+        notices = (f"your pin on {last.chosen} cannot be honoured now: {lane.last_status}",) if last.would is not None else ()
+    return Decision(
+        id="", place=place, asked=asked, chosen=chosen, action="stay" if chosen == lane.current else "switch",
+        reason="retry_asked" if refused else "retry", sentence=text, candidates=last.candidates,
+        gates=(Gate("retry", True, text),), rules=last.rules, breakevens=last.breakevens, belief=last.belief,
+        would=last.would, propensity=last.propensity, policy_version=last.policy_version, card_version=last.card_version,
+        notices=notices, kind=last.kind, envelope=last.envelope,
+    )  # fmt: skip
+
+
+def _steered(session: Session, lane: Lane, last: Decision) -> bool:
+    """Whether a person set or took off a pin since the lane's last request."""
+    pin = session.pin
+    if pin is None:
+        return last.would is not None and session.released >= lane.last_start
+    return pin.since > lane.last_start if pin.scope == "always" else pin.turn is None
