@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from playbook import Play, check, pin, result, says, stay, switch, turn, unpin
+from playbook import Play, check, pin, result, says, stay, subagent, switch, turn, unpin
 from playbook import again as again_sent
 from pointsman import Router, Settings
 from pointsman.cli import main
@@ -69,6 +69,17 @@ def test_a_check_judges_the_weaker_model_that_really_served_and_nothing_else(boo
     pinned = Play(book, Settings(), model="opus")
     pinned >> turn("go") >> pin("haiku") >> turn("more") << switch("haiku") >> check(True)
     assert not judged(stays.router.events()) and not judged(pinned.router.events()), "people pin what they believe to be easy"
+
+
+def test_a_weaker_sub_agent_answers_for_the_task_it_took_part_in_and_nobody_else_does(book: Book) -> None:
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("go") >> pin("opus") >> turn("more") >> subagent() << switch("sonnet", because="free_point")
+    play.router.events()
+    play >> check(False)
+    assert [(e.asked.model, e.served.model, e.failed) for e in judged(play.router.events())] == [(OPUS, SONNET, True)]
+    assert play.router.learned.abilities.seen == 0, "whether Opus or its helper failed is not known"
+    play.router.mark(session=play.session, turn=2, mark="good", now=play.now + 10)
+    assert [e.failed for e in judged(play.router.events())] == [False], "a person says otherwise"
 
 
 def test_a_check_that_runs_twice_on_the_same_work_teaches_once(book: Book) -> None:

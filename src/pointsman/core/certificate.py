@@ -109,7 +109,10 @@ KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class Weaker:
-    """A weaker config than asked worked in ``turn`` of ``task``, by our choice; ``predicted``: its P(failure) then."""
+    """A weaker config than asked worked in ``turn`` of ``task``, by our choice; ``predicted``: its P(failure) then.
+
+    ``helper``: it worked as a sub-agent, so that the main lane's config is not the only one that a verdict is about.
+    """
 
     turn: int
     task: int
@@ -117,24 +120,29 @@ class Weaker:
     served: Config
     kind: str
     predicted: float
+    helper: bool = False
 
 
 def working(known: tuple[Weaker, ...], decision: Decision) -> tuple[Weaker, ...]:
-    """``known`` with the turn of ``decision``, where a weaker config works in the main lane and no pin put it there.
+    """``known`` with the turn of ``decision``, where a weaker config works and no pin put it there.
 
     A retry replays its decision: what put the config there was counted then, or was a pin.
     """
     place, chosen, asked = decision.place, decision.chosen, decision.asked
-    if chosen == asked or place.kind != "main" or decision.reason in ("pin", "schedule", "failover", "retry"):
+    if chosen == asked or place.kind == "side" or decision.reason in ("pin", "schedule", "failover", "retry"):
         return known
     order = [row.config for row in decision.candidates]
     if chosen not in order or asked not in order or order.index(chosen) > order.index(asked):
         return known
-    if known and known[-1].turn == place.turn and known[-1].served == chosen:
-        return known
+    helper = place.kind == "subagent"
+    for w in reversed(known):
+        if w.turn != place.turn:
+            break
+        if w.served == chosen and w.helper == helper:
+            return known
     row = decision.row(chosen)
     predicted = row.fail if row is not None and row.fail is not None else 0.5
-    return (*known, Weaker(place.turn, place.task, asked, chosen, decision.kind or ANY, predicted))[-KEPT:]
+    return (*known, Weaker(place.turn, place.task, asked, chosen, decision.kind or ANY, predicted, helper))[-KEPT:]
 
 
 def disowned(known: tuple[Weaker, ...], decision: Decision) -> tuple[Weaker, ...]:

@@ -116,7 +116,7 @@ def _judged(
         here = main.current if main is not None and main.requests else None
         last = event.kind == "revert" or event.kind == "commit"
         task = _reverted(session, main) if event.kind == "revert" else session.task
-        work = [w for w in session.weaker if w.task == task and (last or w.served == here)]
+        work = [w for w in session.weaker if w.task == task and (last or w.served == here or w.helper)]
         failed, final, by, rates = event.kind in FAILED, event.kind == "revert", event.kind, rates_of(event)
     else:
         return

@@ -31,6 +31,8 @@ def verdict_of(abilities: Abilities, session: Session | None, event: Signalled |
     lane = session.lanes.get("main") if session is not None else None
     if session is None or lane is None or not lane.requests or not book.has(lane.current.model):
         return None
+    if any(w.helper and w.task == session.task and w.served != lane.current for w in session.weaker):
+        return None  # a weaker sub-agent took part: whose work it was that passed or failed is not known
     if isinstance(event, Marked):
         if event.undo or event.turn != session.turn or _checked(session, lane):
             return None
