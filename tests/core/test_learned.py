@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.core import cache, learned
-from pointsman.core.book import Book, Speed
+from pointsman.core.book import Book
 from pointsman.core.events import Finished
 from pointsman.core.learned import NOTHING, Learned, after
 from pointsman.core.messages import Message
+from pointsman.core.speeds import Speed
 from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Place, Request, Usage
 from pointsman.core.warmth import Head
 from pointsman.shell.prices import load_book

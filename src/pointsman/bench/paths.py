@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from random import Random
 
 from pointsman.core import envelope, plan
-from pointsman.core.book import Speed
 from pointsman.core.candidates import NEW_TOKENS, OUTPUT_TOKENS, lapse
 from pointsman.core.hindsight import Recorded
 from pointsman.core.plan import Step, Way
 from pointsman.core.policy import REQUESTS_PER_TURN
+from pointsman.core.speeds import Speed
 from pointsman.core.types import Config
 
 STALLED = round(1.5 * REQUESTS_PER_TURN)

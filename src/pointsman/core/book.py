@@ -20,6 +20,7 @@ from pointsman.core.images import ImageRule, read_rule
 from pointsman.core.ladders import Name, Vendor, read_vendors, row_keys, take_apart
 from pointsman.core.pricing import PriceCard, cost
 from pointsman.core.sizes import CHARS_PER_TOKEN
+from pointsman.core.speeds import TTFT_COLD_S_PER_KTOKEN, TTFT_WARM_S, Speed
 from pointsman.core.targets import Target, read_target, refused_betas
 from pointsman.core.types import Config, Usage
 from pointsman.core.warmth import CacheRule, read_cache_rule
@@ -27,25 +28,8 @@ from pointsman.errors import Unpriced
 
 T = TypeVar("T")
 
-TTFT_WARM_S, TTFT_COLD_S_PER_KTOKEN = 1.1, 0.11
-"""Seconds to the first token of a warm prefix, and per thousand cold tokens (published pairs of 2024, notes/cache.md 1.3)."""
-
 CHEAPEST = 0.05
 """USD per million output tokens below which price says nothing more about ability."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast a model answers: seconds to the first token (warm; more per thousand cold tokens), output tokens per second."""
-
-    ttft_s_warm: float
-    ttft_s_per_ktoken_cold: float
-    output_tps: float
-    source: str
-
-    def wait(self, cold_tokens: int, output_tokens: int) -> float:
-        """Seconds to the end of an answer of ``output_tokens`` when ``cold_tokens`` of the prompt are not cached."""
-        return self.ttft_s_warm + self.ttft_s_per_ktoken_cold * cold_tokens / 1000 + output_tokens / self.output_tps
 
 
 @dataclass(frozen=True, slots=True)

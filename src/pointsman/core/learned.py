@@ -14,10 +14,11 @@ from functools import lru_cache
 from pointsman.core import cache, sizes
 from pointsman.core.abilities import NOTHING as UNSEEN
 from pointsman.core.abilities import Abilities
-from pointsman.core.book import Book, Speed
+from pointsman.core.book import Book
 from pointsman.core.events import Finished
 from pointsman.core.images import pictured
 from pointsman.core.messages import Message
+from pointsman.core.speeds import Speed
 from pointsman.core.types import FIVE_MINUTES, Place, Request, Usage
 from pointsman.core.warmth import Head, Warmth
 
