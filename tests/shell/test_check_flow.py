@@ -212,7 +212,8 @@ async def test_a_hook_that_was_only_slow_takes_over_the_check_begun_in_its_place
     async with flow(tmp_path, command=slow) as on:
 
         def late() -> str | None:
-            while lock.busy(on.guard.guarded.lock) is None:
+            deadline = time.monotonic() + 10
+            while lock.busy(on.guard.guarded.lock) is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             return hook()
 

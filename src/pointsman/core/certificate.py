@@ -147,7 +147,8 @@ def working(known: tuple[Weaker, ...], decision: Decision) -> tuple[Weaker, ...]
 
 def disowned(known: tuple[Weaker, ...], decision: Decision) -> tuple[Weaker, ...]:
     """``known`` without the turn of ``decision``, whose chosen config did not answer."""
-    return tuple(w for w in known if (w.turn, w.served) != (decision.place.turn, decision.chosen))
+    work = (decision.place.turn, decision.chosen, decision.place.kind == "subagent")
+    return tuple(w for w in known if (w.turn, w.served, w.helper) != work)
 
 
 def won(tasks: Sequence[Judgement], m: float) -> bool:

@@ -10,9 +10,7 @@ from pointsman.core.candidates import GROWTH_TOKENS, OUTPUT_TOKENS, odds_of, row
 from pointsman.core.capability import SQUEEZE
 from pointsman.core.decisions import Candidate
 from pointsman.core.difficulty import PRIOR
-from pointsman.core.policy import (
-    Odds,
-)
+from pointsman.core.policy import Odds
 from pointsman.core.record import record
 from pointsman.core.setting import Setting
 from pointsman.core.tries import Plan, Try, chances, plans, resolved_usd
@@ -81,12 +79,9 @@ def price_of(tries: list[Try], odds: Odds, belief: Belief) -> float:
 
 def tries_of(rows: tuple[Candidate, ...], at: Setting, odds: Odds, belief: Belief) -> list[Try]:
     """The rows that can serve, each as a try at the task under ``belief``."""
-    order = [row.config for row in rows]
-    base = order.index(at.asked) if at.asked in order else 0
-    own = rows[base] if rows else None
     return [
-        _as_try(row, config, at, odds, belief, rules.refused(row, i - base, at, own) is None, i - base)
-        for i, (row, config) in enumerate(zip(rows, order, strict=True))
+        _as_try(row, row.config, at, odds, belief, why is None, rank)
+        for row, rank, why in rules.refusals(rows, at)
         if _can_serve(row)
     ]
 
@@ -119,7 +114,4 @@ def _as_try(row: Candidate, config: Config, at: Setting, odds: Odds, belief: Bel
 
 def allowed(rows: tuple[Candidate, ...], at: Setting) -> dict[Config, bool]:
     """Which rows the policy admits to user-visible work."""
-    order = [row.config for row in rows]
-    base = order.index(at.asked) if at.asked in order else 0
-    own = rows[base] if rows else None
-    return {row.config: rules.refused(row, i - base, at, own) is None for i, row in enumerate(rows)}
+    return {row.config: why is None for row, _, why in rules.refusals(rows, at)}

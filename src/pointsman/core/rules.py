@@ -105,6 +105,14 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
     return said
 
 
+def refusals(rows: Sequence[Candidate], at: Setting) -> list[tuple[Candidate, int, str | None]]:
+    """Each row with its place relative to the asked model, and why it may not take user-visible work (None: it may)."""
+    order = [row.config for row in rows]
+    base = order.index(at.asked) if at.asked in order else 0
+    own = rows[base] if rows else None
+    return [(row, i - base, refused(row, i - base, at, own)) for i, row in enumerate(rows)]
+
+
 def _up(row: Candidate, at: Setting, base: Candidate | None) -> str | None:
     """Why the user's money does not reach for ``row``: a budget, a subscription, or the cap of this task."""
     if at.ruling.no_up is not None:
@@ -225,9 +233,7 @@ def preferred_kind(at: Setting, rows: tuple[Candidate, ...], free: bool) -> Rule
         why = row.veto if row is not None else "it was not priced"
         said = f"{wanted}, which you want for {at.ruling.kind}, cannot take this request: {why}"
         return Ruled(None, said, rules=rule, notices=(said,) if at.place.new_turn else ())
-    order = [r.config for r in rows]
-    place = order.index(at.asked) if at.asked in order else 0
-    why = refused(row, order.index(wanted) - place, at, rows[place])
+    why = next(why for found, _, why in refusals(rows, at) if found is row)
     if why is not None:
         return Ruled(None, f"you want {wanted} for {at.ruling.kind}, but {why}", rules=rule)
     if at.place.in_loop and not free and at.current != wanted:
@@ -276,12 +282,8 @@ def hold(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config, bool]) -
 
 def held_back(at: Setting, rows: tuple[Candidate, ...]) -> str:
     """Which cheaper or stronger configs the policy keeps user-visible work from, and why: for the gate."""
-    order = [row.config for row in rows]
-    place = order.index(at.asked) if at.asked in order else 0
-    base = rows[place] if rows else None
     found: dict[str, list[str]] = {}
-    for i, row in enumerate(rows):
-        why = None if row.veto is not None else refused(row, i - place, at, base)
-        if why is not None:
+    for row, _, why in refusals(rows, at):
+        if why is not None and row.veto is None:
             found.setdefault(why, []).append(str(row.config))
     return "; ".join(f"{', '.join(names)}: {why}" for why, names in found.items()) or "all candidates"

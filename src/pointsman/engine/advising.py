@@ -6,11 +6,7 @@ from dataclasses import replace
 
 from pointsman.core import advisor, edits
 from pointsman.core.decisions import Advice, Advisor, Decision
-from pointsman.core.events import (
-    AdviceHow,
-    AdviceOutcome,
-    Advised,
-)
+from pointsman.core.events import AdviceHow, AdviceOutcome, Advised
 from pointsman.core.types import Config, Place, Usage
 from pointsman.engine.outgoing import Outgoing
 from pointsman.engine.route import Route, UnderWay
