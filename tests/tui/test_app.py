@@ -24,6 +24,7 @@ from pointsman.tui.app import Screens
 from pointsman.tui.dialogs import HelpDialog, PinDialog, RuleDialog
 from pointsman.tui.feed import EventSource, LedgerSource
 from pointsman.tui.run import picture
+from pointsman.tui.sessions import Sessions
 from pointsman.tui.timeline import Turns
 from pointsman.tui.view import Status
 from pointsman.tui.why import Why
@@ -235,6 +236,18 @@ async def test_narrow_terminals_hide_sessions_and_wide_ones_show_the_trend() -> 
             await pilot.pause()
             assert app.query_one("#left").display is sessions
             assert app.query_one("#trend").display is trend
+
+
+async def test_a_message_that_comes_in_while_the_app_is_leaving_is_no_error() -> None:
+    app = app_over(afternoon())
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        session = app._current
+    assert session is not None
+    app.on_turns_moved(Turns.Moved(None))
+    app.on_sessions_chosen(Sessions.Chosen(session))
+    app.on_resize()
+    app._looked(LIVE)
 
 
 async def test_a_new_decision_appears_and_a_new_session_takes_over_when_the_old_one_is_over(tmp_path: Path) -> None:

@@ -104,6 +104,11 @@ class Screens(Steering):
 
     # -- drawing ---------------------------------------------------------------------------------------------------
 
+    @property
+    def _root(self) -> Screen[object] | None:
+        """The screen under every dialog; None while the app is leaving: messages still come in then, and find no widgets."""
+        return self.screen_stack[0] if self.is_running and len(self.screen_stack) else None
+
     def compose(self) -> ComposeResult:
         """Header, sessions and turns side by side, why under the turns, cost per turn, footer."""
         yield Text(id="header")
@@ -169,9 +174,10 @@ class Screens(Steering):
         """One missed answer of a busy gateway is no news; two are."""
         missed = not status.live and self._known is not None and self._known.live and not self._missed
         self._missed = missed
-        if not missed:
+        root = self._root
+        if not missed and root is not None:
             self._known = status
-            self.screen_stack[0].query_one("#why", Why).advice = status.advice
+            root.query_one("#why", Why).advice = status.advice
             self._draw()
 
     @work(thread=True, exit_on_error=False, exclusive=True, group="read")
@@ -188,21 +194,21 @@ class Screens(Steering):
 
     def _draw(self) -> None:
         """Hand every panel its lines."""
-        if len(self.screen_stack) == 0:
+        root = self._root
+        if root is None:
             return
         now, timeline = self._clock(), self._timeline
         rows = timeline.newest()
         self._pick(rows, now)
         session = self._session
-        root = self.screen_stack[0]
         header = view.header(timeline, now, self._state(), max(1, self.size.width - 1))
         root.query_one("#header", Text).show([header])
         root.query_one("#sessions", Sessions).show(rows, self._current, now)
         turns = root.query_one("#turns", Turns)
         turns.border_title = turns_title(session, view.names(rows), turns.size.width)
         turns.show(session, timeline.outcomes)
-        self._explain()
-        self._draw_trend(session)
+        self._explain(root)
+        self._draw_trend(root, session)
         self._announce(session)
 
     def _announce(self, session: SessionRow | None) -> None:
@@ -235,8 +241,7 @@ class Screens(Steering):
         if quiet and (session is None or self.query_one("#turns", Turns).following):
             self._current = rows[0].id
 
-    def _explain(self) -> None:
-        root = self.screen_stack[0]
+    def _explain(self, root: Screen[object]) -> None:
         why, turns = root.query_one("#why", Why), root.query_one("#turns", Turns)
         width = max(20, why.scrollable_content_region.width)
         if self._trouble:
@@ -249,8 +254,8 @@ class Screens(Steering):
         else:
             why.explain(self._session, turns.turn, self._timeline.outcomes, self._clock(), self._timeline.user)
 
-    def _draw_trend(self, session: SessionRow | None) -> None:
-        trend = self.screen_stack[0].query_one("#trend", Text)
+    def _draw_trend(self, root: Screen[object], session: SessionRow | None) -> None:
+        trend = root.query_one("#trend", Text)
         width = trend.scrollable_content_region.width
         if session is None or not session.turns:
             trend.show([])
@@ -261,12 +266,13 @@ class Screens(Steering):
 
     def on_turns_moved(self, message: Turns.Moved) -> None:
         """Another turn: explain it."""
-        self._explain()
+        if (root := self._root) is not None:
+            self._explain(root)
 
     def on_sessions_chosen(self, message: Sessions.Chosen) -> None:
         """Another session."""
         self._current, self._chosen = message.session, True
-        if self.query_one("#whatif").display:
+        if self._root is not None and self.query_one("#whatif").display:
             self._show_whatif(False)
         self._draw()
 
@@ -359,7 +365,7 @@ class Screens(Steering):
         self.call_from_thread(self._replayed, found)
 
     def _replayed(self, found: WhatIf) -> None:
-        if self.query_one("#whatif", WhatIfPanel).present(found):
+        if self._root is not None and self.query_one("#whatif", WhatIfPanel).present(found):
             self.query_one("#turns", Turns).differ(frozenset(found.differs))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
