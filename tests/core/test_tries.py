@@ -135,6 +135,7 @@ def test_where_nobody_is_likely_money_moves_nothing_and_a_likely_one_that_does_n
     odds = Odds(27.0, 2.0, 0.8, 0.1)
     hopeless = [Next(None, 2.5, 0.0, 0.0), Next(strong, 9.0, 6.0, 0.09), Next(cheap, 2.2, 0.1, 0.02)]
     assert next_try(hopeless, strong, None, odds) == (strong, RESCOPE), "a fourth of the price, and still for nothing"
+    assert worth(hopeless, None) == (False, RESCOPE), "the agent is not sent on to burn the strong one"
     likely = [hopeless[0], replace(hopeless[1], p=0.13), replace(hopeless[2], p=0.4)]
     assert next_try(likely, strong, None, odds)[0] == cheap
     dear = [Next(None, 2.5, 0.0, 0.0), Next(cheap, 2.6, 0.1, 0.13), Next(strong, 4.0, 3.0, 0.5)]

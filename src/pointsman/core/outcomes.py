@@ -75,12 +75,15 @@ def worth(found: Sequence[Next], owed: Next | None) -> tuple[bool, str]:
     """Whether any further try after a failed check is worth its price, and why in words; ``owed`` as for ``next_try``.
 
     A try that does not pay spends money on a failure that the user can be shown now: uplift x what a resolved task is
-    worth stays below its price.
+    worth stays below its price. Where nobody is likely the person is asked, however little a try costs: the agent, sent on all
+    the same, would stay where it is (``next_try``), often on the dearest.
     """
     none = next((row for row in found if row.config is None), None)
     tries = [row for row in found if row.config is not None]
     if none is None or not tries or owed is not None:
         return True, "the model you asked for is owed the next try" if tries else "nothing here has a price"
+    if max(row.p for row in tries) < UNLIKELY:
+        return False, RESCOPE
     best = min(tries, key=lambda row: row.usd)
     if best.usd <= none.usd:
         return True, f"{best.config} is {best.p:.0%} likely to mend it, for ≈${best.own:.3f}"
