@@ -205,10 +205,10 @@ def test_serve_says_where_it_listens_and_ends_well(tmp_path: Path) -> None:
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
             assert second.stdout is not None and "listens on" in second.stdout.readline()
             second.terminate()
-            said = second.communicate(timeout=30)[1]
+            said = second.communicate(timeout=120)[1]
         assert f"a gateway runs already at {found.url} (process {gateway.pid}) with the same ledger" in said
         gateway.terminate()
-        _, err = gateway.communicate(timeout=30)
+        _, err = gateway.communicate(timeout=120)
     assert (gateway.returncode, err) == (0, "")
     assert control.find_gateway(tmp_path) is None
 

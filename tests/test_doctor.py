@@ -86,8 +86,9 @@ LEDGERS: list[tuple[str, Log, str]] = [
     ("marks", Log().ask().ask().ask(warm=False, ttl_s=None), "requests without a cache mark"),
     ("tail", Log().ask().ask(usage=Usage(fresh=15_000, cache_read=20_000)).ask(usage=Usage(fresh=15_000, cache_read=20_000)),
      "the last cache mark stands far before the end"),
-    ("lifetime", Log().ask().ask(**PAUSES).ask(**PAUSES).ask(**PAUSES), "an hour's lifetime would have saved $"),
-    ("key", Log().ask().ask(warm=False).ask(warm=False).ask(), "do several keys, workspaces or deployments take turns?"),
+    ("lifetime", Log().ask().ask(**PAUSES).ask(**PAUSES).ask(**PAUSES), "an hour's lifetime would have saved ≈$"),
+    ("key", Log().ask().ask().ask(warm=False, key=9), "another API key or login took the session over"),
+    ("hop", Log().ask().ask(warm=False).ask(warm=False).ask(), "do several keys, workspaces or deployments take turns?"),
     ("upstream", Log().ask().ask().ask(warm=False, upstream="https://other"), "another upstream served the session"),
     ("ids", Log().ask(session=None, client="aider").ask(), "no session id (aider)"),
 ]  # fmt: skip
@@ -105,8 +106,8 @@ RECORDINGS: list[tuple[str, Recorded, str]] = [
     ("tools", Recorded().ask().ask(warm=False, tools=("write", "read")), "the same tools come in another order"),
     ("marks", Recorded().ask().ask().ask(warm=False, mark=False), "requests without a cache mark"),
     ("tail", Recorded().ask().ask(fresh=9_500).ask(fresh=9_500), "the last cache mark stands far before the end"),
-    ("lifetime", Recorded().ask().ask(**PAUSES).ask(**PAUSES).ask(**PAUSES), "an hour's lifetime would have saved $"),
-    ("key", Recorded().ask().ask(warm=False).ask(warm=False).ask(), "do several keys, workspaces or deployments take turns?"),
+    ("lifetime", Recorded().ask().ask(**PAUSES).ask(**PAUSES).ask(**PAUSES), "an hour's lifetime would have saved ≈$"),
+    ("hop", Recorded().ask().ask(warm=False).ask(warm=False).ask(), "do several keys, workspaces or deployments take turns?"),
     ("count", Recorded().ask().ask(counted=24_000), "counted 24,000 tokens in request 2, billed 30,000"),
     ("ids", Recorded(ids=False).ask().ask(), "no session id (claude"),
 ]  # fmt: skip

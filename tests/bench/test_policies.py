@@ -123,6 +123,21 @@ def test_the_command_wants_files_that_exist(capsys: pytest.CaptureFixture[str], 
     assert "there is no file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["price", "policies", "difficulty"])
+def test_measuring_data_that_is_not_there_is_named_with_what_to_do(
+    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:  # fmt: skip
+    monkeypatch.setenv("POINTSMAN_DATA", str(tmp_path / "none"))
+    assert main(["bench", kind]) == 2
+    said = capsys.readouterr().err
+    assert "there is no measuring data at" in said and "POINTSMAN_DATA" in said and said.count("\n") == 1
+
+
+def test_a_recording_that_is_not_there_is_named_without_a_number_of_the_system(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "tokens", "none.jsonl"]) == 2
+    assert capsys.readouterr().err == "pointsman bench: there is no file or folder none.jsonl\n"
+
+
 def test_the_command_measures_recordings(capsys: pytest.CaptureFixture[str]) -> None:
     recording = str(folder("sessions") / "claude_code-sonnet-4-5-plain.jsonl")
     assert main(["bench", "policies", recording, "--pool", "neighbour", "--seeds", "1", "--json"]) == 0

@@ -90,6 +90,19 @@ def test_an_hour_holds_an_hour() -> None:
     assert after(3_600, held=held) == Warm()
 
 
+def test_another_api_key_finds_nothing_until_a_bill_shows_that_the_keys_share_a_cache() -> None:
+    """Two keys of one workspace read what either wrote; keys of two workspaces or organisations never do (WIRE.md 2)."""
+    held = cache.touch(None, replace(FIRST, key=11), USAGE, START, FIVE_MINUTES)
+    other = replace(NEXT, key=12)
+    assert after(20, replace(NEXT, key=11), held=held).tokens == 19_990
+    assert after(20, other, held=held).tokens == 0
+    apart = cache.touch(held, other, Usage(cache_write=((FIVE_MINUTES, 20_990),)), START + 20, FIVE_MINUTES)
+    assert after(40, replace(request(history(7)), key=11), held=apart).tokens == 0
+    shared = cache.touch(held, other, Usage(cache_read=19_990, fresh=1_000), START + 20, FIVE_MINUTES)
+    assert after(40, replace(request(history(7)), key=11), held=shared).tokens == 19_990
+    assert after(20, NEXT, held=held).tokens == 19_990, "no key seen: nothing is known of a change"
+
+
 def test_a_turn_start_is_cold_more_often_than_a_request_inside_a_turn() -> None:
     hour = replace(HELD, ttl_s=HOUR)
     assert [after(10, moment=moment).p for moment in ("loop", "turn", "command")] == pytest.approx([0.9975, 0.965, 0.3])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.core.certificate import ALARM, ANY, GRID, Judgement, Record, Served, alarm, bound, missing, won
+from pointsman.core.policy import CHECK_RECALL
 from pointsman.core.types import Config
 
 OPUS, HAIKU = Config("opus"), Config("haiku")
@@ -154,3 +155,21 @@ def test_a_check_that_blames_wrongly_does_not_veto() -> None:
         told = {("s", i, HAIKU): Served(OPUS, HAIKU, "edit", x, 0.1, "/p", 1.0, 0.1) for i, x in enumerate(blamed)}
         false += bool(Record.of(told, 0.05).vetoed)
     assert false <= 2 * 27, "two slices look, each wrong in 5 % at most"
+
+
+def test_a_kind_without_a_task_yet_says_what_the_others_do_for_it() -> None:
+    """As many clean tasks as it says do certify it, and fewer do not."""
+    known = {("s", i, HAIKU): Served(OPUS, HAIKU, "edit", False, 0.2, "/p") for i in range(60)}
+    need = Record.of(known, 0.10).slice(OPUS, HAIKU, "debug").missing
+    assert need < missing([], 0.10, recall=CHECK_RECALL)
+    more = {("d", i, HAIKU): Served(OPUS, HAIKU, "debug", False, 0.2, "/p", CHECK_RECALL) for i in range(need)}
+    assert Record.of({**known, **more}, 0.10).slice(OPUS, HAIKU, "debug").certified
+    more.popitem()
+    assert Record.of({**known, **more}, 0.10).slice(OPUS, HAIKU, "debug").missing == 1
+
+
+@pytest.mark.parametrize("false_alarm", [0.0, 0.1])
+def test_a_label_that_sees_nothing_certifies_nothing_and_breaks_nothing(false_alarm: float) -> None:
+    told = {("s", i, HAIKU): Served(OPUS, HAIKU, "edit", i % 3 == 0, 0.2, "/p", 0.0, false_alarm) for i in range(90)}
+    found = Record.of(told, 0.10)
+    assert not found.certified and found.slice(OPUS, HAIKU, "edit").bound is None

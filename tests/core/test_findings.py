@@ -33,7 +33,7 @@ class Log:
         self.events: list[Event] = []
         self.now, self.prompt = START, 20_000
         self.request = Request(
-            "messages", "/v1/messages", MODEL, "claude", session="s", tools=1, system=2, ttl_s=FIVE_MINUTES
+            "messages", "/v1/messages", MODEL, "claude", session="s", tools=1, system=2, ttl_s=FIVE_MINUTES, key=7
         )  # fmt: skip
 
     def ask(self, *, warm: bool = True, gap: float = 20.0, life: int = FIVE_MINUTES, upstream: str = "",
@@ -74,7 +74,7 @@ def test_nothing_comes_of_nothing(book: Book) -> None:
     ("cause", "change"),
     [
         ("tools", {"tools": 9}), ("system", {"system": 9}), ("marks", {"ttl_s": None}), ("upstream", {"upstream": "https://other"}),
-        ("effort", {"effort": "high"}), ("speed", {"speed": "fast"}),
+        ("effort", {"effort": "high"}), ("speed", {"speed": "fast"}), ("key", {"key": 9}),
     ],
 )  # fmt: skip
 def test_a_cold_prefix_is_blamed_on_what_changed(book: Book, cause: str, change: dict[str, Any]) -> None:
@@ -86,9 +86,9 @@ def test_a_cold_prefix_is_blamed_on_what_changed(book: Book, cause: str, change:
     assert found.usd == pytest.approx(30_000 * 3.45e-6)
 
 
-def test_reading_nothing_at_all_points_at_another_key(book: Book) -> None:
+def test_reading_nothing_at_all_points_at_another_workspace_or_deployment(book: Book) -> None:
     log = Log().ask().ask(warm=False).ask(warm=False).ask()
-    assert [f.cause for f in log.found(book)] == ["key"]
+    assert [f.cause for f in log.found(book)] == ["hop"]
     rare = Log().ask().ask(warm=False)
     for _ in range(60):
         rare.ask()
@@ -96,15 +96,18 @@ def test_reading_nothing_at_all_points_at_another_key(book: Book) -> None:
 
 
 def test_an_hour_that_would_have_paid_is_priced(book: Book) -> None:
-    """Ten pauses of ten minutes: each writes the whole prompt again; an hour costs 2.25 a million more for what is written."""
+    """Ten pauses of ten minutes: each writes the whole prompt again. With an hour only what is new would have been written, for
+    2.25 a million more; both are billed here request by request."""
     log = Log().ask()
     for _ in range(10):
         log.ask(warm=False, gap=600)
     (found,) = log.found(book)
     lost = sum(20_000 + 10_000 * n for n in range(10)) * 3.45e-6
-    dearer = sum(30_000 + 10_000 * n for n in range(10)) * 2.25e-6
-    assert found.cause == "lifetime" and found.usd == pytest.approx(lost - dearer)
-    assert f"${lost:.2f}" in found.said and f"${dearer:.2f}" in found.said
+    dearer = 10 * 10_000 * 2.25e-6
+    short = sum(30_000 + 10_000 * n for n in range(10)) * 3.75e-6
+    long = sum((20_000 + 10_000 * n) * 0.3e-6 + 10_000 * 6e-6 for n in range(10))
+    assert found.cause == "lifetime" and found.usd == pytest.approx(lost - dearer) == pytest.approx(short - long)
+    assert f"≈${lost:.2f}" in found.said and f"≈${dearer:.2f}" in found.said
 
 
 def test_an_hour_that_nobody_needs_is_priced(book: Book) -> None:

@@ -58,6 +58,15 @@ def test_the_task_walks_write_read_done_by_the_history_alone() -> None:
     assert (anthropic(history).turn, anthropic(history).step) == (2, 0)
 
 
+def test_a_folder_with_spaces_and_umlauts_is_read_to_the_end_of_its_line() -> None:
+    """Half a name would send the agent's file beside its project."""
+    prompts = ("Primary working directory: /Größe/mein Projekt\n - git: no", "<cwd>/Größe/mein Projekt</cwd>",
+               "I'm currently working in the directory: /Größe/mein Projekt.\nNext")
+    for prompt in prompts:
+        asked = anthropic([{"role": "user", "content": "Do it."}], system=prompt)
+        assert only_call(tool_task()(asked)).arguments["file_path"] == "/Größe/mein Projekt/note.txt"
+
+
 def test_codex_gets_a_shell_command() -> None:
     """No write tool: the shell does it, with the argument names of its schema."""
     asked = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Do it."}]}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -60,9 +61,10 @@ def only(found: list[Any]) -> Any:
     return found[0]
 
 
-async def until(true: Callable[[], Any], seconds: float = 5.0) -> Any:
-    """Wait until ``true`` gives something; returns it."""
-    for _ in range(int(seconds / 0.01)):
+async def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait until ``true`` gives something; returns it. The limit is for a test that fails: a busy machine takes its time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         if value := true():
             return value
         await asyncio.sleep(0.01)

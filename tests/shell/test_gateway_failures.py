@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -209,9 +210,10 @@ async def test_an_answer_that_cannot_be_passed_on_is_a_502_and_recorded(tmp_path
 
 
 async def test_a_hang_up_on_something_undecided_is_counted_too(tmp_path: Path) -> None:
-    gone = asyncio.Event()
+    came, gone = asyncio.Event(), asyncio.Event()
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        came.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -220,10 +222,10 @@ async def test_a_hang_up_on_something_undecided_is_counted_too(tmp_path: Path) -
 
     async with serving(handler) as upstream, gateway(tmp_path, upstream) as g, client() as c:
         request = asyncio.ensure_future(c.get(g.url + "/v1/models"))
-        await until(lambda: g.health()["in_flight"])
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(came.wait(), 30)
+        assert g.health()["in_flight"]
         request.cancel()
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), 30)
         await until(lambda: g.health()["passed"])
     passed = only(events(tmp_path / "ledger.db", Passed))
     assert passed.status == 499 and passed.why.endswith("the client hung up")
@@ -302,6 +304,19 @@ async def test_whoever_has_seen_the_end_finds_the_row(tmp_path: Path, protocol: 
         for number in range(1, 6):
             await ask(c, g.url, protocol, stream=stream)
             assert len(events(tmp_path / "ledger.db", Finished)) == number
+
+
+async def test_a_disk_that_is_only_slow_is_waited_for(tmp_path: Path) -> None:
+    class Slow(Ledger):
+        def _write(self) -> None:
+            time.sleep(0.4)
+            super()._write()
+
+    with Slow(tmp_path / "ledger.db") as ledger:
+        async with Provider() as provider, gateway(tmp_path, provider.url, ledger=ledger) as g, client() as c:
+            for number in range(1, 3):
+                await ask(c, g.url)
+                assert len(events(tmp_path / "ledger.db", Finished)) == number
 
 
 async def test_a_locked_ledger_delays_the_last_event_a_moment_and_loses_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from pointsman.sandbox.provider import Provider
 from pointsman.sandbox.reply import Call, say
 from pointsman.settings import Settings
 from pointsman.shell.gateway import Gateway
-from shell.support import events, only
+from shell.support import events, only, until
 
 KEY = {"x-goog-api-key": "k", "content-type": "application/json", "user-agent": "GeminiCLI/0.61.0/gemini-2.5-pro (linux; x64)"}
 STREAM, WHOLE = "streamGenerateContent?alt=sse", "generateContent"
@@ -89,11 +88,8 @@ async def test_a_client_that_hangs_up_stops_the_provider(tmp_path: Path) -> None
         async with aiohttp.ClientSession() as client:
             async with client.post(f"{url}/v1beta/models/gemini-2.5-pro:{STREAM}", data=body(), headers=KEY) as done:
                 await done.content.readany()
-        for _ in range(200):
-            if events(ledger, Finished):
-                break
-            await asyncio.sleep(0.02)
-        assert provider.cancelled == 1
+        await until(lambda: events(ledger, Finished))
+        await until(lambda: provider.cancelled == 1)
     assert only(events(ledger, Finished)).stop == "hangup"
 
 

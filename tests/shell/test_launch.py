@@ -12,7 +12,7 @@ import pty
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from pointsman.shell.launch import closing, notes
 from pointsman.shell.launching import own_command
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.reading import read_events
+from shell.support import until
 
 AGENT = '''
 import json, os, signal, sys, time, urllib.error, urllib.request as u
@@ -38,10 +39,10 @@ signal.signal(signal.SIGINT, lambda *_: (os.write(1, b"interrupted\\n"), os._exi
 signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"terminated\\n"), os._exit(42)))
 for n in range(requests):
     body = {"model": "claude-sonnet-4-5", "max_tokens": 20, "messages": [{"role": "user", "content": f"word {n}"}]}
-    for attempt in range(200):
+    for attempt in range(1000):
         try:
             url = os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages"
-            u.urlopen(u.Request(url, json.dumps(body).encode(), head), timeout=20).read()
+            u.urlopen(u.Request(url, json.dumps(body).encode(), head), timeout=60).read()
             break
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.05)
@@ -102,18 +103,9 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
             os.kill(left.pid, signal.SIGTERM)
 
 
-async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until it is so."""
-    for _ in range(int(seconds / 0.02)):
-        if true():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not come true")
-
-
 async def line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    return (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+    return (await asyncio.wait_for(process.stdout.readline(), 120)).decode().strip()
 
 
 async def test_the_agents_code_is_returned_and_one_line_says_what_was_spent(place: Place) -> None:
@@ -212,7 +204,7 @@ async def test_in_a_terminal_ctrl_c_reaches_the_agent_once(place: Place) -> None
     loop.add_reader(master, take)
     await until(lambda: b"answered 0" in seen)
     os.write(master, b"\x03")
-    assert await asyncio.wait_for(process.wait(), 30) == 41
+    assert await asyncio.wait_for(process.wait(), 120) == 41
     await until(lambda: b"pointsman: 1 request," in seen)
     assert bytes(seen).count(b"interrupted") == 1
     assert next(e for e in place.events() if isinstance(e, RunStarted)).interactive is True
@@ -281,6 +273,25 @@ async def test_a_run_that_was_killed_does_not_keep_the_next_gateway_alive(place:
     assert process.returncode == 0 and place.gateway() is None
 
 
+def test_a_gateway_that_another_run_has_just_stopped_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
+    monkeypatch.setenv("POINTSMAN_CONFIG", str(tmp_path / "config.toml"))
+    ending, beginning = (Keeper(0, ("--upstream", "http://127.0.0.1:9"), lambda sentence: None, os.environ) for _ in range(2))
+    try:
+        ending.open()
+        ending.register({"run": "ending", "client": "codex", "cwd": "/"})
+        found = beginning.open()
+        assert found == ending.found
+        ending.close(0)
+        assert control.find_gateway(tmp_path) is None
+        beginning.register({"run": "beginning", "client": "codex", "cwd": "/"})
+        again = control.find_gateway(tmp_path)
+        assert again is not None and again.port == found.port and control.call(again, "health")["runs"] == 1
+    finally:
+        beginning.close(0)
+    assert control.find_gateway(tmp_path) is None
+
+
 def test_runs_that_begin_at_once_share_one_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
     monkeypatch.setenv("POINTSMAN_CONFIG", str(tmp_path / "config.toml"))
@@ -293,4 +304,4 @@ def test_runs_that_begin_at_once_share_one_gateway(tmp_path: Path, monkeypatch: 
         for keeper in keepers:
             if keeper._child is not None:
                 keeper._child.terminate()
-                keeper._child.wait(20)
+                keeper._child.wait(60)

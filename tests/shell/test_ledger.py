@@ -9,12 +9,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pointsman.core.decisions import Candidate, Decision, Gate
-from pointsman.core.events import Finished, Marked, Noted, Passed, Pinned, Routed, RunStarted
+from pointsman.core.events import Finished, Marked, Noted, Passed, Pinned, Routed, RunStarted, Signalled
+from pointsman.core.later import Later
 from pointsman.core.types import Config, Place, Rates, Request, Usage
 from pointsman.errors import LedgerError
 from pointsman.shell import schema
@@ -348,3 +350,29 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert home() == tmp_path
     monkeypatch.delenv("POINTSMAN_HOME")
     assert home().name == "pointsman"
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: {}["gone"], lambda: [][1], lambda: next(iter(())), dict().popitem], ids=["key", "index", "stop", "empty"]
+)
+def test_an_event_that_cannot_be_written_costs_no_other(tmp_path: Path, make: Callable[[], tuple[str, ...]]) -> None:
+    """Decisions hold parts that are worked out by the writer: what goes wrong there may not end its thread."""
+    said: list[str] = []
+    spoilt = Signalled(2, "s1", "x", Later(make))  # type: ignore[arg-type]  # it stands for a tuple
+    with Ledger(tmp_path / "ledger.db", say=said.append) as ledger:
+        lost = ledger.append([Noted(1, "a", "before"), spoilt, Noted(3, "b", "behind")])
+        again = ledger.append([spoilt])
+        with pytest.raises(LedgerError, match="a Signalled event cannot be written"):
+            lost.result(5)
+        with pytest.raises(LedgerError):
+            again.result(5)
+        ledger.append([Noted(4, "c", "later")]).result(5)
+        assert [event.ts for _, event in read_events(ledger.path)] == [1, 3, 4]
+    assert len(said) == 1
+
+
+def test_a_session_that_is_no_text_is_written_too(tmp_path: Path) -> None:
+    """JSON can hold half of a surrogate pair, and hooks hand on what their client says."""
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.append([Signalled(1, "s\ud800", "commit")]).result(5)
+        assert rows(ledger.path, "SELECT session FROM event") == [("s?",)]

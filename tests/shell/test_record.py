@@ -24,6 +24,7 @@ from pointsman.shell import recording, resources
 from pointsman.shell.launching import own_command
 from pointsman.shell.record import Recorder, own_texts, session
 from pointsman.shell.recording import Exchange, Recording, Response
+from shell.support import until
 
 HEADERS = {"x-api-key": "sk-1", "anthropic-version": "2023-06-01", "content-type": "application/json"}
 SESSIONS = sorted(resources.folder("sessions").glob("*.jsonl"))
@@ -77,10 +78,7 @@ async def test_a_provider_that_breaks_off_and_a_client_that_hangs_up_are_told_ap
             async with client.post(recorder.url + "/v1/messages", data=ask("Two."), headers=HEADERS) as answer:
                 await answer.content.readany()
                 answer.close()
-        for _ in range(200):
-            if recorder.exchanges[-1].response is not None:
-                break
-            await asyncio.sleep(0.02)
+        await until(lambda: recorder.exchanges[-1].response is not None)
     stops = [exchange.response.stop for exchange in recorder.exchanges if exchange.response]
     assert stops == ["cut", "hangup"]
 

@@ -41,7 +41,7 @@ async def test_serve_is_one_process_and_small(tmp_path: Path) -> None:
     )  # fmt: skip
     try:
         assert process.stdout is not None and process.stderr is not None
-        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        line = await asyncio.wait_for(process.stdout.readline(), 120)
         assert b"listens on http://127.0.0.1:" in line, (line, await process.stderr.read())
         status = Path(f"/proc/{process.pid}/status")
         if not status.exists():
@@ -51,4 +51,4 @@ async def test_serve_is_one_process_and_small(tmp_path: Path) -> None:
         assert b"pointsman.shell" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
     finally:
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 120) == 0

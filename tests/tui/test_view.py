@@ -253,3 +253,13 @@ def test_a_certificate_for_another_effort_names_both() -> None:
         Config("claude-sonnet-5-5", "high"), Config("claude-sonnet-5-5", "low"), "edit", False, 0.1, "/x")}, 0.1)  # fmt: skip
     (said,) = slices(record)
     assert said.startswith("sonnet-5-5·low for sonnet-5-5·high, edit tasks: 1 task served")
+
+
+def test_two_certificates_that_only_their_efforts_tell_apart_do_not_read_the_same() -> None:
+    told = {}
+    for number, (asked, served) in enumerate((("claude-sonnet-5-5", "claude-haiku-5-5"), ("gpt-6-astra", "gpt-6-luna"))):
+        for effort in (None, "medium") if number == 0 else (None,):
+            key = Served(Config(asked, effort), Config(served, effort), "edit", False, 0.1, "/x")
+            told[(f"s{number}{effort}", 1, key.served)] = key
+    said = [line.partition(",")[0] for line in slices(Record.of(told, 0.1))]
+    assert said == ["haiku-5-5 for sonnet-5-5", "haiku-5-5·med for sonnet-5-5·med", "gpt-6-luna for gpt-6-astra"]

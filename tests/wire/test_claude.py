@@ -143,6 +143,21 @@ def test_a_subscription_login_is_recognised(claude: Any, headers: dict[str, str]
     assert claude.says("hi").read().auth == "subscription"
 
 
+def test_one_key_is_told_from_another_and_a_login_stays_the_same_while_its_tokens_rotate(claude: Any) -> None:
+    claude.says("hi")
+    claude.headers["x-api-key"] = "sk-ant-api03-first"
+    first = claude.read().key
+    claude.headers["x-api-key"] = "sk-ant-api03-second"
+    second = claude.read().key
+    assert len({0, 1, first, second}) == 4 and max(first, second) < 1 << 16, "sixteen bits and no more"
+    claude.headers.pop("x-api-key")
+    logins = []
+    for token in ("sk-ant-oat01-x", "sk-ant-oat01-y"):
+        claude.headers["authorization"] = f"Bearer {token}"
+        logins.append(claude.read().key)
+    assert logins == [1, 1]
+
+
 def test_the_lifetime_is_read_off_the_marks(claude: Any) -> None:
     assert claude.says("hi").marks_last("1h").read().ttl_s == 3_600
     assert claude.marks_last().read().ttl_s == 300

@@ -143,7 +143,14 @@ def _guarded(name: str, words: list[str]) -> int:
     except SettingsError as error:
         return _say(name, str(error), USAGE)
     except (PointsmanError, OSError, ValueError) as error:
-        return _say(name, str(error) or repr(error), FAILED)
+        return _say(name, _words(error), FAILED)
+
+
+def _words(error: Exception) -> str:
+    """An error in words: of the system's own the file and what is the matter with it, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    return str(error) or repr(error)
 
 
 def _say(name: str, sentence: str, code: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,16 @@ def is_ledger(path: Path) -> bool:
             return file.read(16) == SQLITE_HEAD
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def measured(named: Sequence[Path], default: Path) -> list[Path]:
+    """The files or folders that a measurement was given, else its measuring data. Raises SettingsError for what is not there."""
+    for path in named:
+        if not path.exists():
+            raise SettingsError(f"there is no file or folder {path}")
+    if not named and not default.exists():
+        raise SettingsError(f"there is no measuring data at {default}: name files of your own, or the data's folder in POINTSMAN_DATA")
+    return list(named) or [default]
 
 
 def events_in(path: Path) -> Iterator[Event]:

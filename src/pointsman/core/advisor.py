@@ -76,7 +76,7 @@ def shut(decision: Decision, lane: Lane | None, advisor: Advisor, book: Book, no
     rates = book.card(advisor.model).at(advisor.digest_tokens, now)
     usd = asking_usd(rates, min(advisor.digest_tokens, max(1, row.prompt)), advisor)
     if usd > advisor.budget_usd:
-        return f"a consult would cost about ${usd:.3f}, above its budget"
+        return f"a consult would cost ≈${usd:.3f}, above its budget"
     window = book.target(decision.chosen.model).window
     if window is not None and row.prompt + 2 * advisor.max_tokens > window:  # the advice, and what the model said before it
         return "the context is too full for it"

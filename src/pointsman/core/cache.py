@@ -94,7 +94,7 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
         messages=request.messages, tools=request.tools, system=request.system, head_chars=request.head_chars,
         chars=request.chars, prompt=usage.prompt, cached=cached, written=usage.written, touched=started, ttl_s=ttl_s,
         head=head_read(old, request, usage), reasoning=usage.reasoning, settled=usage.prompt, marks=lifetimes(request),
-        mode=request.mode, speed=request.speed,
+        mode=request.mode, speed=request.speed, key=request.key, keys_share=_keys_share(old, request, usage),
     )  # fmt: skip
     if old is None:
         return found
@@ -106,6 +106,14 @@ def touch(old: Warmth | None, request: Request, usage: Usage, started: float, tt
         found, carried=carried, settled=settled, other_machine=machines.left_on_other(old, new, has_moved),
         steady=0 if has_moved else old.steady + 1, branch=_kept_branch(old.branch, started),
     )  # fmt: skip
+
+
+def _keys_share(old: Warmth | None, request: Request, usage: Usage) -> bool:
+    """Whether two keys are known to share one cache here: what the other one had left was read (one workspace's keys)."""
+    if old is None or old.keys_share or old.key == request.key:
+        return old is not None and old.keys_share
+    held = min(_shared(old, request, None), usage.prompt)
+    return bool(held) and usage.cache_read >= WARM_SHARE * held
 
 
 def recall(warmth: Warmth | None, request: Request, rule: CacheRule) -> int:
@@ -339,11 +347,14 @@ def _shared(warmth: Warmth, request: Request, rule: CacheRule | None, same: int 
 def _rekeyed(warmth: Warmth, request: Request, rule: CacheRule) -> bool:
     """Whether something besides the texts changed that the provider keys its history by (WIRE.md 2).
 
-    Anthropic: tool choice, thinking, whether there are images, speed. OpenAI: service tier, ``prompt_cache_key``.
+    Anthropic: tool choice, thinking, whether there are images, speed. OpenAI: service tier, ``prompt_cache_key``. All: the
+    workspace or organisation, which another API key belongs to until a bill shows that it does not.
     """
     if rule.explicit and warmth.speed != request.speed:
         return True
     own = rule.explicit == (request.protocol == "messages")  # in translation none of the client's fields is the provider's
+    if own and warmth.key and request.key and warmth.key != request.key and not warmth.keys_share:
+        return True
     return own and bool(warmth.mode and request.mode) and warmth.mode != request.mode
 
 

@@ -156,10 +156,13 @@ def won(tasks: Sequence[Judgement], m: float) -> bool:
     return missing(tasks, m, 1) == 0
 
 
-def missing(tasks: Sequence[Judgement], m: float, at_most: int = 2_000, recall: float = 1.0) -> int:
+def missing(
+    tasks: Sequence[Judgement], m: float, at_most: int = 2_000, recall: float = 1.0, elsewhere: tuple[int, int] | None = None
+) -> int:  # fmt: skip
     """How many clean tasks more certify ``m``, up to ``at_most``; 0: it is certified, or was at an earlier look.
 
-    ``recall``: of the labels to come.
+    ``recall``: of the labels to come. ``elsewhere``: failures and tasks of the pair's other kinds by now (None: as the last of
+    ``tasks`` knew them).
     """
     total, failures, seen, best = 0.0, 0, 0, 0.0
     others_failed = others = 0.0
@@ -168,6 +171,7 @@ def missing(tasks: Sequence[Judgement], m: float, at_most: int = 2_000, recall: 
         failures, seen, best = failures + failed, seen + 1, max(best, total)
     if best >= log(ALARM):
         return 0
+    others_failed, others = elsewhere or (others_failed, others)
     for more in range(1, at_most + 1):
         total += _step(False, expected(failures, seen, others_failed, others, m * recall), m * recall)
         seen += 1
@@ -177,7 +181,9 @@ def missing(tasks: Sequence[Judgement], m: float, at_most: int = 2_000, recall: 
 
 
 def _step(failed: bool, q: float, m: float) -> float:
-    """What one task adds to the log of the capital of a bet on ``q`` against ``m``."""
+    """What one task adds to the log of the capital of a bet on ``q`` against ``m``; nothing where no label can show a failure."""
+    if m <= 0.0:
+        return 0.0
     return log(q / m) if failed else log((1.0 - q) / (1.0 - m))
 
 
@@ -248,9 +254,12 @@ class Record:
         """How far one slice is; where it has no task yet, what its pair's other kinds already do for it."""
         tasks = tuple(self.told.values())
         own = _with_others(tasks, asked, served, kind)
-        mine = [_seen(t, self.risk) for t in tasks if (t.asked, t.served, t.kind) == (asked, served, kind)]
+        pair = [t for t in tasks if (t.asked, t.served) == (asked, served)]
+        mine = [_seen(t, self.risk) for t in pair if t.kind == kind]
+        rest = [t.failed for t in pair if t.kind != kind]
         failed, recall = sum(task[0] for task in own), own[-1][3] if own else CHECK_RECALL
-        return Standing(len(own), failed, bound(own), missing(own, self.risk, recall=recall), alarm(mine), self.risk)
+        more = missing(own, self.risk, recall=recall, elsewhere=(sum(rest), len(rest)))
+        return Standing(len(own), failed, bound(own), more, alarm(mine), self.risk)
 
 
 _NONE: frozenset[Config] = frozenset()

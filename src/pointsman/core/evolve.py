@@ -109,8 +109,11 @@ def _routed(session: Session | None, event: Routed) -> Session:
     pin = session.pin
     if pin is not None and pin.turn is None and place.kind == "main" and request.purpose == "turn":
         pin = replace(pin, turn=place.turn, task=place.task)
+    signals = session.signals
+    if any(ts > event.ts for ts, _ in signals):  # the clock has jumped back; what was said before this request stays before it
+        signals = tuple([(min(ts, event.ts), kind) for ts, kind in signals])
     return replace(
-        session, seen=event.ts, turn=place.turn, turn_began=_turn_began(session, event), task=place.task, pin=pin,
+        session, signals=signals, sent_at=min(session.sent_at, event.ts), seen=event.ts, turn=place.turn, turn_began=_turn_began(session, event), task=place.task, pin=pin,
         run=request.run or session.run, cwd=request.cwd or session.cwd,
         client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,

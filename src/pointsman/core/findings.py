@@ -2,8 +2,8 @@
 
 Theory of operation. Requests of one lane on one model are looked at in pairs. A request that goes on where the one before it
 stopped should read that prompt from the cache; where it did not, the first cause that the events show is blamed: other tools,
-another system text, no cache mark, a lifetime that was over, another upstream, a changed effort or speed; nothing read at all
-points at another key or deployment. The dollars are what the same tokens would have cost less, had they been read.
+another system text, no cache mark, a lifetime that was over, another upstream, another key, a changed effort or speed; nothing
+read at all points at another workspace or deployment behind the upstream. The dollars are what the same tokens would have cost less, had they been read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pointsman.core.types import FIVE_MINUTES, HOUR, Rates, Usage
 from pointsman.core.warmth import WARM_SHARE
 
 Cause = Literal[
-    "tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "mode", "key", "unexplained", "tail", "sessions",
-    "keep", "provider",
+    "tools", "system", "marks", "lifetime", "upstream", "effort", "speed", "mode", "key", "hop", "unexplained", "tail",
+    "sessions", "keep", "provider",
 ]  # fmt: skip
 
 LEFT_TOKENS, LEFT_SHARE = 2_000, 0.1
@@ -122,13 +122,15 @@ def _cause(step: Step, book: Book) -> Cause:
         return "lifetime"
     if step.before.upstream != step.after.upstream:
         return "upstream"
+    if old.key and new.key and old.key != new.key:
+        return "key"
     if old.effort != new.effort:
         return "effort"
     if (old.speed, old.tier) != (new.speed, new.tier):
         return "speed"
     if old.mode and new.mode and old.mode != new.mode:
         return "mode"
-    return "key" if not step.now.cache_read else "unexplained"
+    return "hop" if not step.now.cache_read else "unexplained"
 
 
 _SAID: dict[Cause, str] = {
@@ -139,7 +141,8 @@ _SAID: dict[Cause, str] = {
     "effort": "the effort changed at the top level of the request",
     "speed": "speed or service tier changed: they do not share prefixes",
     "mode": "tool choice, thinking, the first image or the prompt_cache_key changed: the history is kept under them",
-    "key": "within the lifetime nothing at all was read: do several keys, workspaces or deployments take turns?",
+    "key": "another API key or login took the session over: caches are not shared between organisations or workspaces",
+    "hop": "within the lifetime nothing at all was read: do several keys, workspaces or deployments take turns?",
     "unexplained": "cold within the lifetime without a reason in the request: something early in the history may change",
 }
 
@@ -152,22 +155,25 @@ def _broken(steps: list[Step], book: Book) -> Iterator[Finding]:
             one = sums.setdefault(cause, _Sum())
             one.requests, one.usd, one.priced = one.requests + 1, one.usd + step.usd, one.priced or step.new.rates is not None
     for cause, one in sums.items():
-        rare = cause in ("key", "unexplained") and one.requests < max(2, RARE * len(steps))
+        rare = cause in ("hop", "unexplained") and one.requests < max(2, RARE * len(steps))
         if cause in _SAID and not rare:
             yield Finding(cause, one.requests, len(steps), one.usd if one.priced else None, _SAID[cause])
 
 
 def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:
-    """Whether an hour would have been cheaper than five minutes, from the user's own gaps; and the other way round."""
+    """Whether an hour would have been cheaper than five minutes, from the user's own gaps; and the other way round.
+
+    What an hour keeps over a gap is not written at all; the rest is, at its price.
+    """
     short = [s for s in steps if s.ttl_s == FIVE_MINUTES and _sold(s, book)]
     gaps = [s for s in short if FIVE_MINUTES <= s.age_s < HOUR and s.lost]
     saved = sum(s.usd for s in gaps)
-    dearer = sum(s.now.written * _premium(s.new.rates) for s in short)
+    dearer = sum(s.now.written * _premium(s.new.rates) for s in short) - sum(s.lost * _premium(s.new.rates) for s in gaps)
     if gaps and saved > dearer:
         yield Finding(
             "lifetime", len(gaps), len(short), saved - dearer,
-            f"pauses of 5 to 60 minutes outlast the cache: an hour's lifetime would have saved ${saved:.2f} of rewriting "
-            f"for ${dearer:.2f} of dearer writes",
+            f"pauses of 5 to 60 minutes outlast the cache: an hour's lifetime would have saved ≈${saved:.2f} of rewriting "
+            f"for ≈${dearer:.2f} of dearer writes",
         )  # fmt: skip
     long = [s for s in steps if s.ttl_s == HOUR and _sold(s, book)]
     kept = sum(s.was.prompt * _gap(s.new.rates) for s in long if FIVE_MINUTES <= s.age_s < HOUR and not s.lost)
@@ -175,8 +181,8 @@ def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:
     if long and less > kept and less > 0.0:
         yield Finding(
             "lifetime", len(long), len(long), less - kept,
-            f"an hour's lifetime is paid and hardly used: five minutes would have saved ${less:.2f} of writes "
-            f"and cost ${kept:.2f} of rewriting",
+            f"an hour's lifetime is paid and hardly used: five minutes would have saved ≈${less:.2f} of writes "
+            f"and cost ≈${kept:.2f} of rewriting",
         )  # fmt: skip
 
 
@@ -193,7 +199,7 @@ def _keeping(steps: list[Step]) -> Iterator[Finding]:
         yield Finding(
             "keep", len(back), len(lapsed), saved - spent,
             f"after {p_return:.0%} of the pauses that outlast the cache you come back within one more lifetime: reading the "
-            f"prompt once before it lapses would have cost ${spent:.2f} and saved ${saved:.2f}",
+            f"prompt once before it lapses would have cost ≈${spent:.2f} and saved ≈${saved:.2f}",
         )  # fmt: skip
 
 

@@ -83,16 +83,21 @@ _SAID = {
     "no_ladder": lambda at, chosen, free: f"Stay on {named(chosen, at)}: we know no model to compare it with",
     "unpriced": lambda at, chosen, free: f"Stay on {named(chosen, at)}: it has no price, so nothing can be compared",
     "pin": lambda at, chosen, free: f"{named(chosen, at)}, pinned by you",
-    "pin_refused": lambda at, chosen, free: f"Stay on {named(chosen, at)}",
+    "pin_refused": lambda at, chosen, free: f"{'Stay on' if chosen == at.current else 'Back to'} {named(chosen, at)}",
     "side": lambda at, chosen, free: f"Housekeeping on {named(chosen, at)}",
-    "compaction": lambda at, chosen, free: f"Summarise on {named(chosen, at)}, which holds the cache",
+    "compaction": lambda at, chosen, free: (
+        f"Summarise on {named(chosen, at)}" + (", which holds the cache" if chosen == at.current else ", the model you asked for")
+    ),
     "retry": _asked,
     "retry_asked": _asked,
     "subagent": lambda at, chosen, free: (
         f"Sub-agent {'on' if chosen == at.current else 'back on'} {named(chosen, at)}, as its client chose"
     ),
     "sticky": lambda at, chosen, free: f"Stay on {named(chosen, at)}: escalated until the task ends",
-    "hand_down": lambda at, chosen, free: f"The next try goes to {named(chosen, at)}: the stronger model failed the check too",
+    "hand_down": lambda at, chosen, free: (
+        f"The next try goes to {named(chosen, at)}: {named(at.current, at)} failed the check"
+        + (" too" if len(at.session.failed) > 1 else "")
+    ),
     "escalate": lambda at, chosen, free: f"Escalate to {named(chosen, at)} for the rest of the task",
     "free_point": lambda at, chosen, free: named(chosen, at) + _since_when(at, chosen, free),
     "count": lambda at, chosen, free: f"Counted for {named(chosen, at)}",
@@ -134,8 +139,10 @@ def _beside(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
     name = named(other.config, at)
     if saves <= 0:
         return f"{name} would cost {usd(abs(saves))} more a request."
-    trip = other.round_trip_usd
-    if trip is None or trip <= 0:
+    trip = (other.round_trip_usd or 0.0) - (mine.round_trip_usd or 0.0)  # both leave what runs now
+    if trip <= 0:
         return f"{name} would save {usd(saves)} a request."
+    if chosen != at.current:
+        return f"{name} would save {usd(saves)} a request; going there instead costs {usd(trip)} more."
     moving = "the switch and the way back cost" if (other.toll_usd or 0.0) > 0 else "the way back costs"
     return f"{name} would save {usd(saves)} a request; {moving} {usd(trip)}."

@@ -174,7 +174,8 @@ class Request:
     request's text by OpenAI's o200k, where a worker counted them in time (0: nobody did).
     ``region``: where it has to be processed, by the body or by the base URL it goes to (None: anywhere). ``mode``: hash of
     what besides its texts is in its vendor's cache key: tool choice, thinking and images, or service tier and cache key (0:
-    unknown).
+    unknown). ``key``: sixteen bits of a hash of the API key, to tell that another one is used; 1: a subscription's login (0:
+    none). Caches are not shared between organisations or workspaces.
     """
 
     protocol: Protocol
@@ -208,6 +209,7 @@ class Request:
     counted: int = 0
     region: str | None = None
     mode: int = 0
+    key: int = 0
 
     @property
     def chars(self) -> int:

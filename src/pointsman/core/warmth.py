@@ -76,7 +76,7 @@ class Warmth:
     that another machine of the provider held when it last served this lane (0: one machine has served it so far); ``steady``:
     requests since one found a colder cache than the one before it had left. ``marks``: (messages covered, lifetime) of a prompt
     marked with several lifetimes, of which ``ttl_s`` is the last; ``branch``: what it held of the branch that was left last.
-    ``mode`` and ``speed`` as the request's.
+    ``mode``, ``speed`` and ``key`` as the request's; ``keys_share``: what one key wrote was read under another.
     """
 
     messages: tuple[Message, ...]
@@ -99,6 +99,8 @@ class Warmth:
     branch: Warmth | None = None
     mode: int = 0
     speed: str | None = None
+    key: int = 0
+    keys_share: bool = False
 
 
 @record(frozen=True, slots=True)

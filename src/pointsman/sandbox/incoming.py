@@ -220,10 +220,10 @@ class Incoming:
 
     @cached_property
     def folder(self) -> str | None:
-        """The working folder the client names in its prompt, or None."""
+        """The working folder the client names in its prompt, to the end of its line, or None."""
         head = self.system + "\n" + "\n".join("\n".join(text_blocks(row)) for row in self.messages[:4])
-        found = re.search(r"(?:(?:[Ww]orking|[Cc]urrent) directory:|<cwd>|working in the directory:)\s*(/[^\s<\"'`]+)", head)
-        return found.group(1).rstrip(".") if found else None
+        found = re.search(r"(?:(?:[Ww]orking|[Cc]urrent) directory:|<cwd>|working in the directory:)\s*(/[^\n<\"'`]+)", head)
+        return found.group(1).rstrip(" .") if found else None
 
     @cached_property
     def digest(self) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointsman.errors import LedgerError, SettingsError, UpstreamError
 from pointsman.shell.controlled import apply, described
-from pointsman.shell.ports import LOOPBACK, health
+from pointsman.shell.ports import HEALTH_S, LOOPBACK, health
 from pointsman.shell.reading import home, unusable
 
 if TYPE_CHECKING:
@@ -84,9 +84,14 @@ def withdraw(found: Found, folder: Path | None = None) -> None:
         path.unlink(missing_ok=True)
 
 
-def find_gateway(folder: Path | None = None, timeout: float = 1.0) -> Found | None:
+def announced(folder: Path | None = None) -> Found | None:
+    """What the home folder says about a gateway, whether it still answers or not."""
+    return _announced((folder or home()) / GATEWAY_FILE)
+
+
+def find_gateway(folder: Path | None = None, timeout: float = HEALTH_S) -> Found | None:
     """The gateway announced in the home folder, if its process lives and answers under its own name; else None."""
-    found = _announced((folder or home()) / GATEWAY_FILE)
+    found = announced(folder)
     if found is None or not _alive(found.pid):
         return None
     said = health(found.port, timeout)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 TEXT_AT_MOST = 300
 """Characters of a sentence that goes into the ledger: enough to act on, too short for anybody's prompt."""
 
+HEADER_AT_MOST = 1_000
+"""Characters of our response header: HTTP clients refuse an answer with long ones (Python's at 8 kB, Node at 16 kB in all)."""
+
 CONSEQUENCE: Mapping[str, str] = {
     "fail_open": "the request goes to the model the agent asked for, unchanged",
     "answer_unread": "the answer is relayed unread, its usage is not known",
@@ -226,7 +229,7 @@ def header(route: Route | None, resent: bool) -> str:
 
 
 def _ascii(text: str) -> str:
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:HEADER_AT_MOST])
 
 
 def error_body(protocol: Protocol | None, sentence: str) -> bytes:

@@ -6,7 +6,7 @@ The rules of WIRE.md section 1, in the order in which they matter here:
   broken off later: the client's connection is dropped, because a clean end would pass for a whole answer;
 * a provider that takes a request for a stream and then says nothing is left for whoever may take over, and else waited for;
 * a client that hangs up cancels the provider's request at once, and the row is written all the same;
-* the last event waits for its row to be committed, at most ``COMMIT_WAIT_S``.
+* the last event waits for its row to be committed, at most ``COMMIT_WAIT_S``, and not for a ledger that is known to be in trouble.
 """
 
 from __future__ import annotations
@@ -40,7 +40,12 @@ from pointsman.wire import response_headers, unreasoned
 if TYPE_CHECKING:
     from pointsman.engine import Route
 
-COMMIT_WAIT_S = 0.2
+COMMIT_WAIT_S = 2.0
+"""Seconds the last event waits for its row: a commit takes well under a millisecond, on a machine that is busy many times that."""
+
+COMMIT_LOOK_S = 0.2
+"""Seconds between two looks whether the ledger is in trouble: then nobody waits on."""
+
 HUNG_UP = 499
 """nginx's status for a client that closed the connection before the answer; never sent to anybody."""
 
@@ -368,8 +373,12 @@ class Exchange(Pending):
     async def _committed(self) -> None:
         """Record the end of the request and wait, not for long, until it is on disk."""
         written = self._finish(self.heard.stop or ("error" if self.status >= 400 else "final"), self.status)
-        if written is not None:
-            await asyncio.wait((written,), timeout=COMMIT_WAIT_S)
+        if written is None:
+            return
+        for _ in range(round(COMMIT_WAIT_S / COMMIT_LOOK_S)):
+            await asyncio.wait((written,), timeout=COMMIT_LOOK_S)
+            if written.done() or self.desk.ledger.trouble:
+                return
 
     def _finish(self, stop: Stop, status: int, error: str | None = None) -> asyncio.Future[None] | None:
         """Record the end of the request, once. What the provider's stream had already ended stays ended."""

@@ -25,8 +25,12 @@ from pointsman.shell.control import Found
 from pointsman.shell.launching import own_command
 from pointsman.shell.reading import home, made_home
 
-START_S = 20.0
-"""Seconds a gateway may take to answer after its start: a slow disk and a cold price map together take a few."""
+START_S = 60.0
+"""Seconds a gateway may take to answer after its start: a slow disk and a cold price map together take a few, on a busy machine
+several times that. One that ended instead is noticed at once."""
+
+STOP_S = 15.0
+"""Seconds a gateway may take to stop: nobody uses it any more, so it has only its ledger to close."""
 
 LOOK_S = 0.1
 """Seconds between two looks at the gateway's process: a restart has to be over within a second."""
@@ -71,10 +75,14 @@ class Keeper:
         return found
 
     def register(self, arguments: Mapping[str, Any]) -> None:
-        """Tell the gateway about the run, and watch over it from now on."""
+        """Tell the gateway about the run, and watch over it from now on. Raises UpstreamError in a sentence."""
         assert self.found is not None
         self._registration = dict(arguments)
-        control.call(self.found, "run", arguments)
+        try:
+            control.call(self.found, "run", arguments)
+        except UpstreamError:  # the run that it was there for has ended meanwhile, and stopped it
+            self.found = self._start(self.found.port)
+            control.call(self.found, "run", arguments)
         self._thread = threading.Thread(target=self._watch, name="gateway-keeper", daemon=True)
         self._thread.start()
 
@@ -154,8 +162,16 @@ class Keeper:
                 return
             marker.unlink(missing_ok=True)
             os.kill(found.pid, signal.SIGTERM)
-            if self._child is not None and self._child.pid == found.pid:
-                self._child.wait(10)
+            self._see_off(found)
+
+    def _see_off(self, found: Found) -> None:
+        """Wait until it has taken its name down, and has ended where it is ours: whoever looks next finds none."""
+        deadline = time.monotonic() + STOP_S
+        while control.announced() == found and self._lives(found) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self._child is not None and self._child.pid == found.pid:
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(max(0.0, deadline - time.monotonic()))
 
 
 @contextmanager

@@ -150,10 +150,22 @@ class Ledger:
             if item is None:
                 ending = True
                 continue
+            self._keep(item)
+
+    def _keep(self, batch: _Batch) -> None:
+        """Rows of a batch; an event that cannot be made into one is said and left out, and the others are written all the same."""
+        rows, wrong = [], ""
+        for event in batch.events:
             try:
-                self._kept.append(([_row(event) for event in item.events], item.done))
-            except (TypeError, ValueError, AttributeError, ArithmeticError) as error:  # what is worked out here, too (core.later)
-                item.done.set_exception(LedgerError(f"an event cannot be written as JSON: {error}"))
+                rows.append(_row(event))
+            except Exception as error:  # what is worked out here (core.later) may raise anything, and this thread must live on
+                wrong = f"a {type(event).__name__} event cannot be written: {type(error).__name__}"
+        self._kept.append((rows, Future() if wrong else batch.done))
+        if wrong:
+            batch.done.set_exception(LedgerError(wrong))
+            if wrong not in self._said:
+                self._said.add(wrong)
+                self._say(f"{wrong}; it is left out, everything else is written")
 
     def _write(self) -> None:
         """One transaction with everything kept; on success resolve its futures."""
@@ -219,4 +231,9 @@ def _row(event: Event) -> Row:
     session = getattr(event, "session", None)
     request = getattr(event, "id", None)
     body = json.dumps(encode(event), separators=(",", ":"), ensure_ascii=False)
-    return event.ts, type(event).__name__, session, request, body.encode("utf-8", "replace").decode()
+    return event.ts, type(event).__name__, _text(session), _text(request), _text(body) or ""
+
+
+def _text(given: str | None) -> str | None:
+    """A text that SQLite takes: what is no UTF-8 (half of a surrogate pair) becomes a question mark."""
+    return given if given is None else given.encode("utf-8", "replace").decode()

@@ -12,6 +12,10 @@ from pointsman.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
 
+HEALTH_S = 5.0
+"""Seconds a gateway may take to say how it is: where nobody listens the answer is there at once, and one that is only busy must
+not be taken for one that is not there."""
+
 
 class PortInUse(SettingsError):
     """A port that somebody else holds; ``free`` is one that nobody does."""
@@ -30,7 +34,7 @@ def free_port() -> int:
         return port
 
 
-def health(port: int, timeout: float = 1.0) -> dict[str, Any] | None:
+def health(port: int, timeout: float = HEALTH_S) -> dict[str, Any] | None:
     """What the gateway on ``port`` says about itself, or None when there is none."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:

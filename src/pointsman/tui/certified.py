@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pointsman.core.certificate import ANY, Record, Standing
 from pointsman.core.decisions import Decision
 from pointsman.core.events import Proposed
@@ -12,11 +14,17 @@ from pointsman.tui.figures import config_name, short
 
 def slices(record: Record) -> list[str]:
     """One line per (asked, served, kind of task) that has a judged task."""
-    return [line(*key, standing) for key, standing in record.slices().items()]
+    known = record.slices()
+    alike = Counter((asked.model, served.model, kind) for asked, served, kind in known)
+    return [line(asked, served, kind, standing, efforts=alike[asked.model, served.model, kind] > 1)
+            for (asked, served, kind), standing in known.items()]
 
 
-def line(asked: Config, served: Config, kind: str, standing: Standing) -> str:
-    """One slice in words: what was served, what that bounds now, and how many clean tasks more certify it."""
+def line(asked: Config, served: Config, kind: str, standing: Standing, *, efforts: bool = False) -> str:
+    """One slice in words: what was served, what that bounds now, and how many clean tasks more certify it.
+
+    ``efforts``: name them, because only they tell this line from another one.
+    """
     tasks = f"{standing.tasks} task{'s' if standing.tasks != 1 else ''} served, {standing.failed} failed"
     bounded = f"at most {standing.bound:.1%} failed routes (95 %)" if standing.bound is not None else "no bound yet"
     if standing.vetoed:
@@ -25,12 +33,13 @@ def line(asked: Config, served: Config, kind: str, standing: Standing) -> str:
         verdict = f"certified at {standing.risk:.0%}"
     else:
         verdict = f"{standing.missing} clean ones more certify {standing.risk:.0%}"
-    return f"{_name(served, asked)} for {_name(asked, served)}, {kind or 'any'} tasks: {tasks}; {bounded}; {verdict}"
+    who = f"{_name(served, asked, efforts)} for {_name(asked, served, efforts)}"
+    return f"{who}, {kind or 'any'} tasks: {tasks}; {bounded}; {verdict}"
 
 
-def _name(config: Config, other: Config) -> str:
-    """The model alone, but where only the effort tells it from the ``other``."""
-    return config_name(config) if config.model == other.model else short(config.model)
+def _name(config: Config, other: Config, efforts: bool) -> str:
+    """The model alone; with ``efforts``, and where only its effort tells it from the ``other``, with its effort."""
+    return config_name(config) if efforts or config.model == other.model else short(config.model)
 
 
 def more(user: UserRecord, decision: Decision) -> list[tuple[str, str]]:
@@ -52,14 +61,16 @@ def about(record: Record, decision: Decision) -> list[str]:
     """What a decision's weaker candidates still need; nothing where it has none."""
     order = [candidate.config for candidate in decision.candidates]
     weaker = order[: order.index(decision.asked)] if decision.asked in order else []
+    alike = Counter(config.model for config in weaker)
     found = []
     for config in weaker:
+        efforts = alike[config.model] > 1
         key = (decision.asked, config, decision.kind or ANY)
         standing = record.slice(*key)
         kind = decision.kind or "any"
         needs = f"{standing.missing} clean ones certify {record.risk:.0%}"
-        none = f"{_name(config, decision.asked)}, {kind} tasks: none judged yet; {needs}"
-        found.append(line(*key, standing) if standing.tasks else none)
+        none = f"{_name(config, decision.asked, efforts)}, {kind} tasks: none judged yet; {needs}"
+        found.append(line(*key, standing, efforts=efforts) if standing.tasks else none)
     return found
 
 

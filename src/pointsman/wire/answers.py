@@ -25,6 +25,9 @@ from pointsman.wire.handing import Handing
 ERROR_CHARS = 200
 """How much of a provider's error text is kept for people."""
 
+NAME_CHARS = 300
+"""How much of a model's name is kept; a longer id of an answer is no id."""
+
 
 def read_json(data: bytes, what: str) -> Any:
     """The JSON value in ``data``; ``what`` names it in the WireError that a malformed one raises."""
@@ -98,13 +101,13 @@ class Answer(ABC):
 
     def _named(self, model: object) -> None:
         if isinstance(model, str) and model:
-            self.model = model
+            self.model = _printable(model[:NAME_CHARS])
 
     def _fail(self, error: object) -> None:
         words = error
         if isinstance(error, dict):
             words = error.get("message") or error.get("type") or error.get("code") or "unknown error"
-        self.error = " ".join(str(words).split())[:ERROR_CHARS]
+        self.error = _printable(" ".join(str(words)[: ERROR_CHARS * 4].split())[:ERROR_CHARS])
         self.stop = "error"
         self.complete = True
 
@@ -159,8 +162,7 @@ class MessagesAnswer(Answer):
                 self.handing.whole(block.get("name"), block.get("input"))
 
     def _tell(self, message: Mapping[str, Any]) -> None:
-        own = message.get("id")
-        self.told = Told(own if isinstance(own, str) else "", messages_diagnosis(message))
+        self.told = Told(_id(message.get("id")), messages_diagnosis(message))
 
     def _stopped(self, reason: object) -> None:
         if isinstance(reason, str):
@@ -203,8 +205,7 @@ class ResponsesAnswer(Answer):
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
-        own = payload.get("id")
-        self.told = Told(own if isinstance(own, str) else "", responses_diagnosis(payload))
+        self.told = Told(_id(payload.get("id")), responses_diagnosis(payload))
         for item in _list(payload.get("output")):
             kind = str(_object(item).get("type"))
             self._tools = self._tools or kind in RESPONSES_CALLS
@@ -367,6 +368,16 @@ def _try(data: bytes) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _printable(text: str) -> str:
+    """A provider's words as a terminal may show them."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _id(value: object) -> str:
+    """The id of an answer, which a later request may have to repeat exactly; empty where it is none."""
+    return value if isinstance(value, str) and len(value) <= NAME_CHARS and value.isprintable() else ""
 
 
 def _list(value: Any) -> list[Any]:

@@ -18,6 +18,9 @@ from pointsman.wire.texts import Mix
 PDF = "JVBERi"
 """How a PDF begins in base64."""
 
+ROLE_CHARS = 40
+"""Characters of the longest role: the protocols' own have up to nine."""
+
 SERVER_RESULTS = ("server_tool_use", "mcp_tool_use", "mcp_tool_result", "container_upload")
 RESPONSES_SERVER = frozenset(
     {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call", "mcp_list_tools"}
@@ -295,8 +298,8 @@ def _responses_output(notes: Notes, item: dict[str, Any]) -> None:
 
 
 def _gemini(dialect: Dialect, item: dict[str, Any]) -> Notes:
-    role = item.get("role", "user")
-    notes = Notes(dialect, "assistant" if role == "model" else str(role))
+    role = _role({"role": "user", **item})
+    notes = Notes(dialect, "assistant" if role == "model" else role)
     notes.fixed = "assistant" if role == "model" else None
     for part in _parts(item):
         if part.get("thought") or part.get("thoughtSignature"):
@@ -344,6 +347,8 @@ def _role(item: dict[str, Any]) -> str:
     role = item.get("role")
     if not isinstance(role, str):
         raise ValueError("has no role")
+    if len(role) > ROLE_CHARS:  # it is kept
+        raise ValueError(f"has a role of {len(role)} characters")
     return role
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2s
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from pointsman.core.messages import Message
 from pointsman.core.types import Auth, Protocol, Purpose
 from pointsman.wire.digest import Head
+from pointsman.wire.heads import is_folder
 from pointsman.wire.protocols import bare
 
 
@@ -90,7 +92,7 @@ def identify(client: str, sight: Sight) -> Identity:
     found = CLIENTS.get(client, _unknown)(sight)
     if found.cwd is None:
         found = replace(found, cwd=sight.system.cwd)
-    return found
+    return found if found.cwd is None or is_folder(found.cwd) else replace(found, cwd=None)
 
 
 def auth_of(headers: Mapping[str, str], path: str) -> Auth:
@@ -103,6 +105,17 @@ def auth_of(headers: Mapping[str, str], path: str) -> Auth:
         return "subscription"
     keyed = bearer or any(headers.get(name) for name in ("x-api-key", "api-key", "x-goog-api-key"))
     return "key" if keyed or "key=" in path.partition("?")[2] else "none"
+
+
+def key_of(headers: Mapping[str, str], path: str, auth: Auth) -> int:
+    """Sixteen bits that tell one API key from another and say nothing else of it; 1 for a login, whose tokens rotate; 0: none."""
+    if auth != "key":
+        return 1 if auth == "subscription" else 0
+    given = [headers.get(name, "") for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key")]
+    query = path.partition("?")[2]
+    asked = [part for part in query.split("&") if part.startswith("key=")] if "key=" in query else []
+    digest = blake2s(" ".join([*given, *asked]).encode(), digest_size=2, person=b"keytag").digest()
+    return max(2, int.from_bytes(digest))
 
 
 def _plain(sight: Sight) -> Identity:

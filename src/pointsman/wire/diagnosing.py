@@ -71,7 +71,7 @@ def responses_diagnosis(response: Mapping[str, Any]) -> Diagnosis | None:
 
 
 def _diagnosis(reason: object, missed: object) -> Diagnosis | None:
-    if not isinstance(reason, str) or not reason:
+    if not isinstance(reason, str) or not reason or not reason.isprintable():
         return None
     whole = isinstance(missed, int) and not isinstance(missed, bool) and missed >= 0
     return Diagnosis(reason[:60], missed if whole else None)  # type: ignore[arg-type]  # whole: an int

@@ -11,6 +11,9 @@ from pointsman.wire.blocks import kind_of
 from pointsman.wire.digest import decode
 from pointsman.wire.splice import Opened, split_array
 
+NAME_CHARS = 300
+"""Characters of the longest name that is believed: those of cloud resources (ARNs) are the longest, with 100 to 200."""
+
 
 class Fields:
     """The fields of an opened body; null counts as absent."""
@@ -59,9 +62,12 @@ class Fields:
         name = self.text("model")
         if not name:
             raise WireError("the body has no `model`" if name is None else "`model` is empty")
-        if not name.isprintable():  # it is shown in terminals; no provider has such a name
-            raise WireError("`model` holds characters that cannot be printed")
-        return name
+        return named(name, "`model`")
+
+    def word(self, name: str) -> str | None:
+        """A string field that is a name: short, and printable."""
+        value = self.text(name)
+        return None if value is None else named(value, f"`{name}`")
 
     def _typed(self, name: str, kind: type[Any], words: str) -> Any:
         value = self.value(name)
@@ -69,3 +75,12 @@ class Fields:
         if value is not None and wrong:
             raise WireError(f"`{name}` is {kind_of(value)}, not {words}")
         return value
+
+
+def named(value: str, what: str) -> str:
+    """``value``, which names a model, an effort, a tier: it is kept, and shown in terminals. Raises WireError for what cannot be."""
+    if len(value) > NAME_CHARS:
+        raise WireError(f"{what} has {len(value)} characters: no provider has so long a name")
+    if not value.isprintable():
+        raise WireError(f"{what} holds characters that cannot be printed")
+    return value

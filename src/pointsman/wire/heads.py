@@ -22,6 +22,9 @@ OPENING_CHARS = 120
 FOLDERS = ("Primary working directory: ", "Working directory: ", "working in the directory: ")
 """How system prompts name the working folder (Claude Code, OpenCode, Qwen and Gemini)."""
 
+FOLDER_CHARS = 1_024
+"""Characters of the longest path that is believed (macOS allows no longer one)."""
+
 PLACEHOLDER = "DeferredToolPlaceholder"
 """A deferred tool that Claude Code 2.1.330 sends when it has nothing to defer; a model without tool search can do without."""
 
@@ -132,9 +135,14 @@ def _folder(text: str) -> str | None:
     for marker in FOLDERS:
         _, found, rest = text.partition(marker)
         line = rest.partition("\n")[0].strip().rstrip(".")
-        if found and line.startswith(("/", "~")):
+        if found and line.startswith(("/", "~")) and is_folder(line):
             return line
     return None
+
+
+def is_folder(text: str) -> bool:
+    """Whether ``text`` can be the name of a folder: it is kept and shown, where a sentence of a prompt may not be."""
+    return len(text) <= FOLDER_CHARS and text.isprintable()
 
 
 def _size(raw: msgspec.Raw) -> int:

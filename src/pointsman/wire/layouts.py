@@ -14,7 +14,7 @@ import msgspec
 from pointsman.core.types import DAY, HALF_DAY, HALF_HOUR, Need, Protocol
 from pointsman.errors import WireError
 from pointsman.wire.blocks import lifetime
-from pointsman.wire.fields import Fields
+from pointsman.wire.fields import Fields, named
 from pointsman.wire.protocols import gemini_span
 from pointsman.wire.splice import split_array
 
@@ -66,9 +66,9 @@ def _messages(path: str, fields: Fields) -> Layout:
         stream=fields.flag("stream"),
         effort=_word(output.get("effort"), "output_config.effort"),
         max_output=fields.number("max_tokens"),
-        speed=fields.text("speed"),
-        tier=fields.text("service_tier"),
-        region=fields.text("inference_geo"),
+        speed=fields.word("speed"),
+        tier=fields.word("service_tier"),
+        region=fields.word("inference_geo"),
         metadata=fields.object("metadata"),
     )
     control = fields.object("cache_control")
@@ -93,7 +93,7 @@ def _messages(path: str, fields: Fields) -> Layout:
 def _chat(path: str, fields: Fields) -> Layout:
     history = fields.items("messages")
     skipped = leading_system(history)
-    effort = fields.text("reasoning_effort") or _word(fields.object("reasoning").get("effort"), "reasoning.effort")
+    effort = fields.word("reasoning_effort") or _word(fields.object("reasoning").get("effort"), "reasoning.effort")
     limit = fields.number("max_completion_tokens")
     out = Layout(
         model=fields.model(),
@@ -105,7 +105,7 @@ def _chat(path: str, fields: Fields) -> Layout:
         stream=fields.flag("stream"),
         effort=effort,
         max_output=limit if limit is not None else fields.number("max_tokens"),
-        tier=fields.text("service_tier"),
+        tier=fields.word("service_tier"),
         metadata=_objects(fields.value("metadata")),
     )
     choice, form = fields.value("tool_choice"), _objects(fields.value("response_format"))
@@ -134,7 +134,7 @@ def _responses(path: str, fields: Fields) -> Layout:
         stream=fields.flag("stream"),
         effort=_word(reasoning.get("effort"), "reasoning.effort"),
         max_output=fields.number("max_output_tokens"),
-        tier=fields.text("service_tier"),
+        tier=fields.word("service_tier"),
         metadata=_objects(fields.value("client_metadata")) or _objects(fields.value("metadata")),
     )
     _add(out, "stored_history", bool(fields.value("previous_response_id") or fields.value("conversation")))
@@ -168,7 +168,7 @@ def _gemini(path: str, fields: Fields) -> Layout:
     thinking = _objects(config.get("thinkingConfig"))
     system, limit = fields.raw("systemInstruction"), config.get("maxOutputTokens")
     out = Layout(
-        model=path[span[0] : span[1]],
+        model=named(path[span[0] : span[1]], "the model in the path"),
         history=fields.items("contents"),
         history_name="contents",
         system=[] if system is None else [system],
@@ -256,4 +256,4 @@ def _objects(value: Any) -> dict[str, Any]:
 def _word(value: Any, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise WireError(f"`{name}` is not a string")
-    return value
+    return None if value is None else named(value, f"`{name}`")

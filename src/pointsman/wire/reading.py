@@ -19,10 +19,10 @@ from pointsman.core.globs import Watch
 from pointsman.core.messages import Message
 from pointsman.core.types import Need, Protocol, Purpose, Request
 from pointsman.wire import blocks, digest
-from pointsman.wire.clients import Identity, Sight, auth_of, client_of, identify
+from pointsman.wire.clients import Identity, Sight, auth_of, client_of, identify, key_of
 from pointsman.wire.dialects import AIDER_EXAMPLES_END, Dialect, dialect_of
 from pointsman.wire.digest import Head, Memo
-from pointsman.wire.fields import Fields
+from pointsman.wire.fields import Fields, named
 from pointsman.wire.heads import no_head, system_head, tools_head
 from pointsman.wire.layouts import Layout, layout_of
 from pointsman.wire.protocols import is_count
@@ -63,11 +63,12 @@ def read(
         "json_schema" in layout.needs, layout.max_output,
     )  # fmt: skip
     who = identify(client, sight)
+    auth = auth_of(headers, path)
     purpose: Purpose = "count" if is_count(path) else who.purpose
     return Request(
         protocol=protocol, path=path, model=layout.model, client=client, purpose=purpose, effort=_effort(layout, messages, memo),
         stream=layout.stream, session=who.session, agent=who.agent, parent=who.parent, turn_id=who.turn_id, run=run,
-        interactive=who.interactive, cwd=_cwd(dialect, layout, who, memo), auth=auth_of(headers, path),
+        interactive=who.interactive, cwd=_cwd(dialect, layout, who, memo), auth=auth, key=key_of(headers, path, auth),
         tools=tools.hash, system=system.hash, head_chars=tools.chars + system.chars, messages=messages,
         needs=_needs(protocol, layout, tools, messages), ttl_s=_ttl(layout, system, tools, messages),
         head_ttl_s=system.mark_s or tools.mark_s,
@@ -116,7 +117,7 @@ def _effort(layout: Layout, messages: tuple[Message, ...], memo: Memo) -> str | 
             item = digest.decode(raw, "an effort message")
             config = item.get("output_config") or item.get("reasoning")
             value = config.get("effort") if isinstance(config, dict) else None
-            known = value if isinstance(value, str) else ""
+            known = named(value, "an effort in the history") if isinstance(value, str) else ""
             memo.notes.put(key, known)
         if known:
             return known

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.cli import FAILED, OK
-from pointsman.cli.files import own_book
+from pointsman.cli.files import measured, own_book
 from pointsman.errors import SettingsError
 
 ABOUT = """From the belief held before each request of a session's main loop predict (a) that the turn ends in a correction or an
@@ -45,7 +45,7 @@ def _measure(args: Namespace) -> int:
 
     if args.folds < 2:
         raise SettingsError("--folds is at least 2: what is measured on a session must not have been fitted on it")
-    files = list(_files(args.files or [sessions()]))
+    files = list(_files(measured(args.files, sessions())))
     if not files:
         raise SettingsError("no session files (*.jsonl, *.jsonl.gz) there: name a folder of transcripts, or set POINTSMAN_DATA")
     try:
@@ -70,9 +70,6 @@ def _measure(args: Namespace) -> int:
 
 def _files(paths: list[Path]) -> Iterator[Path]:
     """The session files under ``paths``, whole transcripts before compact traces: a session counts once, in its fullest form."""
-    for path in paths:
-        if not path.exists():
-            raise SettingsError(f"there is no file or folder {path}")
     found = [p for path in paths for p in (sorted(path.rglob("*.jsonl*")) if path.is_dir() else [path])]
     yield from sorted(found, key=lambda p: ("traces" in p.name, os.fspath(p)))
 

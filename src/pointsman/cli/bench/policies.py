@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pointsman.cli import FAILED, OK
 from pointsman.cli.bench.progress import progress
-from pointsman.cli.files import own_book
+from pointsman.cli.files import measured, own_book
 from pointsman.errors import SettingsError
 
 NAMES = ("neighbour", "wide", "three", "crossing")
@@ -33,7 +33,7 @@ def _policies(args: Namespace) -> int:
     from pointsman.bench.policies import POOLS, ROUTED, measure, sessions_of
     from pointsman.shell.history import readers as history
 
-    files = args.files or [traces()]
+    files = measured(args.files, traces())
     if args.seeds < 1:
         raise SettingsError("--seeds is at least 1")
     try:

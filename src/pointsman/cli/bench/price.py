@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pointsman.cli import FAILED, OK
-from pointsman.cli.files import own_book
+from pointsman.cli.files import measured, own_book
 from pointsman.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _price(args: Namespace) -> int:
 
     if args.speed:
         return _speed(args)
-    files = args.files or [traces()]
+    files = measured(args.files, traces())
     kinds = {history.kind_of(path) for path in files}
     if "recording" in kinds or ("traces" in kinds and len(kinds) > 1):
         raise SettingsError("give either compact traces or transcripts: the sizes of one are given, of the other estimated")
@@ -71,7 +71,7 @@ def _tokens(args: Namespace) -> int:
 
     from pointsman.bench.tokens import firsts
 
-    found = list(firsts(args.files, own_book()))
+    found = list(firsts(measured(args.files, Path()), own_book()))
     if not found:
         raise SettingsError(f"no model request in {', '.join(map(str, args.files))}")
     if args.json:
