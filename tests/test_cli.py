@@ -53,7 +53,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     temp = tmp_path_factory.mktemp("demo")
     env = os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "pointsman", "demo", "--no-tui", "--keep"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     (temp / "said.txt").write_text(done.stdout)
     yield next(temp.glob("pointsman-demo-*"))
@@ -170,6 +170,57 @@ def test_the_written_file_names_every_key_that_there_is() -> None:
     missing = [f"{table.__name__}.{key}" for table in tables for key in table.model_fields
                if not re.search(rf"(?<![\w.]){key}(?!\w)", TEMPLATE)]
     assert not missing
+
+
+def test_a_ledger_that_cannot_be_read_is_named_with_what_to_do(after_demo: Typed, tmp_path: Path) -> None:
+    path = tmp_path / "home" / "ledger.db"
+    sound = path.read_bytes()
+    path.write_bytes(sound[: len(sound) // 2] + b"\xa5" * (len(sound) // 2))
+    for words in (["why"], ["report"], ["mark", "good"]):
+        code, out, err = after_demo(*words)
+        assert (code, out) == (1, "") and "malformed; move it away, and a new one is begun" in err, err
+    path.unlink()
+    path.mkdir()
+    assert "is a folder and no ledger" in after_demo("why")[2]
+    path.rmdir()
+    path.touch()  # a gateway that was killed before it wrote anything
+    code, out, _ = after_demo("doctor")
+    assert code == 0 and "none yet at" in out
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["prices opus", "line --client claude", "nonsense"])
+def test_a_closed_stream_is_no_crash(words: str, closed: str, tmp_path: Path) -> None:
+    """A cron job or a status bar may start us with fewer than three streams."""
+    env = os.environ | {"POINTSMAN_HOME": str(tmp_path), "POINTSMAN_CONFIG": str(tmp_path / "c"), "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(f'exec "{sys.executable}" -m pointsman {words} {closed}', shell=True, env=env, input="",
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == (2 if words == "nonsense" else 0) and "Traceback" not in done.stderr
+
+
+def test_a_terminal_that_is_not_utf8_gets_question_marks_and_a_folder_that_is_not_is_found_again(
+    demo: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    env = os.environ | {"POINTSMAN_HOME": str(demo), "POINTSMAN_CONFIG": str(tmp_path / "c"), "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "pointsman"]
+    done = subprocess.run([*command, "why"], env=env | {"PYTHONIOENCODING": "ascii"}, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0 and b"demo-" in done.stdout and b"?" in done.stdout and done.stderr == b""
+    odd = os.fsencode(tmp_path) + b"/\xff\xfe"
+    try:
+        os.mkdir(odd)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    done = subprocess.run([*command, "line"], env=env, cwd=odd, capture_output=True)
+    assert done.returncode == 0 and done.stderr == b""
+
+
+def test_a_folder_that_is_gone_is_a_sentence(demo: Path, tmp_path: Path) -> None:
+    env = os.environ | {"POINTSMAN_HOME": str(demo), "POINTSMAN_CONFIG": str(tmp_path / "c"), "PYTHONPATH": str(ROOT / "src")}
+    for name in ("why", "config"):
+        gone = f'mkdir gone; cd gone; rmdir ../gone; exec "{sys.executable}" -m pointsman {name}'
+        done = subprocess.run(gone, shell=True, env=env, cwd=tmp_path, capture_output=True, text=True)
+        said = f"pointsman {name}: the folder you are in is gone: change to one that exists\n"
+        assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_doctor_looks_at_everything_and_finds_what_is_wrong(typed: Typed, tmp_path: Path) -> None:

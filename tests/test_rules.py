@@ -222,6 +222,16 @@ def test_up_moves_end_at_the_cap_of_their_task(book: Book) -> None:
     assert 0.2 <= session.extra <= 0.3 + step, "one request over the cap at most, the way back included"
 
 
+def test_what_a_pin_costs_is_no_up_move_of_ours(book: Book) -> None:
+    """The cap bounds what the router spends beyond what was asked; what a person pins is theirs, its retries too."""
+    play = Play(book, Settings(check=True, consent_up=True, failure_usd=50.0, up_cap_usd=2.0), model="sonnet")
+    play >> turn("go", context=60_000) >> pin("fable") >> turn("on") >> again() >> turn("on") >> unpin()
+    session = play.router.sessions[play.session]
+    assert session.extra == 0.0 < session.spent
+    play >> turn("and on")
+    assert play.router.sessions[play.session].extra < 0.5, "the way back is ours"
+
+
 def test_a_subscription_is_never_led_into_a_stronger_model(book: Book) -> None:
     settings, login = Settings(check=True, consent_up=True, failure_usd=50.0), "authorization: Bearer sk-ant-oat01-x"
     play = Play(book, settings, model="sonnet", key=login)

@@ -232,7 +232,7 @@ def test_at_most_three_models_of_a_lane_are_alive(book: Book) -> None:
         play >> pin(name) >> turn("and this?") >> unpin()
     play.router = again(play.router.events(), wanted, book)
     play >> turn("and that?") << switch("fable", because="asked")
-    assert any("3 models of this lane are alive already" in gate.said for gate in play.decision.gates)
+    assert any("3 configs of this lane are alive already" in gate.said for gate in play.decision.gates)
     play >> turn("and that?", pause=4_000) << switch("haiku", because="rule")
 
 

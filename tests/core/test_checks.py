@@ -74,6 +74,12 @@ def test_a_run_that_says_nothing_is_unsure(run: Trial, words: str) -> None:
     assert said.verdict == "check_unsure" and words in said.why and said.new == ()
 
 
+def test_a_code_that_no_signal_has_is_a_failure() -> None:
+    """PHP ends a fatal error with 255."""
+    said = judge(Trial(255, 1.0), Trial(255, 1.0), frozenset())
+    assert (said.verdict, said.new) == ("check_failed", ("exit code 255",))
+
+
 def test_files_that_move_under_it_make_it_worthless() -> None:
     assert judge(PASSED, None, frozenset(), moved=("src/a.py",)).verdict == "check_unsure"
 

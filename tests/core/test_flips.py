@@ -90,6 +90,25 @@ def test_minutes(book: Book, name: str, usd: float) -> None:
             assert low * high < 0.0, (point, low, high)
 
 
+def test_minutes_of_protected_work_are_those_that_the_user_sets(book: Book) -> None:
+    """A failure there costs three times as much; what is named is the figure in the settings, and what it would have to be."""
+    policy = replace(POLICIES["saver"], failure_usd=5.0, protect=("path migrations",))
+
+    def protected(usd: float) -> Decision:
+        session, said = begun(book, policy)
+        said = (*said[:-1], replace(said[-1], rules=("path migrations",)))
+        return decide(request(said, 2), session, book, replace(policy, failure_usd=usd), NOW + 30, 0.5)
+
+    base, looked = protected(5.0), 0
+    for point in points(base, "minutes"):
+        assert point.now == 5.0
+        if point.at is not None and point.at > 0.01:
+            low, high = (gap(protected(point.at * x), base.chosen, Config(point.model, point.effort)) for x in (0.97, 1.03))
+            assert low * high < 0.0, (point, low, high)
+            looked += 1
+    assert looked
+
+
 def inside(book: Book, policy: Policy, mu: float = 0.0) -> Decision:
     """A decision inside a turn, where what was believed is believed on. Another seed is another policy: all is priced anew."""
     session, said = begun(book, policy)

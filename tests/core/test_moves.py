@@ -65,6 +65,18 @@ def test_going_up_says_how_long_coming_back_still_pays() -> None:
     assert found is not None and found.repaid is None and found.come_back is not None and 8 <= found.come_back <= 24
 
 
+def test_a_detour_is_priced_in_the_tokens_of_where_it_goes_and_with_what_is_warm_there() -> None:
+    """A tokenizer with a third more tokens pays for them; a cache that is still there is not written again."""
+    here, there = row("opus", OPUS, 0.037, cache_read=100_000), row("sonnet", SONNET, 0.019)
+    plain, wordy, warm = (outlook(decided(here, replace(there, **more))) for more in (  # type: ignore[arg-type]
+        {}, {"prompt": 130_000}, {"cache_read": 90_000}
+    ))  # fmt: skip
+    assert plain is not None and wordy is not None and warm is not None
+    away = pricing.toll(SONNET, 300, 100_000, 0) + pricing.running_cost(SONNET, 300, 100_000, 1_500, 500, 5)
+    assert wordy.detour_usd - plain.detour_usd == pytest.approx(0.3 * away)
+    assert plain.detour_usd - warm.detour_usd == pytest.approx(90_000 * 2.4e-6)
+
+
 def test_right_after_a_summary_the_context_drops_out() -> None:
     """15,000 of tools and system text read, 4,000 of summary: 15,000 x 4.9 + 4,000 x 2.5 a million."""
     here = replace(row("sonnet", SONNET, 0.01, cache_read=15_000), prompt=19_000)

@@ -69,6 +69,17 @@ def test_a_project_only_tightens(written: Write) -> None:
     assert "config.toml:1 and " in policy.origin("deny")
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    ['failure_usd = "0.01"', 'deadline_s = "9999"', '[budget]\nsession = "1000"', "[budget]\nsession = true",
+     '[protect]\nstakes = "1"', 'side = "yes"', "side = 1", "deadline_s = inf", "[budget]\nday = inf"],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_refused_and_never_the_laxer_word(written: Write, theirs: str) -> None:
+    """A number in quotes cannot be compared with yours, so it would have taken its place."""
+    with pytest.raises(SettingsError, match="wanted, not"):
+        written("failure_usd = 10\ndeadline_s = 60\nside = false\n[budget]\nsession = 5\n", theirs)
+
+
 def test_a_project_that_allows_none_of_your_models_is_refused(written: Write) -> None:
     with pytest.raises(SettingsError, match="allows none of the models"):
         written('allow = ["a"]', 'allow = ["b"]')

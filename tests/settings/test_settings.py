@@ -96,8 +96,12 @@ def test_broken_toml_and_missing_files_are_sentences(own: Path, project: Path) -
         load(cwd=project)
     with pytest.raises(SettingsError, match="there is no settings file"):
         load(project / "nowhere.toml")
-    own.write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    own.write_bytes(b"port = 4141\n\xff\xfe")
+    with pytest.raises(SettingsError, match=r"config\.toml:2: byte 0xff is not UTF-8"):
+        load(cwd=project)
+    own.unlink()
+    own.mkdir()
+    with pytest.raises(SettingsError, match=r"config\.toml cannot be read: Is a directory$"):
         load(cwd=project)
 
 

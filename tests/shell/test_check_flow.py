@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from pointsman.sandbox import repairs
 from pointsman.sandbox.provider import Provider
 from pointsman.settings import Settings
 from pointsman.shell import control, hooks
-from pointsman.shell.check import lock
+from pointsman.shell.check import guarding, lock
 from pointsman.shell.check import watch as check_watch
 from pointsman.shell.check.checks import ENV
 from pointsman.shell.check.guarding import RunGuard, Spec
@@ -75,7 +76,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @asynccontextmanager
 async def flow(
     tmp_path: Path, kind: repairs.Kind = "caught", *, client: str = "claude", command: str = UNITTEST, retries: int = 1,
-    timeout_s: float = 30.0,
+    timeout_s: float = 300.0,
 ) -> AsyncIterator[Flow]:  # fmt: skip
     """Everything running; the run registered with its check, as ``run`` does it."""
     folder = tmp_path / "repo"
@@ -104,6 +105,22 @@ def hook() -> str | None:
     answer = hooks.claude(json.dumps({"hook_event_name": "Stop", "session_id": S}), lambda words: 0)
     said = json.loads(answer) if answer else {}
     return said["reason"] if said.get("decision") == "block" else None
+
+
+def under_way(on: Flow) -> None:
+    """Wait until a check of this run has begun."""
+    deadline = time.monotonic() + 60
+    while lock.busy(on.guard.guarded.lock) is None:
+        assert time.monotonic() < deadline, "no check has begun"
+        time.sleep(0.01)
+
+
+def recorded(on: Flow) -> None:
+    """Wait until the ledger holds a check of this run."""
+    deadline = time.monotonic() + 60
+    while not on.checks:
+        assert time.monotonic() < deadline, "no check was recorded"
+        time.sleep(0.02)
 
 
 async def watched(on: Flow, done: Callable[[], str | None]) -> list[str]:
@@ -160,7 +177,7 @@ async def test_without_retries_nobody_is_sent_back(tmp_path: Path) -> None:
 
 
 async def test_a_client_without_hooks_is_checked_after_its_turn(tmp_path: Path) -> None:
-    said_after: list[float] = []
+    said_after: list[bool] = []
 
     async with flow(tmp_path, client="aider") as on:
 
@@ -168,10 +185,8 @@ async def test_a_client_without_hooks_is_checked_after_its_turn(tmp_path: Path) 
             """Waits for the verdict, then says what it says."""
             if said_after:
                 return None
-            begin = time.monotonic()
-            while not on.checks and time.monotonic() - begin < 10:
-                time.sleep(0.02)
-            said_after.append(time.monotonic() - begin - on.checks[0].seconds)
+            recorded(on)
+            said_after.append(True)
             return "The tests fail, please look again."
 
         await watched(on, person)
@@ -179,20 +194,22 @@ async def test_a_client_without_hooks_is_checked_after_its_turn(tmp_path: Path) 
         assert (STRONG, "escalate") in on.ran and not on.checks[0].sent_back
 
 
-async def test_the_agent_going_on_stops_the_check(tmp_path: Path) -> None:
-    async with flow(tmp_path, client="aider", command="sleep 20") as on:
-        words = iter(["And one more thing."])
+async def test_the_agent_going_on_stops_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "BASELINE_S", 0.2)
+    go = tmp_path / "go"
+    async with flow(tmp_path, client="aider", command=f"until test -e {go}; do sleep 0.05; done", timeout_s=900.0) as on:
+        words = iter([(under_way, "And one more thing."), (recorded, None)])
 
         def person() -> str | None:
-            time.sleep(0.5)
-            return next(words, None)
+            wait, said = next(words)
+            wait(on)
+            return said
 
         on.guard.begin(lambda: on.gateway.found)
         await on.work(person)
-        on.guard._watch._cancel.set()  # type: ignore[union-attr]  # the person interrupts the last one
+        go.touch()
         await asyncio.to_thread(on.guard.after, 0, ["agent"], lambda sentence: None)
-        assert on.checks and all(check.verdict == "check_unsure" for check in on.checks)
-        assert "went on working" in on.checks[0].why
+        assert on.checks[0].verdict == "check_unsure" and "went on working" in on.checks[0].why
 
 
 async def test_a_hook_that_stays_silent_is_stood_in_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,20 +219,38 @@ async def test_a_hook_that_stays_silent_is_stood_in_for(tmp_path: Path, monkeypa
         assert [check.verdict for check in on.checks] == ["check_failed"]
 
 
+def told(guard: RunGuard, go: Path, over: threading.Event) -> None:
+    """Let the check go on, as often as it asks, once the hook waits for its result."""
+    waiting = False
+    while not over.wait(0.01):
+        if not waiting:
+            with guard.guarded.session(S) as row:
+                waiting = bool(row.get("waiting"))
+        if waiting:
+            go.touch()
+
+
 async def test_a_hook_that_was_only_slow_takes_over_the_check_begun_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a loaded machine `run` had begun the check when the hook came: the agent must still hear of the failure, once."""
     monkeypatch.setattr(check_watch, "HOOK_S", 0.0)
-    slow = f"{sys.executable} -c 'import time; time.sleep(1.5)'; {UNITTEST}"
+    go = tmp_path / "go"
+    go.touch()
 
-    async with flow(tmp_path, command=slow) as on:
+    async with flow(tmp_path, command=f"until test -e {go}; do sleep 0.05; done; rm {go}; {UNITTEST}") as on:
 
         def late() -> str | None:
-            deadline = time.monotonic() + 10
-            while lock.busy(on.guard.guarded.lock) is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            return hook()
+            under_way(on)
+            over = threading.Event()
+            waits = threading.Thread(target=told, args=(on.guard, go, over))
+            waits.start()
+            try:
+                return hook()
+            finally:
+                over.set()
+                waits.join()
+                go.unlink(missing_ok=True)
 
         await watched(on, late)
         assert [(check.verdict, check.sent_back) for check in on.checks][0] == ("check_failed", True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.core.checks import Learned
 from pointsman.settings import load
 from pointsman.shell.check import guarding
 from pointsman.shell.check import offer as check_offer
@@ -121,3 +122,13 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[check]\ncommand = "x"\ncwd = "nowhere"\n')
     with pytest.raises(guarding.SettingsError, match="nowhere"):
         choose(load(cwd=tmp_path), "r", "claude", interactive=False, flag=None, say=print, cwd=tmp_path)
+
+
+def test_a_check_that_blames_right_work_as_often_is_said_to_move_nothing(tmp_path: Path) -> None:
+    settings = load(cwd=tmp_path, flags={"profile": "balanced"})
+    guard = choose(settings, "r", "claude", interactive=False, flag="pytest -q", say=print, cwd=tmp_path)
+    assert guard is not None
+    guard.learned = Learned(runs=40, recall=0.3, false_alarm=0.4)
+    text = sentence(guard, settings)
+    assert "catches 30% of failures, blames 40% wrongly" in text
+    assert text.endswith("cannot tell wrong work from right, and moves nothing")

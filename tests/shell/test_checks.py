@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pointsman.sandbox import repairs
 from pointsman.shell.check import lock
 from pointsman.shell.check.checks import ENV, Guarded, Said, Spec, found
 from pointsman.shell.check.handover import hand_over, taken_over
+from pointsman.shell.check.watch import Watch
 
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider"
 UNITTEST = f"{sys.executable} -m unittest -q"
@@ -49,6 +51,19 @@ def check(guarded: Guarded, cancel: threading.Event | None = None) -> Said:
     said = guarded.check(S, *due, cancel=cancel)
     assert said is not None
     return said
+
+
+def test_a_check_that_passes_says_nothing_of_documents_and_one_that_fails_does(home: Path, tmp_path: Path) -> None:
+    guarded = guard(tmp_path / "repo")
+    guarded.turn_began(S, 1)
+    write(guarded, "# Slugs\n", "NOTES.md")
+    said = check(guarded)
+    assert said.verdict == "check_unsure" and "only documents were changed" in said.event.why
+    assert guarded.due(S) is None, "and it is not run again"
+    write(guarded, repairs.WRONG)
+    assert check(guarded).verdict == "check_failed"
+    write(guarded, repairs.RIGHT)
+    assert check(guarded).verdict == "check_passed", "code has changed, too"
 
 
 @pytest.mark.parametrize("git", [True, False])
@@ -159,9 +174,34 @@ def test_only_matching_paths_trigger_it(home: Path, tmp_path: Path) -> None:
     assert guarded.due(S) is not None
 
 
-def test_two_agents_in_one_tree_do_not_check_at_once(home: Path, tmp_path: Path) -> None:
+def test_paths_are_read_from_the_folder_of_the_check_too(home: Path, tmp_path: Path) -> None:
+    repo = guard(tmp_path / "repo").cwd
+    (repo / "api" / "src").mkdir(parents=True)
+    guarded = Guarded(Spec(UNITTEST, str(repo / "api"), paths=("src/**",)), "run2")
+    guarded.open()
+    write(guarded, "words", "../src.py")
+    assert guarded.due(S) is None
+    write(guarded, "x = 1", "src/a.py")
+    assert guarded.due(S) is not None
+
+
+def test_two_folders_of_one_repository_have_each_a_memory(home: Path, tmp_path: Path) -> None:
+    """The same command says something else in each: what fails in one is no baseline of the other."""
+    repo = guard(tmp_path / "repo").cwd
+    (repo / "api").mkdir()
+    (repo / "web").mkdir()
+    (repo / "api" / "fails").touch()
+    api, web = (Guarded(Spec("! test -f fails", str(repo / name)), name) for name in ("api", "web"))
+    api.open()
+    assert api.measure() and web.measure()
+    known = [json.loads(each.memory.read_text())["last"] for each in (api, web)]
+    assert known == [["exit code 1"], []] and api.lock == web.lock
+
+
+@pytest.mark.parametrize("command", ["sleep 1", "true"])
+def test_two_agents_in_one_tree_do_not_check_at_once(home: Path, tmp_path: Path, command: str) -> None:
     guarded = guard(tmp_path / "repo", command="sleep 1")
-    other = Guarded(guarded.spec, "run2")
+    other = Guarded(replace(guarded.spec, command=command), "run2")
     other.open()
     for each in (guarded, other):
         each.turn_began(S, 1)
@@ -251,3 +291,24 @@ def test_a_result_handed_over_as_the_hook_gives_up_is_not_lost_and_not_kept(home
         cancel = threading.Event()
         cancel.set()
         assert taken_over(guarded, "s", cancel) is None, "an old result is not taken for a new one"
+
+
+def test_an_agent_without_hooks_is_checked_once_the_others_check_is_over(home: Path, tmp_path: Path) -> None:
+    guarded = guard(tmp_path / "repo", command="true")
+    watch = Watch(guarded, tmp_path / "ledger.db", lambda: None, hooked=False)
+    watch._done[S] = 0.0
+    with lock.alone(guarded.lock, "run2"):
+        watch._begin_due()
+        assert watch._check is None and S in watch._done
+    watch._begin_due()
+    assert watch._check is not None
+    watch._check.join()
+
+
+def test_where_an_agent_is_left_unchecked_its_person_is_told(home: Path, tmp_path: Path) -> None:
+    guarded = guard(tmp_path / "repo", command="true")
+    watch = Watch(guarded, tmp_path / "ledger.db", lambda: None, hooked=False)
+    write(guarded, "x = 1")
+    with lock.alone(guarded.lock, "run2"):
+        watch._run(S)
+    assert watch.said is None and watch.standing == guarded.elsewhere

@@ -134,6 +134,16 @@ def test_without_a_gateway_a_pin_goes_into_the_ledger_and_says_so(tmp_path: Path
         control.perform("mark", {"session": "s", "turn": 1, "mark": "bad"}, Settings(), 5.0, folder=tmp_path)
 
 
+async def test_without_a_gateway_a_session_of_weeks_ago_can_still_be_pinned(tmp_path: Path) -> None:
+    async with Provider() as provider, gateway(tmp_path, provider.url, engine()) as g:
+        session = await one_turn(g)
+        later = g.desk.clock() + 40 * 86_400
+    done = control.perform("pin", {"model": "claude-opus-4-5", "session": session}, Settings(), later, folder=tmp_path)
+    assert not done.live and only(events(tmp_path / "ledger.db", Pinned)).session == session
+    with pytest.raises(SettingsError, match="no session"):
+        control.perform("pin", {"model": "claude-opus-4-5", "session": "never"}, Settings(), later, folder=tmp_path)
+
+
 async def test_with_a_gateway_it_goes_there(tmp_path: Path) -> None:
     async with gateway(tmp_path, "http://127.0.0.1:1", engine()) as g:
         control.announce(g.found, tmp_path)

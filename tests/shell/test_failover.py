@@ -202,7 +202,17 @@ def test_the_breaker_honours_a_retry_after_and_forgets_after_a_success() -> None
     assert breaker.usable("u") and not breaker.open()
 
 
+def test_a_clock_that_is_set_back_does_not_keep_a_provider_shut_out() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.failed("u", retry_after=60)
+    clock.now -= 86_400
+    assert breaker.usable("u") and not breaker.open() and breaker.enter("u")
+
+
 def test_retry_after_may_be_seconds_or_a_date() -> None:
+    assert seconds("Mon, 01 Jan 0001 00:00:00 -0000", 0.0) in (None, 978_307_200.0) and seconds("-1", 0.0) == 0.0
+    assert seconds("inf", 0.0) == float("inf") and hops(429, float("inf"))
     assert seconds("7", 0.0) == 7.0 and seconds("Thu, 01 Jan 1970 00:01:00 GMT", 30.0) == 30.0
     assert seconds("soon", 0.0) is None and seconds(None, 0.0) is None
     assert hops(429, 11.0) and not hops(429, 3.0) and hops(503, None) and not hops(400, None)

@@ -30,6 +30,10 @@ from shell.support import PATHS, body, client, events, headers, only, serving, u
 
 MODEL, OTHER = "claude-sonnet-4-5", "claude-haiku-4-5"
 SILENCE_S = 0.4
+"""Seconds of silence where the provider says nothing at all: however slow the machine is, it is left."""
+
+PATIENT_S = 60.0
+"""The same where somebody answers: a busy machine must not pass for a silent provider."""
 
 
 def spare_for(vendor: str, url: str) -> dict[str, Any]:
@@ -38,11 +42,11 @@ def spare_for(vendor: str, url: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def two(
-    tmp_path: Path, vendor: str = "anthropic", **more: Any
+    tmp_path: Path, vendor: str = "anthropic", silence_s: float = PATIENT_S, **more: Any
 ) -> AsyncIterator[tuple[Provider, Provider, Gateway, aiohttp.ClientSession]]:
     """A provider and its spare, whose answers are words, the gateway between, and a client."""
     async with Provider(script=lambda _: say("All is well.")) as first, Provider(script=lambda _: say("Here.")) as spare:
-        settings = Settings(**{"silence_s": SILENCE_S, **spare_for(vendor, spare.url), **more})
+        settings = Settings(**{"silence_s": silence_s, **spare_for(vendor, spare.url), **more})
         async with Gateway(settings, upstream=first.url, ledger=tmp_path / "l.db", say=lambda said: None) as gateway:
             async with client() as http:
                 yield first, spare, gateway, http
@@ -69,7 +73,7 @@ async def ask(http: aiohttp.ClientSession, gateway: Gateway, **more: Any) -> tup
 @pytest.mark.parametrize("at", ["headers", "start"])
 async def test_a_provider_that_says_nothing_is_left_for_its_spare(tmp_path: Path, protocol: str, at: Any) -> None:
     vendor = {"messages": "anthropic", "gemini": "google"}.get(protocol, "openai")
-    async with two(tmp_path, vendor) as (first, spare, gateway, http):
+    async with two(tmp_path, vendor, SILENCE_S) as (first, spare, gateway, http):
         first.fault(faults.hang(at))
         talk = Speaking(http, gateway.url, protocol)
         begins_with_content = protocol == "gemini" and at == "start"  # its first chunk holds words: nobody may take over then
@@ -87,7 +91,7 @@ async def test_a_provider_that_says_nothing_is_left_for_its_spare(tmp_path: Path
 
 
 async def test_what_the_silent_one_may_bill_is_an_interval_on_screen_and_not_part_of_the_bill(tmp_path: Path) -> None:
-    async with two(tmp_path) as (first, spare, gateway, http):
+    async with two(tmp_path, silence_s=SILENCE_S) as (first, spare, gateway, http):
         first.fault(faults.hang())
         assert (await ask(http, gateway, stream=True))[0] == 200
     row, shown = explained(tmp_path / "l.db")
@@ -107,7 +111,7 @@ async def test_a_refusal_and_a_connection_that_was_never_made_cost_nothing(tmp_p
 
 
 async def test_an_answer_that_is_no_stream_may_take_its_time(tmp_path: Path) -> None:
-    async with two(tmp_path) as (first, spare, gateway, http):
+    async with two(tmp_path, silence_s=SILENCE_S) as (first, spare, gateway, http):
         first.fault(faults.slow(3 * SILENCE_S))
         status, got = await ask(http, gateway, stream=False)
         assert status == 200 and b"All is well." in got and not spare.requests
@@ -119,6 +123,7 @@ async def test_where_nobody_can_take_over_a_slow_one_is_waited_for(tmp_path: Pat
         await ask(http, gateway)
         session = next(iter(gateway.desk.router.sessions))
         gateway.desk.router.pin(MODEL, session=session, now=gateway.desk.clock())
+        gateway.settings = gateway.settings.model_copy(update={"silence_s": SILENCE_S})
         first.fault(faults.slow(3 * SILENCE_S))
         status, got = await ask(http, gateway, stream=True)
         assert status == 200 and b"All is well." in got and [r.model for r in first.requests] == [MODEL, MODEL]
@@ -136,18 +141,18 @@ async def test_a_provider_that_pings_is_at_work(tmp_path: Path, monkeypatch: pyt
         await response.prepare(request)
         start, *rest = answer_events()
         await response.write(start)
-        for _ in range(6):
-            await asyncio.sleep(SILENCE_S / 2)
+        for _ in range(12):
+            await asyncio.sleep(0.25)
             await response.write(b'event: ping\ndata: {"type": "ping"}\n\n')
         await response.write(b"".join(rest))
         await response.write_eof()
         return response
 
     async with serving(pinging) as url, Provider() as spare, client() as http:
-        settings = Settings(silence_s=SILENCE_S, **spare_for("anthropic", spare.url))
+        settings = Settings(silence_s=2.5, **spare_for("anthropic", spare.url))
         async with Gateway(settings, upstream=url, ledger=tmp_path / "l.db", say=lambda said: None) as gateway:
             status, got = await ask(http, gateway, stream=True)
-        assert status == 200 and got.count(b"event: ping") == 6 and b"message_stop" in got and not spare.requests
+        assert status == 200 and got.count(b"event: ping") == 12 and b"message_stop" in got and not spare.requests
 
 
 async def test_a_silent_model_of_another_vendor_is_left_for_the_asked_one(
@@ -156,15 +161,17 @@ async def test_a_silent_model_of_another_vendor_is_left_for_the_asked_one(
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
     async with Provider(script=lambda request: say("I do it.")) as one, client() as http:
         bases = {vendor: f"{one.url}/{vendor}" for vendor in ("anthropic", "openai")}
-        settings = Settings(silence_s=2.0, upstreams=bases, schedule="1:gpt-6-luna")
+        settings = Settings(silence_s=PATIENT_S, upstreams=bases, schedule="1:gpt-6-luna")
         async with Gateway(settings, ledger=tmp_path / "l.db", say=lambda said: None) as gateway:
-            await gateway.foreign.translator._ready()  # its start is not the provider's silence
+            first = Speaking(http, gateway.url, "messages", session="5b1a7c9e-0000-4000-8000-000000000887")
+            await first.turn("Mend it.")  # the worker's start and its first translation are not the provider's silence
+            gateway.settings = settings.model_copy(update={"silence_s": 2.0})
             for n, at in enumerate(("headers", "start")):
                 one.fault(faults.hang(at))
                 talk = Speaking(http, gateway.url, "messages", session=f"5b1a7c9e-0000-4000-8000-00000000088{n}")
                 assert await talk.turn("Mend it.") == "I do it."
                 assert [r.model for r in one.requests[-2:]] == ["gpt-6-luna", "claude-opus-5-5"], at
-    assert [done.served.model for done in events(tmp_path / "l.db", Finished)] == ["claude-opus-5-5"] * 2
+    assert [done.served.model for done in events(tmp_path / "l.db", Finished)] == ["gpt-6-luna", *["claude-opus-5-5"] * 2]
 
 
 def route(protocol: Any, *, stream: bool = True) -> Route:

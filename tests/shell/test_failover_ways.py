@@ -306,12 +306,11 @@ def test_looking_at_a_deployment_does_not_take_its_trial_from_who_needs_it() -> 
 async def test_what_the_failed_provider_took_is_not_the_other_models_time(tmp_path: Path) -> None:
     async with Provider() as first:
         async with before(first.url, tmp_path / "l.db", fallbacks={MODEL: [OTHER]}) as (gateway, http):
-            first.fault(faults.hang("headers", seconds=0.6, times=2))
+            first.fault(faults.hang("headers", seconds=1.0, times=2))
             assert (await ask(http, gateway))[0] == 200
             times = gateway.desk.router.learned.times[OTHER]
-            assert (times.warm_n, times.cold_n) != (0, 0) and times.warm_s + times.cold_s < 0.5
     done, routed = only(events(tmp_path / "l.db", Finished)), only(events(tmp_path / "l.db", Routed))
-    assert done.ended - routed.ts > 0.5
+    assert (times.warm_n, times.cold_n) != (0, 0) and times.warm_s + times.cold_s <= done.ended - routed.ts - 2.0
 
 
 async def test_the_deadline_of_a_turn_that_a_check_sent_on_holds_for_failover_too(tmp_path: Path) -> None:

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Finished, Passed, Routed
+from pointsman.core.types import Config, Place
 from pointsman.engine import Route
 from pointsman.errors import WireError
 from pointsman.sandbox import Clock, Provider, faults
 from pointsman.shell.bodies import Decoder, plain, readable, zstd
+from pointsman.shell.desk import header
 from pointsman.shell.vendors import join, vendor_of
 from shell.support import (
     PATHS,
@@ -276,6 +279,39 @@ async def test_headers_that_the_engine_edits_are_edited_in_place(tmp_path: Path)
             assert answer.status == 200
         seen = provider.log[0].headers
     assert (seen["anthropic-beta"], seen["x-new"], seen["x-keep"]) == ("b", "n", "2") and "x-drop" not in seen
+
+
+async def test_a_header_on_several_lines_is_one_list(tmp_path: Path) -> None:
+    class Editing(StandIn):
+        def route(self, **given: Any) -> Route:
+            assert given["headers"]["anthropic-beta"] == "a-1, b-2"
+            routed = super().route(**given)
+            return replace(routed, headers={**given["headers"], "anthropic-beta": given["headers"]["anthropic-beta"] + ",ours"})
+
+    sent = body("messages")
+    lines = ["Host: x", "Anthropic-Beta: a-1", "X-Api-Key: k", "anthropic-beta: b-2", f"Content-Length: {len(sent)}"]
+    lines.append("Connection: close")
+    seen: list[list[str]] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(request.headers.getall("anthropic-beta"))
+        return web.Response(body=b"".join(answer_events()), content_type="text/event-stream")
+
+    async with serving(handler) as upstream:
+        for router in (Editing(), Editing(lambda sent: sent.replace(*CHEAPER))):
+            async with gateway(tmp_path, upstream, router) as g:
+                reader, writer = await asyncio.open_connection("127.0.0.1", g.port)
+                writer.write("\r\n".join(["POST /v1/messages HTTP/1.1", *lines, "", ""]).encode() + sent)
+                assert (await reader.read()).startswith(b"HTTP/1.1 200")
+                writer.close()
+    assert seen == [["a-1", "b-2"], ["a-1, b-2,ours"]]
+
+
+def test_our_header_stays_short_enough_for_every_client() -> None:
+    place = Place("s1", "main", "main", "continue", turn=1)
+    decision = Decision("r1", place, Config("m"), Config("m"), "stay", "asked", "So it was said. " * 5_000)
+    route = Route("r1", "m" * 9_000, None, b"", {}, decision, "", "/v1/messages", "messages", False)
+    assert len(header(route, False)) == len(header(route, True)) == 1_000
 
 
 def test_base_urls_and_paths_meet_once() -> None:

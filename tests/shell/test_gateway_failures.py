@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from pointsman.core.events import Finished, Noted, Passed, Routed
+from pointsman.engine import Route
 from pointsman.sandbox import Provider, faults
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.ports import free_port
@@ -257,6 +259,45 @@ async def test_an_error_on_the_way_to_the_decision_or_after_it_never_stops_the_a
     assert "KeyError at" in only(events(tmp_path / "ledger.db", Noted)).text
 
 
+async def test_what_we_cannot_send_goes_out_as_the_agent_wrote_it(tmp_path: Path) -> None:
+    """An error of ours on the way to the provider: nothing has reached the agent, so its own bytes can still go, once."""
+
+    class Odd(StandIn):
+        def route(self, **given: Any) -> Route:
+            return replace(super().route(**given), headers={**given["headers"], "x-new": "no\nheader"})
+
+    async with Provider() as provider, gateway(tmp_path, provider.url, Odd(cheaper)) as g, client() as c:
+        status, _, head = await ask(c, g.url)
+        assert status == 200
+        assert [record.raw for record in provider.requests] == [body("messages")]
+    assert only(events(tmp_path / "ledger.db", Finished)).status == 200
+    assert only(events(tmp_path / "ledger.db", Noted)).text.startswith("fail_open: ValueError at ")
+
+
+async def test_what_a_provider_breaks_is_not_quoted(tmp_path: Path) -> None:
+    """aiohttp's errors show the bytes they stumble over, which are a model's words or a key."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmy secret words\r\n")
+        await writer.drain()
+
+    async with talking(script) as upstream, gateway(tmp_path, upstream) as g, client() as c:
+        status, said, _ = await ask(c, g.url)
+        assert status == 502 and b"gave no answer: Invalid character in chunk size" in said and b"secret" not in said
+    assert "secret" not in str(events(tmp_path / "ledger.db"))
+
+
+async def test_what_is_no_http_is_refused_and_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with gateway(tmp_path, "http://127.0.0.1:9") as g:
+        for spoilt in (b"?key=sk-secret\xe9 HTTP/1.1\r\n\r\n", b" HTTP/1.1\r\nx-api-key: sk-secret\x01\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", g.port)
+            writer.write(b"GET /v1/models" + spoilt)
+            assert b" 400 " in await reader.readline()
+            writer.close()
+    assert "a request that is not HTTP was refused: Invalid" in caplog.text and "secret" not in caplog.text
+
+
 async def test_a_web_page_cannot_spend_the_users_keys(tmp_path: Path) -> None:
     """A page may post to this port unseen; what only browsers send tells. Node's own fetch names a mode, and no site."""
     async with Provider() as provider, gateway(tmp_path, provider.url) as g, client() as c:
@@ -354,7 +395,7 @@ async def test_a_ledger_given_from_outside_stays_open(tmp_path: Path) -> None:
     with Ledger(tmp_path / "mine.db") as ledger:
         async with Provider() as provider, gateway(tmp_path, provider.url, ledger=ledger) as g, client() as c:
             await ask(c, g.url)
-        ledger.append([Noted(1, "still", "open")]).result(5)
+        ledger.append([Noted(1, "still", "open")]).result(60)
     assert len(events(tmp_path / "mine.db")) == 3
 
 

@@ -233,12 +233,21 @@ async def test_a_gateway_that_cannot_start_says_why(place: Place) -> None:
     assert process.returncode == 2 and b"profle" in errors
 
 
+async def test_settings_that_only_the_gateway_can_look_up_end_a_run_like_all_wrong_settings(place: Place) -> None:
+    (place.root / "bad.toml").write_text('floor = "no-such-model"\n')
+    argv = [*own_command(), "run", "--port", "0", "--config", str(place.root / "bad.toml"), "--client", "claude", "--", "true"]
+    process = await asyncio.create_subprocess_exec(*argv, env=place.env, cwd=place.root, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 2 and b"bad.toml:1: floor names 'no-such-model'" in errors
+
+
 def test_a_run_without_requests_says_so_and_what_was_noted_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
         old, new = Noted(0.5, "locked", "an old trouble"), Noted(2.0, "fail_open", "a new trouble")
-        ledger.append([old, RunStarted(1.0, "r1", "claude", "/x", True), new, new]).result(5)
+        ledger.append([old, RunStarted(1.0, "r1", "claude", "/x", True), new, new]).result(60)
         assert closing("r1", path) == "no model request came through in this run"
+        assert closing("r1", path, whole=False) == "no request of this run is in the ledger"
         assert notes("r1", path) == ["a new trouble"]
 
 
@@ -252,6 +261,14 @@ async def test_a_home_that_cannot_be_written_is_a_sentence_with_the_mend(place: 
         assert process.returncode == 1 and "POINTSMAN_HOME" in said and "cannot write in the folder" in said
 
 
+async def test_a_log_that_cannot_be_written_is_a_sentence_with_the_mend(place: Place) -> None:
+    (place.home / "gateway.log").mkdir(parents=True)
+    command = [*own_command(), "run", "--port", "0", "--client", "claude", "--", sys.executable, "-c", ""]
+    process = await asyncio.create_subprocess_exec(*command, env=place.env, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 1 and b"cannot write in the folder" in errors and b"POINTSMAN_HOME" in errors
+
+
 def test_the_closing_line_tells_a_refusal_from_a_provider_that_was_not_there(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     router = pointsman.Router(pointsman.Settings())
@@ -260,14 +277,14 @@ def test_the_closing_line_tells_a_refusal_from_a_provider_that_was_not_there(tmp
         routed = router.route(path="/v1/messages", headers={}, body=body % n, now=10.0 + n, dice=0.5, run="r1")
         router.finish(routed.id, usage=None, status=status, started=10.0 + n, ended=10.5 + n, error=error)
     with Ledger(path) as ledger:
-        ledger.append(router.events()).result(5)
+        ledger.append(router.events()).result(60)
     said = closing("r1", path)
     assert "2 refused by the provider · 1 without an answer" in said and "every request ran" not in said
 
 
 async def test_a_run_that_was_killed_does_not_keep_the_next_gateway_alive(place: Place) -> None:
     with Ledger(place.home / "ledger.db") as ledger:
-        ledger.append([RunStarted(time.time() - 60, "gone", "claude", "/x", True)]).result(5)
+        ledger.append([RunStarted(time.time() - 60, "gone", "claude", "/x", True)]).result(60)
     process = await place.run()
     await process.communicate()
     assert process.returncode == 0 and place.gateway() is None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def finished(ts: float, id: str, session: str = "s1", model: str = "opus", **mor
 USD = 10 * 3e-6 + 1000 * 3e-7 + 50 * 15e-6 + 5 * 15e-6 + 100 * 3.75e-6 + 7 * 6e-6  # 7200 s: the dearest write
 
 
+def waits(true: Callable[[], bool]) -> None:
+    """Wait for what the writer's thread does."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.01)
+
+
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     with sqlite3.connect(path) as connection:
         found = connection.execute(query).fetchall()
@@ -57,8 +66,8 @@ def test_what_is_appended_is_read_back_in_order(tmp_path: Path) -> None:
     path = tmp_path / "new" / "ledger.db"
     events = [routed(1, "r1"), finished(2, "r1"), Noted(3, "x", "größer ≈ \ud800?", "s2"), Marked(4, "s1", 1, "good", "me")]
     with Ledger(path) as ledger:
-        ledger.append(events[:2]).result(5)
-        ledger.append(events[2:]).result(5)
+        ledger.append(events[:2]).result(60)
+        ledger.append(events[2:]).result(60)
         ledger.append([]).result(0)
         assert [event for _, event in read_events(path, session="s1")] == [events[0], events[1], events[3]]
     everything = list(read_events(path))
@@ -73,7 +82,7 @@ def test_what_is_appended_is_read_back_in_order(tmp_path: Path) -> None:
 def test_events_are_never_changed_or_deleted(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
-        ledger.append([Noted(1, "a", "b")]).result(5)
+        ledger.append([Noted(1, "a", "b")]).result(60)
     for statement in ("UPDATE event SET ts = 0", "DELETE FROM event"):
         connection = sqlite3.connect(path)
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -94,7 +103,7 @@ def test_views_answer_in_plain_sql(tmp_path: Path) -> None:
             Marked(7, "s1", 1, "bad", "me"), Marked(8, "s1", 2, "good", "me"), Marked(9, "s1", 2, "good", "me", undo=True),
             Passed(10, "GET", "/v1/models", 200, "not a path we decide"), Noted(11, "locked", "text"),
             Pinned(12, "s1", Config("opus", "high"), "session", "me"),
-        ]).result(5)  # fmt: skip
+        ]).result(60)  # fmt: skip
     cheap_usd = 10 * 1e-6 + 1000 * 1e-7 + 50 * 5e-6 + 5 * 5e-6 + 107 * 1e-6
     asked_usd = 20 * 3e-6 + 1000 * 3.75e-6 + 40 * 15e-6
     assert rows(path, "SELECT id, turn, model, fresh, cache_read, cache_write, output, reasoning FROM requests") == [
@@ -122,17 +131,18 @@ def test_views_answer_in_plain_sql(tmp_path: Path) -> None:
 def test_a_locked_ledger_keeps_every_row_and_says_it_once(tmp_path: Path) -> None:
     path, said = tmp_path / "ledger.db", []
     with Ledger(path, say=said.append) as ledger:
-        ledger.append([Noted(0, "first", "")]).result(5)
+        ledger.append([Noted(0, "first", "")]).result(60)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         pending = [ledger.append([Noted(n, "while locked", "")]) for n in range(1, 50)]
         with pytest.raises(TimeoutError):
             pending[0].result(0.6)  # several attempts
+        waits(lambda: ledger.trouble is not None)
         assert "locked" in (ledger.trouble or "")
         other.execute("ROLLBACK")
         other.close()
         for future in pending:
-            future.result(5)
+            future.result(60)
         assert ledger.trouble is None
     assert [event.ts for _, event in read_events(path)] == list(range(50))
     assert len(said) == 2 and "locked" in said[0] and "again" in said[1]
@@ -141,7 +151,7 @@ def test_a_locked_ledger_keeps_every_row_and_says_it_once(tmp_path: Path) -> Non
 def test_closing_while_locked_says_what_could_not_be_written(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     ledger = Ledger(path, say=lambda sentence: None)
-    ledger.append([Noted(0, "first", "")]).result(5)
+    ledger.append([Noted(0, "first", "")]).result(60)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     ledger.append([Noted(1, "a", ""), Noted(1, "b", "")])
@@ -153,13 +163,13 @@ def test_closing_while_locked_says_what_could_not_be_written(tmp_path: Path) -> 
 
 
 UNPRIVILEGED = """
-    import os, sys
+    import os, sys, time
     from pathlib import Path
     from pointsman.core.events import Noted
     from pointsman.shell.ledger import Ledger, read_events
     folder, path = Path(sys.argv[1]), Path(sys.argv[1]) / "ledger.db"
     with Ledger(path) as ledger:
-        ledger.append([Noted(1, "before", "")]).result(5)
+        ledger.append([Noted(1, "before", "")]).result(60)
     if os.getuid() == 0:
         for entry in (folder, path):
             os.chown(entry, 65534, 65534)
@@ -170,13 +180,15 @@ UNPRIVILEGED = """
     said = []
     ledger = Ledger(path, say=said.append)
     kept = ledger.append([Noted(2, "kept", "")])
+    while not said:
+        time.sleep(0.01)
     try:
         kept.result(0.5)
     except TimeoutError:
         print(len(said), said[0])
     folder.chmod(0o700)
     path.chmod(0o600)
-    kept.result(10)
+    kept.result(60)
     ledger.close()
     print([event.code for _, event in read_events(path)], len(said))
 """
@@ -185,7 +197,7 @@ UNPRIVILEGED = """
 def subprocess_lines(script: str, *arguments: str) -> list[str]:
     """What a fresh interpreter prints."""
     code = textwrap.dedent(script)
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -209,23 +221,25 @@ def test_a_read_only_ledger_can_be_read_and_rows_wait_for_better_times(open_fold
 
 
 FULL_DISK = """
-    import resource, signal, sys
+    import resource, signal, sys, time
     from pathlib import Path
     from pointsman.core.events import Noted
     from pointsman.shell.ledger import Ledger, read_events
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     path, said = Path(sys.argv[1]), []
     ledger = Ledger(path, say=said.append)
-    ledger.append([Noted(0, "before", "")]).result(5)
+    ledger.append([Noted(0, "before", "")]).result(60)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     kept = [ledger.append([Noted(n, "x", "y" * 1000)]) for n in range(1, 1001)]
+    while not said:
+        time.sleep(0.01)
     try:
         kept[-1].result(1.0)
     except TimeoutError:
         print(len(said), said[0])
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    kept[-1].result(10)
+    kept[-1].result(60)
     ledger.close()
     print(sum(1 for _ in read_events(path)), [int(e.ts) for _, e in read_events(path)] == list(range(1001)), len(said))
 """
@@ -250,6 +264,7 @@ def test_a_ledger_of_a_newer_version_is_refused_with_the_mend(tmp_path: Path) ->
     said: list[str] = []
     patient = Ledger(path, patient=True, say=said.append)
     patient.append([Noted(1, "a", "b")])
+    waits(lambda: bool(said))
     with pytest.raises(LedgerError, match="1 events"):
         patient.close(0.3)
     assert len(said) == 1 and "upgrade" in said[0]
@@ -274,7 +289,7 @@ def test_other_files_are_never_touched(tmp_path: Path) -> None:
 def test_a_migration_copies_the_ledger_aside_first(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
-        ledger.append([Noted(1, "a", "b")]).result(5)
+        ledger.append([Noted(1, "a", "b")]).result(60)
     connection = sqlite3.connect(path, isolation_level=None)
     later = (*schema.MIGRATIONS, "CREATE VIEW extra AS SELECT count(*) AS n FROM event;")
     assert schema.migrate(connection, path, later) == schema.VERSION
@@ -318,10 +333,10 @@ def test_many_writers_of_one_file_lose_nothing(tmp_path: Path) -> None:
 def test_a_ledger_moved_away_is_followed_by_a_new_one(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
-        ledger.append([Noted(1, "old", "")]).result(5)
+        ledger.append([Noted(1, "old", "")]).result(60)
         path.rename(tmp_path / "archive.db")
         (tmp_path / "ledger.db-wal").rename(tmp_path / "archive.db-wal")
-        ledger.append([Noted(2, "new", "")]).result(5)
+        ledger.append([Noted(2, "new", "")]).result(60)
     assert [event.code for _, event in read_events(path)] == ["new"]
     assert [event.code for _, event in read_events(tmp_path / "archive.db")] == ["old"]
 
@@ -363,10 +378,10 @@ def test_an_event_that_cannot_be_written_costs_no_other(tmp_path: Path, make: Ca
         lost = ledger.append([Noted(1, "a", "before"), spoilt, Noted(3, "b", "behind")])
         again = ledger.append([spoilt])
         with pytest.raises(LedgerError, match="a Signalled event cannot be written"):
-            lost.result(5)
+            lost.result(60)
         with pytest.raises(LedgerError):
-            again.result(5)
-        ledger.append([Noted(4, "c", "later")]).result(5)
+            again.result(60)
+        ledger.append([Noted(4, "c", "later")]).result(60)
         assert [event.ts for _, event in read_events(ledger.path)] == [1, 3, 4]
     assert len(said) == 1
 
@@ -374,5 +389,5 @@ def test_an_event_that_cannot_be_written_costs_no_other(tmp_path: Path, make: Ca
 def test_a_session_that_is_no_text_is_written_too(tmp_path: Path) -> None:
     """JSON can hold half of a surrogate pair, and hooks hand on what their client says."""
     with Ledger(tmp_path / "ledger.db") as ledger:
-        ledger.append([Signalled(1, "s\ud800", "commit")]).result(5)
+        ledger.append([Signalled(1, "s\ud800", "commit")]).result(60)
         assert rows(ledger.path, "SELECT session FROM event") == [("s?",)]

@@ -113,3 +113,64 @@ def test_a_state_survives_its_file(repo: Path) -> None:
     tree = worktree.state(repo, worktree.top(repo))
     assert worktree.from_plain(tree.plain()) == tree
     assert worktree.from_plain({"kind": 1}) is None and worktree.from_plain(None) is None
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Path:
+    """A repository with a submodule, ``lib``, and a clone that it knows nothing of, ``tool``."""
+    for name in ("lib", "tool", "outer"):
+        (tmp_path / name).mkdir()
+        git(tmp_path / name, "init", "-q")
+        (tmp_path / name / "m.py").write_text("x = 1\n")
+        git(tmp_path / name, "add", ".")
+        git(tmp_path / name, "commit", "-qm", "x")
+    git(tmp_path / "outer", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../lib", "lib")
+    git(tmp_path / "outer", "commit", "-qm", "lib")
+    (tmp_path / "tool").rename(tmp_path / "outer" / "tool")
+    return tmp_path / "outer"
+
+
+@pytest.mark.parametrize("name", ["lib", "tool"])
+def test_work_in_a_repository_inside_the_repository_is_seen_each_time(nested: Path, name: str) -> None:
+    root = worktree.top(nested)
+    before = worktree.state(nested, root)
+    hashes = {before.hash}
+    for text in ("x = 2\n", "x = 3\n"):
+        (nested / name / "m.py").write_text(text)
+        now = worktree.state(nested, root)
+        assert worktree.changed(before, now, root) == (f"{name}/m.py",) and now.hash not in hashes
+        hashes.add(now.hash)
+    git(nested / name, "commit", "-qam", "y")
+    after = worktree.state(nested, root)
+    assert name in worktree.changed(before, after, root) and after.hash not in hashes
+    assert f"{name}/m.py" not in worktree.state(nested, root, {f"{name}/m.py"}).files
+
+
+def test_what_a_check_writes_in_a_submodule_is_not_gits_own(nested: Path) -> None:
+    root = worktree.top(nested)
+    before = worktree.state(nested, root)
+    (nested / "lib" / "out.log").write_text("")
+    moved = worktree.changed(before, worktree.state(nested, root), root)
+    assert moved == ("lib/out.log",) and worktree.tracked(root, moved) == ()
+
+
+def test_a_link_to_a_repository_is_a_link(nested: Path) -> None:
+    (nested / "link").symlink_to("tool")
+    root = worktree.top(nested)
+    before = worktree.state(nested, root)
+    (nested / "link").unlink()
+    (nested / "link").symlink_to("lib")
+    assert worktree.changed(before, worktree.state(nested, root), root) == ("link",)
+
+
+def test_with_too_many_repositories_inside_any_turn_is_a_change(nested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worktree, "NESTED_AT_MOST", 0)
+    found = worktree.state(nested, worktree.top(nested))
+    assert not found.whole and worktree.changed(found, found, nested) == ("*",)
+
+
+def test_a_path_with_brackets_is_that_path_alone(repo: Path) -> None:
+    for name in ("[id].ts", "i.ts"):
+        (repo / name).write_text("x")
+    git(repo, "add", ".")
+    assert worktree.tracked(worktree.top(repo), ("[id].ts",)) == ("[id].ts",)

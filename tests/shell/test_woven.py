@@ -114,6 +114,16 @@ def test_an_answer_that_is_no_stream(protocol: Protocol) -> None:
     assert "consult_advisor" not in text and "I ask." in text and "Now." in text and "shell" in text
 
 
+def test_a_name_that_comes_with_every_piece_is_one_call() -> None:
+    """Chat Completions tells a function's name once; some servers repeat it with every piece of its arguments."""
+    named = [{"name": "consult_advisor", "arguments": part} for part in ('{"question"', ': "q"}')]
+    deltas = [({"tool_calls": [{"index": 0, "id": "c1", "function": piece}]}, None) for piece in named] + [({}, "tool_calls")]
+    chunks = [{"id": "x", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]} for delta, reason in deltas]
+    listener = WovenEvents("chat", "m")
+    assert fed(listener, b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)) == b""
+    assert listener.asking and listener.weave.called is not None and listener.weave.called.arguments == '{"question": "q"}'
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_cannot_be_read_passes(protocol: Protocol) -> None:
     listener = WovenEvents(protocol, "m")

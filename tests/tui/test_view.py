@@ -162,6 +162,16 @@ def test_no_difficulty_is_an_answer() -> None:
     assert "flips to haiku-4-5: at no difficulty" in plain(view.why(decision, 100))
 
 
+def test_a_flip_says_what_it_is_beside_where_the_belief_has_moved_inside_the_turn() -> None:
+    """The costs stand as they were when the turn began: "above .60 (now .86)" would have flipped already."""
+    (turn,) = Timeline(Story("s").turn(hard=Belief(4.5, 1.0, 3)).events).sessions["s"].turns
+    assert turn.decision is not None
+    decision = replace(turn.decision, breakevens=(BreakEven(HAIKU.model, None, "difficulty", 0.6, 0.5),))
+    assert "difficulty above .60 (.50 when the turn began)" in plain(view.why(decision, 100))
+    decision = replace(decision, breakevens=(BreakEven(HAIKU.model, None, "difficulty", 0.6, Belief(4.5).hard),))
+    assert "difficulty below .60 (now .86)" in plain(view.why(decision, 100))
+
+
 def test_a_veto_is_shown_with_its_reason_and_cannot_be_pinned_silently() -> None:
     story = Story("s").turn()
     timeline = Timeline(story.events)

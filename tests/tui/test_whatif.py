@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from pointsman.cli.files import events_in
 from pointsman.core.events import Event
@@ -19,6 +18,7 @@ from pointsman.tui.figures import plain, width_of
 from pointsman.tui.replayed import POLICIES, STOPS, lines_of, slider, what_if
 from pointsman.tui.timeline import Turns
 from pointsman.tui.whatif import WhatIfPanel
+from tui.test_app import until
 
 
 @pytest.fixture(scope="module")
@@ -78,30 +78,34 @@ def test_hindsight_undercuts_every_other_policy(recorded: list[Event]) -> None:
 async def test_the_key_opens_moves_and_closes_it(recorded: list[Event]) -> None:
     app = Screens(EventSource(recorded, "recording"), clock=lambda: recorded[-1].ts)
     async with app.run_test(size=(100, 30)) as pilot:
+        panel, turns = app.query_one("#whatif", WhatIfPanel), app.query_one("#turns", Turns)
+
+        def says(row: int, words: str) -> bool:
+            return panel.rows() > row and words in plain([panel.row(row, 74)])
+
         await pilot.press("w")
-        panel = app.query_one("#whatif", WhatIfPanel)
-        await settled(pilot)
+        await until(pilot, lambda: panel.rows() > 1 and says(0, "$5.00"))
         assert panel.display and not app.query_one("#why").display
-        assert "$5.00" in plain([panel.row(0, 74)])
         await pilot.press("left", "left", "left")
-        await settled(pilot)
-        assert "$0.00" in plain([panel.row(0, 74)])
-        turns = app.query_one("#turns", Turns)
-        assert "≠" in turns.render_line(1).text
+        await until(pilot, lambda: panel.rows() > 1 and says(0, "$0.00"))
+        await until(pilot, lambda: "≠" in turns.render_line(1).text)
         await pilot.press("n")
-        await settled(pilot)
-        assert POLICIES[1] in plain([panel.row(1, 74)])
+        await until(pilot, lambda: says(1, POLICIES[1]))
         await pilot.press("escape")
-        assert app.query_one("#why").display and not panel.display
-        assert "≠" not in turns.render_line(1).text
-        assert app.focused is turns
+        await until(pilot, lambda: app.query_one("#why").display and not panel.display)
+        await until(pilot, lambda: "≠" not in turns.render_line(1).text and app.focused is turns)
 
 
-async def settled(pilot: Pilot[None]) -> None:
-    """Until the replay has arrived."""
-    for _ in range(100):
-        await pilot.pause(0.02)
-        await pilot.app.workers.wait_for_complete()
-        if pilot.app.query_one("#whatif", WhatIfPanel).rows() > 1:
-            return
-    raise AssertionError("the replay never came")
+async def test_a_replay_that_comes_late_is_not_shown_for_another_session(recorded: list[Event]) -> None:
+    app = Screens(EventSource(recorded, "recording"), clock=lambda: recorded[-1].ts)
+    async with app.run_test(size=(100, 30)) as pilot:
+        panel = app.query_one("#whatif", WhatIfPanel)
+        await pilot.press("w")
+        await until(pilot, lambda: panel.rows() > 1)
+        found, own = panel._found, app._current
+        assert found is not None and own is not None
+        panel._found = None
+        app._replayed(found, "another one")
+        assert panel._found is None
+        app._replayed(found, own)
+        assert panel._found is found

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.core.globs import DEFAULTS, Watch
 from pointsman.core.types import Protocol
 from pointsman.errors import WireError
 from pointsman.wire import is_count, protocol_of, read
@@ -23,6 +24,13 @@ GOOD = b'{"model":"claude-opus-5-5","max_tokens":9,"messages":[{"role":"user","c
         ("messages", {"model": "", "messages": []}, "`model` is empty"),
         ("messages", {"model": 7, "messages": []}, "`model` is a number, not a string"),
         ("chat", {"model": "m\x1b[2J", "messages": []}, "cannot be printed"),
+        ("messages", {"model": "m" * 400, "messages": []}, "`model` has 400 characters"),
+        ("chat", {"model": "m", "messages": [], "reasoning_effort": "h" * 400}, "`reasoning_effort` has 400 characters"),
+        ("responses", {"model": "m", "input": [], "reasoning": {"effort": "\x1b[2J"}}, "`reasoning.effort` holds char"),
+        ("messages", {"model": "m", "messages": [], "service_tier": "\x07"}, "`service_tier` holds characters that cannot be"),
+        ("messages", {"model": "m", "messages": [{"role": "u" * 41, "content": "a"}]}, r"messages\[0\] has a role of 41"),
+        ("messages", {"model": "m", "messages": [{"role": "system", "content": [], "output_config": {"effort": "\n"}}]},
+         "an effort in the history holds characters"),
         ("messages", {"model": "m"}, "no `messages`"),
         ("messages", {"model": "m", "messages": {}}, "`messages` is not an array"),
         ("messages", {"model": "m", "messages": ["hi"]}, r"messages\[0\] is a string, not an object"),
@@ -133,3 +141,22 @@ def test_an_id_with_terminal_escapes_is_shown_without_them() -> None:
     assert read("messages", "/v1/messages", {"user-agent": "claude-cli/2.1"}, body, **options).session == "s-1?[31m????"
     headers = {"x-claude-code-session-id": "s-\udc9b", "user-agent": "claude-cli/2.1"}
     assert read("messages", "/v1/messages", headers, GOOD, **options).session == "s-?"
+
+
+def test_a_model_in_a_path_is_a_name_too() -> None:
+    with pytest.raises(WireError, match="the model in the path has 500 characters"):
+        read("gemini", f"/v1beta/models/{'m' * 500}:generateContent", {}, b'{"contents":[]}')
+
+
+@pytest.mark.parametrize("folder", ["/home/x/" + "and then do as follows: " * 60, "/home/\x1b[2J"])
+def test_a_sentence_behind_a_folders_marker_is_no_folder(folder: str) -> None:
+    """The folder of a session is kept, and shown in terminals; prompt text is neither."""
+    body = {**json.loads(GOOD), "system": f"You help.\nWorking directory: {folder}"}
+    assert read("messages", "/v1/messages", {}, json.dumps(body).encode()).cwd is None
+
+
+def test_arguments_nested_deeper_than_anybody_can_read_are_passed_over() -> None:
+    """They are a text inside the body: the body itself can be read, and with it every later request of the session."""
+    call = {"id": "c1", "type": "function", "function": {"name": "bash", "arguments": '{"a":' * 5_000 + "1" + "}" * 5_000}}
+    body = {"model": "m", "messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]}
+    assert read("chat", "/v1/chat/completions", {}, json.dumps(body).encode(), watch=Watch(DEFAULTS)).messages

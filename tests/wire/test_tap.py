@@ -272,3 +272,18 @@ def test_an_error_of_nothing_ends_nothing(protocol: Protocol) -> None:
     tap = Tap(protocol)
     tap.feed(event)
     assert (tap.terminal(event), tap.stop) == (False, None)
+
+
+def test_fields_behind_a_comment_are_an_event() -> None:
+    """Some servers put their heartbeat into the event that follows it (the HTML standard allows comments on any line)."""
+    tap = heard("messages", START, b": beat\n" + BLOCK, TEXT, b": beat\n: beat\n" + DELTA, b":\r\n\r\n", b": beat\n" + STOP)
+    assert (tap.stop, tap.complete, tap.usage and tap.usage.output) == ("tool", True, 25)
+    assert tap.terminal(b": beat\n" + STOP) and not tap.terminal(b": beat\n\n")
+
+
+def test_what_a_provider_calls_itself_is_kept_short_and_printable() -> None:
+    model = "m\x1b[2J" + "x" * 9_000
+    tap = heard("chat", chunk(id="c", model=model, choices=[{"delta": {"content": "hi"}}]))
+    assert tap.model is not None and tap.model.startswith("m?[2J") and len(tap.model) <= 300
+    tap = heard("messages", event("error", error={"message": "no\x1b[2J\n" * 900}))
+    assert tap.error is not None and tap.error.startswith("no?[2J no?") and len(tap.error) <= 200

@@ -66,6 +66,16 @@ def test_chat_and_its_relatives() -> None:
     assert usage("chat", deepseek) == Usage(36, 64, (), 9)
 
 
+def test_grok_counts_thoughts_beside_the_answer_and_only_its_total_says_so() -> None:
+    """As reported in vercel/ai 12425; OpenAI's own figures with the same details hold them inside."""
+    thought = {"completion_tokens_details": {"reasoning_tokens": 317}}
+    grok = {"prompt_tokens": 12, "completion_tokens": 2, "total_tokens": 331, "prompt_tokens_details": {"cached_tokens": 4}}
+    assert usage("chat", {**grok, **thought}) == Usage(8, 4, (), 2, 317)
+    assert usage("chat", {**grok, **thought, "completion_tokens": 319}) == Usage(8, 4, (), 2, 317)
+    spoken = {"input_tokens": 12, "output_tokens": 2, "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 17}
+    assert usage("responses", {**spoken, "input_tokens_details": {"cached_tokens": 0}}) == Usage(12, 0, (), 2, 3)
+
+
 def test_gemini_counts_thoughts_beside_the_answer() -> None:
     payload = {"promptTokenCount": 50, "cachedContentTokenCount": 40, "candidatesTokenCount": 7, "thoughtsTokenCount": 3}
     assert usage("gemini", payload) == Usage(fresh=10, cache_read=40, output=7, reasoning=3)

@@ -225,3 +225,11 @@ def test_the_limit_of_a_chat_gets_the_name_that_a_reasoning_model_knows(body: by
     other = Target("gpt-4.1-mini", "openai", known=True, sampling=True)
     sent = json.loads(write("chat", "/v1/chat/completions", body, request, Config("gpt-4.1-mini"), other)[0])
     assert "max_tokens" in sent and "max_completion_tokens" not in sent
+
+
+def test_what_becomes_of_a_system_message_does_not_depend_on_the_others(claude: Any) -> None:
+    """An effort that is set later on may not change the bytes before it: they are in the provider's cache."""
+    claude.body["messages"] += [{"role": "user", "content": "hi"}, {"role": "system", "content": []}]
+    before = sent(claude, "claude-sonnet-5-5", OPUS)["messages"]
+    claude.body["messages"] += [{"role": "system", "content": [], "output_config": {"effort": "low"}}]
+    assert sent(claude, "claude-sonnet-5-5", OPUS)["messages"][:2] == before == claude.body["messages"][:2]

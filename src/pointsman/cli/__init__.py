@@ -6,11 +6,13 @@ Exit codes: 0 done; 1 it failed, and one sentence on stderr says why; 2 wrong us
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NamedTuple, NoReturn
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -111,7 +113,9 @@ alone = False
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error of ours is one sentence on stderr."""
     global alone
-    alone = alone or argv is None
+    if argv is None:
+        alone = True
+        _standard_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         return main([words[1], "--help"]) if len(words) > 1 and words[1] in COMMANDS else _overview()
@@ -124,6 +128,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pointsman: unknown {kind} {name!r}{near(name, shown)}; see `pointsman --help`", file=sys.stderr)
         return USAGE
     return _guarded(name, words[1:])
+
+
+def _standard_streams() -> None:
+    """Give this process the three streams it counts on, where it was started without one or with one that cannot take our signs.
+
+    A stream that is closed (``>&-``) is /dev/null instead, for a file or a pipe of ours must not become number 0, 1 or 2.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _guarded(name: str, words: list[str]) -> int:
@@ -148,6 +167,8 @@ def _guarded(name: str, words: list[str]) -> int:
 
 def _words(error: Exception) -> str:
     """An error in words: of the system's own the file and what is the matter with it, without its number."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # only the current folder has no name
+        return "the folder you are in is gone: change to one that exists"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return str(error) or repr(error)

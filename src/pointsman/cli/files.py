@@ -31,7 +31,7 @@ def measured(named: Sequence[Path], default: Path) -> list[Path]:
         if not path.exists():
             raise SettingsError(f"there is no file or folder {path}")
     if not named and not default.exists():
-        raise SettingsError(f"there is no measuring data at {default}: name files of your own, or the data's folder in POINTSMAN_DATA")
+        raise SettingsError(f"there is no measuring data at {default}: name files, or its folder in POINTSMAN_DATA")
     return list(named) or [default]
 
 

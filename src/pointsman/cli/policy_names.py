@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,15 @@ def _flags(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in text.split(","):
         key, _, value = part.partition("=")
-        word = value.strip()
-        found[key.strip()] = {"true": True, "false": False}.get(word, word)
+        found[key.strip()] = _value(value.strip())
     return found
+
+
+def _value(word: str) -> bool | int | float | str:
+    """A value as it is written in a settings file; what is neither true, false nor a number is a text."""
+    if word in ("true", "false"):
+        return word == "true"
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(word)
+    return word

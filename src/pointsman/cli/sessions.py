@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import NamedTuple
 
 from pointsman.cli import near
 from pointsman.errors import SettingsError
-from pointsman.shell.reading import latest_session, ledger_path, reader
+from pointsman.shell.reading import here, latest_session, ledger_path, reader
 
 
 class Chosen(NamedTuple):
@@ -28,9 +27,9 @@ def choose(given: str | None, path: Path | None = None) -> Chosen:
     """The session meant by ``given``. Raises SettingsError naming near ids, LedgerError when there is no ledger."""
     path = path or ledger_path()
     if given is None:
-        here = latest_session(path, os.getcwd())
-        if here is not None:
-            return Chosen(here, "newest in this folder")
+        own = latest_session(path, here())
+        if own is not None:
+            return Chosen(own, "newest in this folder")
         newest = latest_session(path)
         if newest is None:
             raise SettingsError("no session has been routed yet: start one with `pointsman run -- claude`, or `pointsman demo`")

@@ -208,7 +208,7 @@ def _ledger() -> Iterator[Finding]:
     from pointsman.shell.reading import ledger_path, reader
 
     path = ledger_path()
-    if not path.exists():
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         yield Finding("note", "ledger", f"none yet at {path}: the first session makes it")
         return
     try:
@@ -221,7 +221,7 @@ def _ledger() -> Iterator[Finding]:
     size = path.stat().st_size / 1e6
     state = "ok" if sound == "ok" else "wrong"
     yield Finding(state, "ledger", f"{path}: {events} events of {sessions} sessions, {size:.1f} MB"
-                  + ("" if sound == "ok" else f"; damaged: {sound}"))
+                  + ("" if sound == "ok" else f"; damaged: {sound}; move it away, and a new one is begun"))
 
 
 def _gateway() -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pointsman.core.codec import build
 from pointsman.core.events import Mark, Pinned, PinScope
 from pointsman.core.timeline import Timeline
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
-from pointsman.shell.reading import ledger_path, read_events
+from pointsman.shell.reading import here, ledger_path, read_events
 
 if TYPE_CHECKING:
     from pointsman.settings import Settings
@@ -43,7 +42,7 @@ def _pin(args: Namespace) -> int:
         _known(args.model, settings)  # a mistyped model is the nearer mistake
         raise
     given = {"model": args.model, "scope": args.scope, "session": chosen.id if chosen else None,
-             "cwd": os.getcwd() if always else None, "origin": "pointsman pin"}
+             "cwd": here() if always else None, "origin": "pointsman pin"}
     price = _price(chosen, args.model, settings) if chosen else ""
     done = perform("pin", given, settings, time.time())
     event = dict(done.event or {})
@@ -51,7 +50,7 @@ def _pin(args: Namespace) -> int:
         print(json.dumps({**event, "live": done.live}, ensure_ascii=False))
         return OK
     pinned = _pinned(event)
-    where = f" ({chosen.id}, {chosen.why})" if chosen else f" ({os.getcwd()})"
+    where = f" ({chosen.id}, {chosen.why})" if chosen else f" ({here()})"
     print(f"pinned {pinned.config} for {HOLDS[args.scope]}{where}; {done.said}.{price}")
     return OK
 
@@ -100,7 +99,7 @@ def _unpin(args: Namespace) -> int:
     from pointsman.shell.control import perform
 
     chosen = choose(args.session)
-    done = perform("unpin", {"session": chosen.id, "cwd": os.getcwd(), "origin": "pointsman unpin"}, load(), time.time())
+    done = perform("unpin", {"session": chosen.id, "cwd": here(), "origin": "pointsman unpin"}, load(), time.time())
     if args.json:
         print(json.dumps({"event": done.event, "live": done.live}, ensure_ascii=False))
     elif done.event is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pointsman.core.decisions import Decision
 from pointsman.core.events import Finished
 from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost
@@ -33,9 +34,12 @@ def _of(usage: Usage, rates: Rates, others: dict[str, Rates]) -> float:
     return total
 
 
-def extra(event: Finished) -> float:
-    """USD by which a request cost more than the asked model would have; 0 where it cost less or nobody knows."""
+def extra(event: Finished, decision: Decision) -> float:
+    """USD by which a request cost more than the asked model would have; 0 where it cost less or nobody knows, or where a person's
+    own word (a pin, a rule, a schedule) put it there."""
     if event.usage is None or event.rates is None or event.asked_usage is None or event.asked_rates is None:
+        return 0.0
+    if decision.reason in ("pin", "rule", "schedule") or decision.would is not None:
         return 0.0
     return max(0.0, billed(event) - cost(event.asked_usage, event.asked_rates))
 

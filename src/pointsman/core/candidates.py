@@ -57,10 +57,11 @@ def setting(
     now: float,
     belief: Belief,
     kind: TaskKind | None = None,
+    unchecked: str | None = None,
 ) -> Setting:
-    """Gather the shared facts once per request. ``kind``: what the turn is about, by visible rules."""
+    """Gather the shared facts once per request. ``kind``: what the turn is about; ``unchecked``: what of it no check sees."""
     lane = session.lanes.get(place.lane)
-    ruled = rules.ruling(policy, session, lane, request, place, asked, kind, now)
+    ruled = rules.ruling(policy, session, lane, request, place, asked, kind, now, unchecked)
     if ruled.touched:
         policy = replace(policy, stakes=policy.stakes_usd)
     new = request.messages[place.kept :]
@@ -291,15 +292,16 @@ def rows_of(configs: Iterable[Config], at: Setting, last: Iterable[Candidate] = 
 
 
 def odds_of(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:
-    """The user's stakes: a policy without a check sees no failure first."""
+    """The user's stakes: a policy without a check that can tell sees no failure first."""
     minute, owed = MINUTE_USD if policy.profile == "fast" else 0.0, policy.profile != "saver"
-    recall, alarm, seconds = (policy.check_recall, policy.check_false_alarm, CHECK_S) if policy.check else (0.0, 0.0, 0.0)
+    recall, alarm, seconds = (policy.check_recall, policy.check_false_alarm, CHECK_S) if policy.guarded else (0.0, 0.0, 0.0)
     stake = policy.failure_usd * policy.stakes
     return Odds(REQUESTS_AHEAD, stake, recall, alarm, minute, seconds, outlook.nobody, outlook.repeat, owed)
 
 
 def check_odds(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:
-    """The stakes after a check has run, whether or not the settings announced one: its stated rates, or the priors."""
+    """The stakes after a check has run, whether or not the settings announced one: its stated rates, or the priors; one that is
+    known to tell nothing says nothing."""
     odds = odds_of(policy, outlook)
     return odds if policy.check else replace(odds, recall=CHECK_RECALL, false_alarm=CHECK_FALSE_ALARM, check_s=CHECK_S)
 

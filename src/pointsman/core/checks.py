@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from pointsman.core.documents import is_document
 from pointsman.core.events import Checked, Event, Guard, Marked, Signalled, Verdict
 from pointsman.core.policy import CHECK_FALSE_ALARM, CHECK_RECALL
 
@@ -26,6 +27,9 @@ NEVER_FAILED = 60
 
 NAMES_KEPT = 20
 """Names of new failures kept in an event."""
+
+SIGNALS = 64
+"""Signals that a shell tells of by an exit code of 128 and their number; above that a program has chosen its code itself."""
 
 USER_USD_PER_MINUTE = 1.0
 """USD that a minute of waiting costs: $60 an hour (DECISION.md 1)."""
@@ -74,12 +78,13 @@ def cannot_fail(command: str) -> bool:
 
 def judge(
     first: Trial, again: Trial | None, baseline: frozenset[str] | None, *, blamed: Collection[str] = (),
-    flaky: Collection[str] = (), moved: Collection[str] = (), distrust: str | None = None,
+    flaky: Collection[str] = (), moved: Collection[str] = (), work: Collection[str] = (), distrust: str | None = None,
 ) -> Judged:  # fmt: skip
     """The verdict of a run. ``again``: a second run on the unchanged tree after a failure, None where there was none.
 
     ``baseline``: what failed before the work, None: not known. ``blamed``: what an earlier check blamed on this work.
-    ``flaky``: tests that have disagreed with themselves. ``moved``: files that changed while it ran.
+    ``flaky``: tests that have disagreed with themselves. ``moved``: files that changed while it ran; ``work``: those
+    that the agent changed.
     """
     known = baseline is not None
     trouble = _unusable(first)
@@ -90,6 +95,8 @@ def judge(
         trouble = distrust
     if trouble is not None:
         return Judged("check_unsure", trouble, (), known)
+    if first.code == 0 and work and all(map(is_document, work)):
+        return Judged("check_unsure", "it passed, but only documents were changed: it says nothing of them", (), known)
     if first.code == 0:
         ran = f"{first.tests} tests" if first.tests is not None else "it"
         return Judged("check_passed", f"{ran} passed", (), known)
@@ -127,7 +134,7 @@ def _unusable(run: Trial) -> str | None:
         return "the command cannot be run: it is not there, or not executable"
     if run.code is not None and run.code < 0 and not run.failed:
         return f"it was ended by signal {-run.code}"
-    if run.code is not None and run.code > 128 and not run.failed:
+    if run.code is not None and 128 < run.code <= 128 + SIGNALS and not run.failed:
         return f"it was ended by signal {run.code - 128}"
     if run.tests == 0:
         return "it ran no test"

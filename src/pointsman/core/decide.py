@@ -12,7 +12,7 @@ from pointsman.core.contenders import asked_of, configs_of, pinned_for, schedule
 from pointsman.core.costing import allowed, costed, weigh
 from pointsman.core.decisions import Action, Candidate, Decision, Gate, Reason, Rule
 from pointsman.core.explain import breakevens
-from pointsman.core.kinds import kind_of
+from pointsman.core.kinds import kind_of, unchecked
 from pointsman.core.policy import Policy, choose
 from pointsman.core.record import record
 from pointsman.core.replayed import replayed
@@ -65,7 +65,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     kind = kind_of(request, place, lane, seen.progress)
     if not place.new_task:
         belief = _after_checks(belief, session, lane, book, policy)
-    at = setting(request, session, place, book, policy, asked, now, belief, kind)
+    at = setting(request, session, place, book, policy, asked, now, belief, kind, unchecked(seen.progress, place, session))
     version = policy.version
     last = _standing(at, version)
     rows = rows_of([row.config for row in last] if last else configs_of(at), at, last)

@@ -22,7 +22,7 @@ def neighbours(at: Setting) -> list[Config]:
     if at.session.pin is not None or policy.schedule or not policy.efforts:
         return []
     place, found = target.efforts.index(effort), []
-    weaker = policy.profile == "saver" or (policy.profile == "balanced" and policy.check)
+    weaker = policy.profile == "saver" or (policy.profile == "balanced" and policy.guarded)
     moved = at.current.model == at.asked.model and at.current != at.asked
     if weaker and place and (at.place.new_turn or moved):
         found.append(Config(at.asked.model, target.efforts[place - 1]))
@@ -48,7 +48,8 @@ def chosen(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> 
     if here not in order or order.index(at.asked) < order.index(here):
         return None, f"{here} was escalated to"
     if not at.place.new_turn:
-        held = here if here != at.asked and may.get(here) and at.lane is not None and at.lane.asked == at.asked else None
+        own = at.lane is not None and at.lane.asked == at.asked and any(row.config == here for row in mine)
+        held = here if here != at.asked and may.get(here) and own else None
         return held, "inside a turn the effort stays"
     weaker = {row.config: bool(may.get(row.config)) and order.index(row.config) <= order.index(at.asked) for row in mine}
     best = choose(tuple(mine), at.asked, weaker, here)

@@ -113,7 +113,8 @@ def _routed(session: Session | None, event: Routed) -> Session:
     if any(ts > event.ts for ts, _ in signals):  # the clock has jumped back; what was said before this request stays before it
         signals = tuple([(min(ts, event.ts), kind) for ts, kind in signals])
     return replace(
-        session, signals=signals, sent_at=min(session.sent_at, event.ts), seen=event.ts, turn=place.turn, turn_began=_turn_began(session, event), task=place.task, pin=pin,
+        session, signals=signals, sent_at=min(session.sent_at, event.ts), seen=event.ts, turn=place.turn,
+        turn_began=_turn_began(session, event), task=place.task, pin=pin,
         run=request.run or session.run, cwd=request.cwd or session.cwd,
         client=request.client if session.client == "unknown" else session.client,
         interactive=session.interactive if request.interactive is None else request.interactive,
@@ -207,7 +208,7 @@ def _finished(session: Session, event: Finished) -> Session:
         weaker = disowned(weaker, pending.decision)  # something else answered
     return replace(
         session, pending=rest, lanes={**session.lanes, lane.id: lane}, seen=max(session.seen, event.ts),
-        spent=session.spent + billed(event), extra=session.extra + extra(event), weaker=weaker,
+        spent=session.spent + billed(event), extra=session.extra + extra(event, pending.decision), weaker=weaker,
     )  # fmt: skip
 
 

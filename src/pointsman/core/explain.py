@@ -41,7 +41,7 @@ def _points(
         return ()
     odds = odds_of(policy, outlook)
     if known is None:
-        known = tuple(_flips(weighed, chosen, belief)) if weighed is not None else ()
+        known = tuple(_flips(weighed, chosen, belief, policy.stakes)) if weighed is not None else ()
     found: list[BreakEven] = []
     for row in rows:
         if row is not mine and row.veto is None and row.run_usd is not None and row.fail is not None:
@@ -86,9 +86,12 @@ Curve = list[tuple[float, list[float]]]
 """Points of an axis, and the cost to go of each try there."""
 
 
-def _flips(weighed: Weighed, chosen: Config, belief: Belief) -> list[BreakEven]:
-    """The flips in minutes and in difficulty; both models' failure moves with the difficulty."""
-    odds, names = weighed.odds, [t.config for t in weighed.tries]
+def _flips(weighed: Weighed, chosen: Config, belief: Belief, stakes: float) -> list[BreakEven]:
+    """The flips in minutes and in difficulty; both models' failure moves with the difficulty.
+
+    ``stakes``: by how much a failure costs more on this task; the minutes are those that the user sets, before it.
+    """
+    odds, names, minute = weighed.odds, [t.config for t in weighed.tries], USD_PER_MINUTE * stakes
     if chosen not in names:
         return []
     harder, mine = by_difficulty(weighed.tries, odds, belief.sd, weighed.resolved), names.index(chosen)
@@ -106,9 +109,9 @@ def _flips(weighed: Weighed, chosen: Config, belief: Belief) -> list[BreakEven]:
         if i != mine:
             dollars = _flip(usd, dearer, mine, i, odds.failure_usd)
             mu = _flip(hard, harder, mine, i, belief.mu)
-            minutes = None if dollars is None else dollars / USD_PER_MINUTE
+            minutes = None if dollars is None else dollars / minute
             difficulty = None if mu is None else Belief(mu).hard
-            found.append(BreakEven(other.model, other.effort, "minutes", minutes, odds.failure_usd / USD_PER_MINUTE))
+            found.append(BreakEven(other.model, other.effort, "minutes", minutes, odds.failure_usd / minute))
             found.append(BreakEven(other.model, other.effort, "difficulty", difficulty, belief.hard))
     return found
 

@@ -3,7 +3,8 @@
 Theory of operation. Requests of one lane on one model are looked at in pairs. A request that goes on where the one before it
 stopped should read that prompt from the cache; where it did not, the first cause that the events show is blamed: other tools,
 another system text, no cache mark, a lifetime that was over, another upstream, another key, a changed effort or speed; nothing
-read at all points at another workspace or deployment behind the upstream. The dollars are what the same tokens would have cost less, had they been read.
+read at all points at another workspace or deployment behind the upstream. The dollars are what the same tokens would have cost
+less, had they been read.
 """
 
 from __future__ import annotations

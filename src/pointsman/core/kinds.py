@@ -14,8 +14,8 @@ A turn that has used no tool yet goes on with what its task was about before, un
 
 from __future__ import annotations
 
-from pointsman.core.progress import Progress
-from pointsman.core.session import Lane
+from pointsman.core.progress import NOTHING, Progress
+from pointsman.core.session import Lane, Session
 from pointsman.core.types import Place, Request, TaskKind
 
 AFTER: dict[TaskKind, TaskKind] = {"plan": "edit", "commit": "edit"}
@@ -42,6 +42,19 @@ def kind_of(request: Request, place: Place, lane: Lane | None, progress: Progres
     if p.diffs:
         return "review"
     return "plan" if p.todo and not p.reads else "explore"
+
+
+def unchecked(progress: Progress, place: Place, session: Session) -> str | None:
+    """What the turn is about where no check sees its result (a question, a plan, a review, documents); None: one may.
+
+    A question that turns into edits is work: files change, so that a check runs. A sub-agent works on the main lane's turn.
+    """
+    if place.kind != "main":
+        main = session.lanes.get("main")
+        progress = main.progress if main is not None else NOTHING
+    if progress.plan:
+        return "a plan"
+    return progress.unchecked or None if progress.edits == progress.doc_edits else None
 
 
 def _unused(request: Request, place: Place, lane: Lane | None, p: Progress) -> TaskKind:

@@ -26,6 +26,7 @@ Fact = Literal[
     "pasted_failure",  # the user's words carry a failure that a tool printed
     "quotes",  # the user's words quote something said before
     "question",  # the user's words end with a question mark, in any script
+    "review",  # the slash command that asks for a review
     "praise",  # the user's words are a sign of approval, in no language
 ]
 """What a message shows without keeping its text."""
@@ -56,7 +57,7 @@ class Call:
 
     ``files``: hashes of the files it names, by their last two path parts. ``old``/``new``: hashes of the text an edit replaces
     and of what it puts there (0: none), so that an edit and its reverse are known as such. ``lines``: lines it changes.
-    ``tests``: it edits a file of tests, by its name.
+    ``tests``: it edits a file of tests, by its name; ``docs``: nothing but documents.
     """
 
     kind: CallKind
@@ -66,6 +67,7 @@ class Call:
     new: int = 0
     lines: int = 0
     tests: bool = False
+    docs: bool = False
 
 
 @record(frozen=True, slots=True)

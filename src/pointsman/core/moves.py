@@ -50,19 +50,21 @@ def outlook(decision: Decision) -> Outlook | None:
     if there is None or there.rates is None:
         return None
     home, away, ttl_s, ahead = here.rates, there.rates, _lifetime(here.rates), round(REQUESTS_AHEAD)
-    gone = {"ttl_s": ttl_s, "context": here.prompt}
+    factor = there.prompt / here.prompt
+    same_text = pricing.times(away, factor)  # per token of the model here
+    gone = {"ttl_s": ttl_s, "context": here.prompt, "warm": round(there.cache_read / factor) if factor else 0}
     more = there.steps / here.steps
     dearer, never = ((there.run_usd or 0.0) * x > (here.run_usd or 0.0) for x in (1.0, more))
     repaid = pricing.break_even_requests(
-        home, away, ttl_s=ttl_s, context=here.prompt, warm=there.cache_read, factor=there.prompt / here.prompt,
+        home, away, ttl_s=ttl_s, context=here.prompt, warm=there.cache_read, factor=factor,
         other_ttl_s=_lifetime(away), more=more,
     )  # fmt: skip
     p_lapse = lapse(ttl_s)
     return Outlook(
         here.config, there.config, None if never else pricing.whole_requests(repaid),
-        pricing.excursion(home, away, requests=DETOUR, of=ahead, p_lapse=p_lapse, **gone), ahead,
-        pricing.longest_excursion(home, away, of=ahead, p_lapse=p_lapse, **gone) if dearer else None,
-        _after_summary(decision, here, away, ttl_s), pricing.keep_alive(home, here.prompt, 1), kept_from(home, ttl_s), ttl_s,
+        pricing.excursion(home, same_text, requests=DETOUR, of=ahead, p_lapse=p_lapse, **gone), ahead,
+        pricing.longest_excursion(home, same_text, of=ahead, p_lapse=p_lapse, **gone) if dearer else None,
+        _after_summary(decision, here, same_text, ttl_s), pricing.keep_alive(home, here.prompt, 1), kept_from(home, ttl_s), ttl_s,
     )  # fmt: skip
 
 

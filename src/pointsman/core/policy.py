@@ -129,6 +129,11 @@ class Policy:
         """A short name for exactly these rules: equal values, equal name. Where a rule is written does not count."""
         return _version(self)
 
+    @property
+    def guarded(self) -> bool:
+        """Whether a check guards "done" that can tell: it refuses wrong work more often than right work."""
+        return self.check and self.check_recall > self.check_false_alarm
+
     def origin(self, key: str) -> str:
         """Where ``key`` was set: ``file:line``, or ``default``."""
         return dict(self.origins).get(key, "default")
@@ -178,7 +183,7 @@ def admitted(candidate: Candidate, asked: Config, rank: int, policy: Policy, cer
         return None if policy.consent_up else "up-moves spend your money: not consented"
     if policy.profile == "saver" or certified and policy.profile != "quality":
         return None
-    if policy.profile == "balanced" and policy.check:
+    if policy.profile == "balanced" and policy.guarded:
         return None
     if certified:
         return "weaker than what you asked for: profile quality keeps that, though your own tasks certify this one"

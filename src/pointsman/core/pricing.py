@@ -290,13 +290,15 @@ def excursion(
     p_lapse: float,
     new: int = 1_500,
     output: int = 500,
+    warm: int = 0,
 ) -> float:
     """USD that ``requests`` of ``of`` requests on ``away`` and the return cost above staying at ``home`` for all of them.
 
-    Negative: it saves. ``p_lapse``: chance that the cache at home is gone on return. No return where nothing is left to do.
+    Negative: it saves. ``p_lapse``: chance that the cache at home is gone on return; ``warm``: tokens that ``away`` holds. No
+    return where nothing is left to do.
     """
     growth = requests * (new + output)
-    there = toll(away, ttl_s, context, 0) + running_cost(away, ttl_s, context, new, output, requests)
+    there = toll(away, ttl_s, context, warm) + running_cost(away, ttl_s, context, new, output, requests)
     stay = running_cost(home, ttl_s, context, new, output, of)
     if requests >= of:
         return there - stay
@@ -305,15 +307,18 @@ def excursion(
 
 
 def longest_excursion(
-    home: Rates, away: Rates, *, ttl_s: int, context: int, of: int, p_lapse: float, new: int = 1_500, output: int = 500
-) -> int:
+    home: Rates, away: Rates, *, ttl_s: int, context: int, of: int, p_lapse: float, new: int = 1_500, output: int = 500,
+    warm: int = 0,
+) -> int:  # fmt: skip
     """After how many of ``of`` requests on ``away`` coming back is still cheaper than staying there for the rest; 0: never."""
-    for_good = excursion(home, away, ttl_s=ttl_s, context=context, requests=of, of=of, p_lapse=p_lapse, new=new, output=output)
-    for k in range(of - 1, 0, -1):
-        back = excursion(home, away, ttl_s=ttl_s, context=context, requests=k, of=of, p_lapse=p_lapse, new=new, output=output)
-        if back < for_good:
-            return k
-    return 0
+
+    def cost(requests: int) -> float:
+        return excursion(
+            home, away, ttl_s=ttl_s, context=context, requests=requests, of=of, p_lapse=p_lapse, new=new, output=output, warm=warm
+        )  # fmt: skip
+
+    for_good = cost(of)
+    return next((k for k in range(of - 1, 0, -1) if cost(k) < for_good), 0)
 
 
 def compaction_toll(current: Rates, other: Rates, ttl_s: int, head: int, summary: int) -> float:

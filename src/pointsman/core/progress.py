@@ -79,7 +79,9 @@ class Progress:
     ``edited``: the task has edits. ``trail``: hashes of the latest calls; ``since``: of those since the last edit.
     ``undoable``: (old, new) of the latest edits. ``files``: those the task has edited. ``asked``: sketches of the latest
     prompts. ``broken``: the turn began with a failure: in its prompt, or in tests before its first edit. ``test_edits``: edits
-    of files of tests. ``failures``: requests of the turn before which something failed.
+    of files of tests, ``doc_edits``: of documents. ``unchecked``: what the turn is about where no check sees its result (a
+    question, a review, documents), by its prompt and the turn before. ``failures``: requests of the turn before which something
+    failed.
     ``words``: words of this turn's and of the last turn's prompt and answer, as bits.
     ``answered``: turns of the session that the person has answered, and ``pushed``: of those, how many they broke off or
     corrected; earlier ones count less and less.
@@ -90,6 +92,7 @@ class Progress:
     reads: int = 0
     edits: int = 0
     test_edits: int = 0
+    doc_edits: int = 0
     tests: int = 0
     diffs: int = 0
     commits: int = 0
@@ -110,6 +113,7 @@ class Progress:
     failures: int = 0
     answered: float = 0.0
     pushed: float = 0.0
+    unchecked: str = ""
 
 
 NOTHING = Progress()
@@ -175,7 +179,7 @@ class _Work:
 
     def __init__(self, p: Progress) -> None:
         self.requests, self.calls, self.reads, self.edits, self.tests = p.requests, p.calls, p.reads, p.edits, p.tests
-        self.test_edits, self.broken = p.test_edits, p.broken
+        self.test_edits, self.doc_edits, self.broken, self.unchecked = p.test_edits, p.doc_edits, p.broken, p.unchecked
         self.diffs, self.commits, self.lines, self.unrun, self.red = p.diffs, p.commits, p.lines, p.unrun, p.red
         self.todo, self.plan, self.edited, self.committed = p.todo, p.plan, p.edited, p.committed
         self.trail, self.since, self.undoable, self.files = p.trail, p.since, p.undoable, p.files
@@ -185,9 +189,10 @@ class _Work:
 
     def frozen(self) -> Progress:
         return Progress(
-            self.requests, self.calls, self.reads, self.edits, self.test_edits, self.tests, self.diffs, self.commits,
-            self.lines, self.unrun, self.red, self.todo, self.plan, self.broken, self.edited, self.committed, self.trail,
-            self.since, self.undoable, self.files, self.asked, self.words, self.failures, self.answered, self.pushed,
+            self.requests, self.calls, self.reads, self.edits, self.test_edits, self.doc_edits, self.tests, self.diffs,
+            self.commits, self.lines, self.unrun, self.red, self.todo, self.plan, self.broken, self.edited, self.committed,
+            self.trail, self.since, self.undoable, self.files, self.asked, self.words, self.failures, self.answered, self.pushed,
+            self.unchecked,
         )  # fmt: skip
 
     def take(self, message: Message) -> None:
@@ -245,7 +250,7 @@ class _Work:
         if grown >= GROWN[0] and any(self.lines < level <= grown for level in GROWN):
             self.seen["grown"] = None
         self.lines, self.edited, self.committed = grown, True, False
-        self.test_edits += call.tests
+        self.test_edits, self.doc_edits = self.test_edits + call.tests, self.doc_edits + call.docs
         if call.old:
             change = (call.old, call.new)
             if (call.new, call.old) in self.undoable:
@@ -304,10 +309,11 @@ class _Work:
                 seen["accepted"] = None
         if "praise" in facts:
             seen["praise"] = None
-        self.begin(sketch, facts, place)
+        self.begin(sketch, facts, place, sent_on)
 
-    def begin(self, sketch: int, facts: tuple[str, ...], place: Place) -> None:
+    def begin(self, sketch: int, facts: tuple[str, ...], place: Place, sent_on: bool) -> None:
         """Counts of the turn start anew; those of the task where a new one begins."""
+        self.unchecked = "" if sent_on else self._unchecked(facts, place)
         if "question" in facts and "pasted_failure" not in facts:
             self.seen["question"] = None
         self.plan = "plan_mode" in facts
@@ -315,7 +321,7 @@ class _Work:
             self.seen["planning"] = None
         self.broken = "pasted_failure" in facts
         self.requests = self.calls = self.reads = self.edits = self.tests = self.diffs = self.commits = self.lines = 0
-        self.test_edits = 0
+        self.test_edits = self.doc_edits = 0
         self.todo, self.since, self.trail = False, (), ()
         if place.new_task:
             self.edited = self.committed = self.red = False
@@ -323,6 +329,15 @@ class _Work:
         if sketch:
             self.asked = (sketch, *self.asked)[:3]
         self.words = (sketch, self.words[0])
+
+
+    def _unchecked(self, facts: tuple[str, ...], place: Place) -> str:
+        """What the turn that begins is about, where no check will see what comes of it."""
+        if "review" in facts:
+            return "a review"
+        if "question" in facts and "pasted_failure" not in facts:
+            return "a question"
+        return "documents" if not place.new_task and 0 < self.edits == self.doc_edits else ""
 
 
 def asks_again(prompt: Message, progress: Progress) -> bool:

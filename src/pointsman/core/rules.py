@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pointsman.core.session import Lane, Session
 
 LIVE = 3
-"""Models of one lane whose caches are alive at most: each further one is a prefix to pay for (DECISION.md 6)."""
+"""Configs of one lane whose caches are alive at most: each further one is a prefix to pay for (DECISION.md 6)."""
 
 
 @record(frozen=True, slots=True)
@@ -48,9 +48,12 @@ _NO_KINDS = Ruled(None, "no preferences")
 
 def ruling(
     policy: Policy, session: Session, lane: Lane | None, request: Request, place: Place, asked: Config, kind: str | None,
-    now: float,
+    now: float, unchecked: str | None = None,
 ) -> Ruling:  # fmt: skip
-    """What holds for ``request``; ``NOTHING`` where no rule of the user's has anything to say. ``kind``: by visible rules."""
+    """What holds for ``request``; ``NOTHING`` where no rule of the user's has anything to say.
+
+    ``kind``: what the turn is about, by visible rules; ``unchecked``: what of it no check sees.
+    """
     fresh: tuple[str, ...] = ()
     touched: tuple[str, ...] = ()
     if policy.protect or policy.kind_rules:
@@ -66,12 +69,14 @@ def ruling(
     elif request.auth == "subscription" and policy.consent_up:
         no_up = "a subscription may limit stronger models separately: pin one to use it"
     told = session.record.told
-    if not (touched or preferred or found or no_up or told):
+    if policy.profile != "balanced" or not policy.guarded:
+        unchecked = None  # nothing weaker is admitted for a check's sake
+    if not (touched or preferred or found or no_up or told or unchecked):
         return NOTHING
     certified, vetoed = session.record.standing(asked, kind, session.cwd) if told else (NOTHING.certified, NOTHING.vetoed)
     guards = tuple([rule for rule in touched if rule in policy.protect]) if touched else ()
     new = tuple([rule for rule in fresh if rule in guards]) if fresh and guards else ()
-    return Ruling(guards, new, name, preferred, found, no_up, certified, vetoed)
+    return Ruling(guards, new, name, preferred, found, no_up, unchecked, certified, vetoed)
 
 
 def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> str | None:
@@ -100,9 +105,16 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
         said = admitted(row, at.asked, rank, policy, config in ruled.certified)
         if said is None and rank > 0:
             said = _up(row, at, base)
+        elif said is None and ruled.unchecked is not None and config not in ruled.certified and not _goes_on(row, at):
+            said = f"no check sees {ruled.unchecked}: the model you asked for"
     if said is None and at.lane is not None and len(at.lane.warm) >= LIVE and config != at.current:
         said = _one_too_many(config, at)
     return said
+
+
+def _goes_on(row: Candidate, at: Setting) -> bool:
+    """Whether ``row`` has this task already, and warm: one answer about it does not pay for the way there and back."""
+    return row.config == at.current and not at.place.new_task and (not at.place.new_turn or row.p_warm >= 0.5)
 
 
 def refusals(rows: Sequence[Candidate], at: Setting) -> list[tuple[Candidate, int, str | None]]:
@@ -135,7 +147,7 @@ def up_left(at: Setting) -> float | None:
 def _one_too_many(config: Config, at: Setting) -> str | None:
     assert at.lane is not None
     live = {held for held, warmth in at.lane.warm.items() if at.now - warmth.touched < HOUR} | {at.asked}
-    return None if config in live or len(live) < LIVE else f"{LIVE} models of this lane are alive already"
+    return None if config in live or len(live) < LIVE else f"{LIVE} configs of this lane are alive already"
 
 
 def _weaker(model: str, than: str, at: Setting) -> bool:
@@ -207,11 +219,11 @@ def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config,
     if policy.budget_then == "cheapest" and at.place.kind == "main":
         fit = [r for r in rows if r.veto is None and r.run_usd is not None and (may.get(r.config) or r.config == at.asked)]
         best = min(fit, key=lambda r: (r.run_usd or 0.0, r.config != at.current), default=None)
-        here = next((r for r in fit if r.config == at.current), None)
-        if not free and at.place.in_loop:
-            best = here  # no move inside a tool loop: what runs goes on, by the other rules where it is not admitted any more
+        here, why = next((r for r in fit if r.config == at.current), None), "so the cheapest that you admit"
+        if at.place.in_loop and best not in (None, here) and not (free and best is not None and lossless(best.config, at)):
+            best, why = here, "and inside a tool loop nothing moves"  # by the other rules where it is not admitted any more
         if best is not None:
-            return Ruled(best.config, f"{said}, so the cheapest that you admit", "budget", rule, notices)
+            return Ruled(best.config, f"{said}, {why}", "budget", rule, notices)
     if policy.budget_then != "warn" and above and not at.place.in_loop:
         return Ruled(at.asked, f"{said}, so nothing dearer than asked", "budget", rule, notices)
     return Ruled(None, said, "budget", rule, notices)
@@ -221,7 +233,8 @@ def preferred_kind(at: Setting, rows: tuple[Candidate, ...], free: bool) -> Rule
     """A preference of the user's for this kind of task: followed where a turn begins, kept while it lasts."""
     wanted = preferred_config(at)
     last = at.lane.last_decision if at.lane is not None else None
-    if at.place.in_loop and last is not None and last.chosen == at.current and last.chosen != wanted:
+    here = next((r for r in rows if r.config == at.current and r.veto is None), None)
+    if at.place.in_loop and here is not None and last is not None and last.chosen == at.current != wanted:
         kept = tuple([rule for rule in last.rules if rule.name.startswith("kinds: ")]) if last.reason in ("rule", "retry") else ()
         if kept:
             return Ruled(at.current, f"{at.current} began this turn by your wish and ends it", rules=kept)
@@ -236,7 +249,7 @@ def preferred_kind(at: Setting, rows: tuple[Candidate, ...], free: bool) -> Rule
     why = next(why for found, _, why in refusals(rows, at) if found is row)
     if why is not None:
         return Ruled(None, f"you want {wanted} for {at.ruling.kind}, but {why}", rules=rule)
-    if at.place.in_loop and not free and at.current != wanted:
+    if at.place.in_loop and at.current != wanted and not (free and lossless(wanted, at)):
         return Ruled(None, f"{wanted} is wanted for {at.ruling.kind}: from the next turn on, not inside a tool loop", rules=rule)
     return Ruled(wanted, f"you want {wanted} for {at.ruling.kind}", rules=rule)
 

@@ -65,10 +65,18 @@ _BY_RULE: dict[str, Callable[[Setting, Config, str], str]] = {"rule": _ruled, "b
 """Reasons whose words are the rule's own."""
 
 
-def _asked(at: Setting, chosen: Config, free: FreePoint | None) -> str:
+def _stay(at: Setting, chosen: Config) -> str:
+    """That the asked model serves: it goes on, or it comes back. Where the client has gone to it by itself, it stays there."""
     back = at.lane is not None and at.lane.asked == at.asked and chosen != at.current
-    touched = f", since this task touches {globbed(at.ruling.touched[0])}" if at.ruling.touched else ""
-    return f"{'Back to' if back else 'Stay on'} {named(chosen, at)}, the model you asked for{touched}"
+    return f"{'Back to' if back else 'Stay on'} {named(chosen, at)}"
+
+
+def _asked(at: Setting, chosen: Config, free: FreePoint | None) -> str:
+    ruled = at.ruling
+    since = f", since this task touches {globbed(ruled.touched[0])}" if ruled.touched else ""
+    if not since and ruled.unchecked is not None:
+        since = f", since no check sees {ruled.unchecked}"
+    return f"{_stay(at, chosen)}, the model you asked for{since}"
 
 
 def _since_when(at: Setting, chosen: Config, free: FreePoint | None) -> str:
@@ -80,10 +88,10 @@ def _since_when(at: Setting, chosen: Config, free: FreePoint | None) -> str:
 
 _SAID = {
     "asked": _asked,
-    "no_ladder": lambda at, chosen, free: f"Stay on {named(chosen, at)}: we know no model to compare it with",
-    "unpriced": lambda at, chosen, free: f"Stay on {named(chosen, at)}: it has no price, so nothing can be compared",
+    "no_ladder": lambda at, chosen, free: f"{_stay(at, chosen)}: we know no model to compare it with",
+    "unpriced": lambda at, chosen, free: f"{_stay(at, chosen)}: it has no price, so nothing can be compared",
     "pin": lambda at, chosen, free: f"{named(chosen, at)}, pinned by you",
-    "pin_refused": lambda at, chosen, free: f"{'Stay on' if chosen == at.current else 'Back to'} {named(chosen, at)}",
+    "pin_refused": lambda at, chosen, free: _stay(at, chosen),
     "side": lambda at, chosen, free: f"Housekeeping on {named(chosen, at)}",
     "compaction": lambda at, chosen, free: (
         f"Summarise on {named(chosen, at)}" + (", which holds the cache" if chosen == at.current else ", the model you asked for")
@@ -129,13 +137,16 @@ def _meter(at: Setting, rows: tuple[Candidate, ...], chosen: Config, free: FreeP
 
 
 def _beside(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
-    """The alternative a person would ask about first: the cheapest other one, with what it saves and what moving costs."""
+    """The alternative a person would ask about first: the cheapest other one, with what it saves and what moving costs.
+
+    Per request of what was chosen: the requests that the other one needs more of, or fewer, are in it.
+    """
     mine = next((row for row in rows if row.config == chosen), None)
     others = [row for row in rows if row.config != chosen and row.veto is None and row.run_usd is not None]
     if mine is None or mine.run_usd is None or not others:
         return ""
-    other = min(others, key=lambda row: row.run_usd or 0.0)
-    saves = mine.run_usd - (other.run_usd or 0.0)
+    other = min(others, key=lambda row: (row.run_usd or 0.0) * row.steps)
+    saves = mine.run_usd - (other.run_usd or 0.0) * other.steps / mine.steps
     name = named(other.config, at)
     if saves <= 0:
         return f"{name} would cost {usd(abs(saves))} more a request."

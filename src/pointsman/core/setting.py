@@ -22,6 +22,7 @@ class Ruling:
     ``touched``: the ``protect`` rules that its task has touched, ``fresh`` those of this very request. ``kind``: what the turn
     is about, the user's own names first. ``preferred``: the config the user wants for that kind. ``over``: budgets that are
     spent, each as a sentence. ``no_up``: why nothing stronger may be used now.
+    ``unchecked``: what the turn is about where no check sees its result.
     ``certified``: weaker configs that the user's own outcomes certify here; ``vetoed``: those they speak against, and why.
     """
 
@@ -31,6 +32,7 @@ class Ruling:
     preferred: str | None = None
     over: tuple[str, ...] = ()
     no_up: str | None = None
+    unchecked: str | None = None
     certified: frozenset[Config] = frozenset()
     vetoed: Mapping[Config, str] = field(default_factory=dict)
 

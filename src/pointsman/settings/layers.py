@@ -142,8 +142,11 @@ def read(file: Path) -> tuple[dict[str, Any], str]:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}, ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
+        raise SettingsError(f"{file}:{line}: byte {byte:#04x} is not UTF-8: save the file as UTF-8") from error
     try:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:

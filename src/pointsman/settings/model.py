@@ -33,7 +33,23 @@ from pointsman.core.types import TaskKind
 from pointsman.errors import SettingsError
 from pointsman.settings.complaints import sentence
 from pointsman.settings.layers import Layers, as_table, lines_of, place_of, read
-from pointsman.settings.sections import Advisor, Budget, Check, Deployment, Globs, Kind, Models, Names, Price, Protect, Share, Url
+from pointsman.settings.sections import (
+    Advisor,
+    Budget,
+    Check,
+    Deployment,
+    Flag,
+    Globs,
+    Kind,
+    Models,
+    Names,
+    Number,
+    Price,
+    Protect,
+    Share,
+    Url,
+    Whole,
+)
 
 PROJECT_FILE = ".pointsman.toml"
 ANSWERS_FILE = "answers.toml"
@@ -95,34 +111,34 @@ class Settings(BaseModel):
     pool: Models = ()
     allow: Models = ()
     deny: Models = ()
-    side: bool = True
-    cache_diagnostics: bool = False
-    consent_up: bool | None = None
-    up_cap_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = UP_CAP_USD
+    side: Flag = True
+    cache_diagnostics: Flag = False
+    consent_up: Flag | None = None
+    up_cap_usd: Annotated[Number, Field(ge=0)] | None = UP_CAP_USD
     floor: Names = ()
     ceiling: Names = ()
-    protect: bool | Globs | Protect = True
+    protect: Flag | Globs | Protect = True
     kinds: dict[str, str | Kind] = {}
     budget: Budget = Budget()
-    risk: Annotated[float, Field(ge=0.01, le=0.5)] = RISK
-    failure_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = FAILURE_USD
-    check: bool | str | Check = False
+    risk: Annotated[Number, Field(ge=0.01, le=0.5)] = RISK
+    failure_usd: Annotated[Number, Field(ge=0)] = FAILURE_USD
+    check: Flag | str | Check = False
     check_recall: Share = CHECK_RECALL
     check_false_alarm: Share = CHECK_FALSE_ALARM
-    seed: int = 0
+    seed: Whole = 0
     schedule: Annotated[str, AfterValidator(_schedule)] | None = None
-    titles: bool = True
-    port: Annotated[int, Field(ge=0, le=65535)] = PORT
+    titles: Flag = True
+    port: Annotated[Whole, Field(ge=0, le=65535)] = PORT
     upstream: Url | None = None
     upstreams: dict[str, Url] = {}
     keys: dict[str, str] = {}
     deployments: dict[str, Deployment] = {}
     fallbacks: dict[str, Models] = {}
-    deadline_s: Annotated[float, Field(gt=0)] = DEADLINE_S
-    silence_s: Annotated[float, Field(gt=0)] = SILENCE_S
+    deadline_s: Annotated[Number, Field(gt=0)] = DEADLINE_S
+    silence_s: Annotated[Number, Field(gt=0)] = SILENCE_S
     prices: dict[str, Price] = {}
     advisor: str | Advisor | None = None
-    efforts: bool = True
+    efforts: Flag = True
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -24,9 +24,14 @@ def _model_names(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+"""A text is no number and 1 is not true: of values of different kinds nobody can tell which one is the stricter word."""
+
 Url = Annotated[str, AfterValidator(_base_url)]
 Models = Annotated[tuple[str, ...], AfterValidator(_model_names), BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Share = Annotated[Number, Field(ge=0.0, le=1.0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 """One name, or several of which all hold."""
 
@@ -50,16 +55,16 @@ class Price(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    input: Annotated[float, Field(ge=0)] | None = None
-    output: Annotated[float, Field(ge=0)] | None = None
-    cache_read: Annotated[float, Field(ge=0)] | None = None
-    cache_write: Annotated[float, Field(ge=0)] | None = None
-    cache_write_1h: Annotated[float, Field(ge=0)] | None = None
-    reasoning: Annotated[float, Field(ge=0)] | None = None
-    discount_factor: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    quota_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    window: Annotated[int, Field(ge=1)] | None = None
-    max_output: Annotated[int, Field(ge=1)] | None = None
+    input: Annotated[Number, Field(ge=0)] | None = None
+    output: Annotated[Number, Field(ge=0)] | None = None
+    cache_read: Annotated[Number, Field(ge=0)] | None = None
+    cache_write: Annotated[Number, Field(ge=0)] | None = None
+    cache_write_1h: Annotated[Number, Field(ge=0)] | None = None
+    reasoning: Annotated[Number, Field(ge=0)] | None = None
+    discount_factor: Annotated[Number, Field(ge=0)] | None = None
+    quota_weight: Annotated[Number, Field(ge=0)] | None = None
+    window: Annotated[Whole, Field(ge=1)] | None = None
+    max_output: Annotated[Whole, Field(ge=1)] | None = None
     provider: str | None = None
 
     @model_validator(mode="before")
@@ -85,10 +90,10 @@ class Check(BaseModel):
 
     command: Annotated[str, Field(min_length=1)]
     cwd: str | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 300.0
+    timeout_s: Annotated[Number, Field(gt=0, le=3_600)] = 300.0
     paths: tuple[str, ...] = ()
     env: dict[str, str] = {}
-    retries: Annotated[int, Field(ge=0, le=10)] = 1
+    retries: Annotated[Whole, Field(ge=0, le=10)] = 1
 
 
 class Protect(BaseModel):
@@ -102,8 +107,8 @@ class Protect(BaseModel):
     paths: Globs = ()
     commands: Globs = ()
     tools: Globs = ()
-    defaults: bool = True
-    stakes: Annotated[float, Field(ge=1, le=100)] = STAKES
+    defaults: Flag = True
+    stakes: Annotated[Number, Field(ge=1, le=100)] = STAKES
 
 
 class Kind(BaseModel):
@@ -125,8 +130,8 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    session: Annotated[float, Field(gt=0)] | None = None
-    day: Annotated[float, Field(gt=0)] | None = None
+    session: Annotated[Number, Field(gt=0)] | None = None
+    day: Annotated[Number, Field(gt=0)] | None = None
     then: Then = "warn"
 
 
@@ -142,13 +147,13 @@ class Advisor(BaseModel):
 
     model: Annotated[str, Field(min_length=1)]
     mode: Literal["off", "push", "pull", "both"] = "push"
-    per_session: Annotated[int, Field(ge=0, le=100)] = 3
-    budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
-    digest_tokens: Annotated[int, Field(ge=500, le=200_000)] = 15_000
-    max_tokens: Annotated[int, Field(ge=256, le=32_000)] = 2_048
-    timeout_s: Annotated[float, Field(gt=0, le=900)] = 90.0
-    keep_text: bool = False
-    provider_tool: bool = False
+    per_session: Annotated[Whole, Field(ge=0, le=100)] = 3
+    budget_usd: Annotated[Number, Field(ge=0)] = 0.5
+    digest_tokens: Annotated[Whole, Field(ge=500, le=200_000)] = 15_000
+    max_tokens: Annotated[Whole, Field(ge=256, le=32_000)] = 2_048
+    timeout_s: Annotated[Number, Field(gt=0, le=900)] = 90.0
+    keep_text: Flag = False
+    provider_tool: Flag = False
 
 
 class Deployment(BaseModel):

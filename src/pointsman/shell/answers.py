@@ -8,7 +8,6 @@ the model they asked for could run in the profiles that need no more consent.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ from pointsman.core.events import Answer
 from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 from pointsman.settings import answers_file
+from pointsman.settings.layers import read
 from pointsman.shell.control import Done, perform
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def remember(values: Mapping[str, Any], path: Path | None = None) -> Path:
         draft.write_text(_toml(kept), encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error}; nothing was remembered") from error
+        raise SettingsError(f"{path} cannot be written: {error.strerror or error}; nothing was remembered") from error
     return path
 
 
@@ -90,11 +90,9 @@ def settle(
 
 def _known(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}; mend it, or move it away") from error
+        return read(path)[0]
+    except SettingsError as error:
+        raise SettingsError(f"{error}; mend it, or move it away") from error
 
 
 def _toml(values: Mapping[str, Any]) -> str:

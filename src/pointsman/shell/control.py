@@ -11,7 +11,7 @@ import contextlib
 import http.client
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from pointsman.shell.ports import HEALTH_S, LOOPBACK, health
 from pointsman.shell.reading import home, unusable
 
 if TYPE_CHECKING:
+    from pointsman.core.events import Event
     from pointsman.settings import Settings
 
 PREFIX = "/_pointsman/"
@@ -139,12 +140,17 @@ def perform(
     if found is not None:
         return Done(call(found, action, given).get("event"), live=True)
     from pointsman.engine import Router
-    from pointsman.shell.ledger import Ledger, recent_events
+    from pointsman.shell.ledger import Ledger, read_events, recent_events
     from pointsman.shell.prices import load_book
 
     path = ledger or (folder or home()) / "ledger.db"
     past = recent_events(path, now - REMEMBERED_S) if path.is_file() else []
-    router = Router(settings.policy(), load_book(settings.prices), past, titles=settings.titles)
+
+    def recall(session: str) -> Iterator[Event]:
+        """One that spoke longer ago."""
+        return (event for _, event in read_events(path, session=session)) if path.is_file() else iter(())
+
+    router = Router(settings.policy(), load_book(settings.prices), past, titles=settings.titles, recall=recall)
     event = apply(router, action, given, now)
     store = Ledger(path, say=lambda sentence: None)
     store.append(router.events())

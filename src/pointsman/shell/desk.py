@@ -104,9 +104,9 @@ class Desk:
             self.contain("fail_open", error)
             return None
 
-    def unchanged(self, route: Route, error: Exception) -> Route | None:
-        """The original request, because it could not be told to another vendor's model: nothing is held against that one."""
-        why = self.contain("not_translated", error)
+    def unchanged(self, route: Route, error: Exception, code: str = "not_translated") -> Route | None:
+        """The original request, because of an error of ours (``code``: which kind): nothing is held against what was chosen."""
+        why = self.contain(code, error)
         try:
             return self.router.unchange(route.id, why, self.clock())
         except Exception as failure:  # the original goes out all the same
@@ -184,7 +184,7 @@ class Desk:
     def count(self, method: str, target: str, status: int, why: str) -> None:
         """Record a request that went through (or was answered) undecided. A query may carry a key: it is left out."""
         self.passed += 1
-        self._note(Passed(self.clock(), method, target.partition("?")[0], status, why))
+        self._note(Passed(self.clock(), method, target.partition("?")[0][:TEXT_AT_MOST], status, why))
         self.flush()
 
     def note(self, code: str, text: str, session: str | None = None) -> None:
@@ -243,3 +243,10 @@ def error_body(protocol: Protocol | None, sentence: str) -> bytes:
     else:
         value = {"error": {"message": text, "type": "server_error", "code": "upstream_unreachable", "param": None}}
     return json.dumps(value).encode()
+
+
+def count_body(protocol: Protocol, tokens: int) -> dict[str, object]:
+    """The answer to a token count in the form of the protocol."""
+    if protocol == "gemini":
+        return {"totalTokens": tokens}
+    return {"input_tokens": tokens, **({"object": "response.input_tokens"} if protocol == "responses" else {})}

@@ -6,7 +6,7 @@ The rules of WIRE.md section 1, in the order in which they matter here:
   broken off later: the client's connection is dropped, because a clean end would pass for a whole answer;
 * a provider that takes a request for a stream and then says nothing is left for whoever may take over, and else waited for;
 * a client that hangs up cancels the provider's request at once, and the row is written all the same;
-* the last event waits for its row to be committed, at most ``COMMIT_WAIT_S``, and not for a ledger that is known to be in trouble.
+* the last event waits for its row to be committed, at most ``COMMIT_WAIT_S``, and not for a ledger that is in trouble.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from multidict import CIMultiDict
 
 from pointsman.core.events import Stop
 from pointsman.core.policy import SILENCE_S
-from pointsman.core.types import Protocol
 from pointsman.errors import PointsmanError, TranslationError, UpstreamError
 from pointsman.shell.advising import Adviser, offered
 from pointsman.shell.bodies import Upload
-from pointsman.shell.desk import Desk, error_body, header
+from pointsman.shell.desk import Desk, count_body, error_body, header
 from pointsman.shell.failover.failures import Failed, Failure, broke, failure_of, unread
 from pointsman.shell.failover.onward import Onward, held_back, patience
 from pointsman.shell.pending import Pending
 from pointsman.shell.relayed import DECISION_HEADER, Relayed
-from pointsman.shell.streams import Guarded, Part, listener
+from pointsman.shell.streams import Guarded, Part, Through, listener
 from pointsman.shell.translation.translator import Billed, Refused, Spoken
 from pointsman.shell.upstream import REFUSALS, Answer, Headers, Outbound, edited, forwardable, received, replaced, resized
 from pointsman.shell.vendors import join
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from pointsman.engine import Route
 
 COMMIT_WAIT_S = 2.0
-"""Seconds the last event waits for its row: a commit takes well under a millisecond, on a machine that is busy many times that."""
+"""Seconds the last event waits for its row: a commit takes well under a millisecond, on a busy machine many times that."""
 
 COMMIT_LOOK_S = 0.2
 """Seconds between two looks whether the ledger is in trouble: then nobody waits on."""
@@ -67,6 +66,7 @@ class Exchange(Pending):
     _lost: str = ""
     _again: bool = False
     _bare: bool = False
+    _plain: bool = False
     _begun: bool = False
     _done: bool = False
 
@@ -84,10 +84,19 @@ class Exchange(Pending):
             self._finish("hangup", self.status or HUNG_UP)
             raise asyncio.CancelledError from None
         except Exception as error:  # ours, or headers that aiohttp will not write
+            if self.route is not None and not (self._begun or self._plain) and self.body.whole:
+                return await self._without_us(self.route, error)
             why = self.desk.contain("gateway_error", error)
             if self._begun:
                 self._drop(why)
             return await self._unreachable(why)
+
+    async def _without_us(self, route: Route, error: Exception) -> web.StreamResponse:
+        """After an error of ours, before anything reached the client: its own bytes go out, once, and we have no part in it."""
+        self.route = self.desk.unchanged(route, error, "fail_open") or replace(route, native=None, changed=False)
+        self.adviser = self.onward = self.foreign = None
+        self.heard, self.resent, self._bare, self._plain = Through(), False, False, True
+        return await self.run()
 
     async def _answered(self) -> web.StreamResponse:
         if self.adviser is not None:
@@ -330,11 +339,7 @@ class Exchange(Pending):
         row = route.decision.row(route.decision.chosen)
         tokens = row.prompt if row is not None else 0
         self._finish("final", 200)
-        values: dict[Protocol, dict[str, object]] = {
-            "responses": {"object": "response.input_tokens", "input_tokens": tokens}, "gemini": {"totalTokens": tokens},
-        }  # fmt: skip
-        value = values.get(route.protocol, {"input_tokens": tokens})
-        response = web.json_response(value, headers={DECISION_HEADER: header(route, self.resent)})
+        response = web.json_response(count_body(route.protocol, tokens), headers={DECISION_HEADER: header(route, self.resent)})
         await response.prepare(self.request)
         await response.write_eof()
         return response

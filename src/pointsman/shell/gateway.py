@@ -2,7 +2,7 @@
 
     agent --> Gateway._handle --> Desk.decide (engine) --> Exchange (send, relay, record) --> provider
 
-Messages, Chat Completions and Responses are decided; everything else passes through untouched and is counted. In
+Messages, Chat Completions, Responses and generateContent are decided; everything else passes through untouched and is counted. In
 process: ``async with Gateway(settings, upstream=..., ledger=..., clock=...) as g: g.url``. As a program: ``shell.serving``.
 """
 
@@ -25,7 +25,6 @@ from aiohttp import web
 
 from pointsman import __version__
 from pointsman.core.events import Event, Pinned, RunEnded, RunStarted
-from pointsman.core.types import Protocol
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
 from pointsman.shell import control, controlled
 from pointsman.shell.advising import Advising
@@ -34,11 +33,12 @@ from pointsman.shell.desk import Desk
 from pointsman.shell.exchange import Exchange
 from pointsman.shell.failover.fallbacks import Fallbacks
 from pointsman.shell.failover.onward import go_around, onward_of
+from pointsman.shell.incoming import careful_logger
 from pointsman.shell.ledger import Ledger, ledger_path, read_events, recent_events, say_on_stderr
 from pointsman.shell.ports import LOOPBACK, PortInUse, free_port
 from pointsman.shell.served import Served
 from pointsman.shell.translation.foreign import ForeignRoutes
-from pointsman.shell.upstream import HEADER_LIMIT, HEADERS_AT_MOST, Outbound, forwardable, replaced
+from pointsman.shell.upstream import HEADER_LIMIT, HEADERS_AT_MOST, Outbound, by_name, forwardable, replaced
 from pointsman.shell.vendors import Upstreams, vendor_of
 from pointsman.wire import protocol_of
 
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from pointsman.engine import Router
     from pointsman.settings import Settings
 
-DECIDED: frozenset[Protocol] = frozenset({"messages", "chat", "responses", "gemini"})
 ADVICE_SHOWN = 50
 """Texts of advice that a screen gets: the newest."""
 
@@ -117,7 +116,7 @@ class Gateway:
         self.foreign.attach(router, self.out)
         server = web.Server(
             self._tracked, handler_cancellation=True, auto_decompress=False, max_line_size=HEADER_LIMIT,
-            max_field_size=HEADER_LIMIT, max_headers=HEADERS_AT_MOST, access_log=None,
+            max_field_size=HEADER_LIMIT, max_headers=HEADERS_AT_MOST, access_log=None, logger=careful_logger(),
         )  # fmt: skip
         self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -241,7 +240,7 @@ class Gateway:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Control, WebSocket, or an exchange with a provider."""
         target = request.raw_path
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = by_name(request.headers.items())
         if target.startswith(control.PREFIX):
             return await self._control(request, target, headers)
         run, target = split_run(target)
@@ -266,14 +265,14 @@ class Gateway:
         """The exchange for a request: its body read as far as needed, decided when it is ours to decide."""
         path = target.partition("?")[0]
         protocol = protocol_of(request.method, path)
-        ours = protocol in DECIDED
+        ours = protocol is not None
         known = self.runs.get(run) if run else None
-        vendor = vendor_of(path, headers)
-        base = self.upstreams.base(vendor, dict(known.upstreams) if known else None)
+        vendor, places = vendor_of(path, headers), dict(known.upstreams) if known else None
+        base = self.upstreams.base(vendor, places)
         body = await self._body(request, self._body_limit if ours else LARGE)
         exchange = Exchange(
             request, base, target, forwardable(request.raw_headers, ("host", "expect")), headers, body,
-            out=self.out, desk=self.desk, protocol=protocol if ours else None, started=self._clock(),
+            out=self.out, desk=self.desk, protocol=protocol, started=self._clock(),
             silence_s=self.settings.silence_s,
         )  # fmt: skip
         if ours:
@@ -282,7 +281,7 @@ class Gateway:
                     go_around(self.fallbacks, exchange, self.desk, vendor)
                 await self._decide(exchange, path, run)
                 if self.fallbacks is not None:
-                    exchange.onward = onward_of(self.fallbacks, exchange, vendor, dict(known.upstreams) if known else None)
+                    exchange.onward = onward_of(self.fallbacks, exchange, vendor, places)
             except Exception as error:  # what was decided by then is sent, else the original
                 exchange.why = self.desk.contain("fail_open", error)
         return exchange
@@ -314,8 +313,9 @@ class Gateway:
             exchange.base = found.upstream or exchange.base
             self.foreign.prepare(found.model, found.decision.place.session)
             known = self.runs.get(run) if run else None
-            exchange.adviser = self.advising.of(dict(known.upstreams) if known else None)
-            exchange.foreign = partial(self.foreign.answer, dict(known.upstreams) if known else {}, exchange.base)
+            places = dict(known.upstreams) if known else {}
+            exchange.adviser = self.advising.of(places)
+            exchange.foreign = partial(self.foreign.answer, places, exchange.base)
 
     def _no_websocket(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """426: Codex falls back to HTTP at once (a 404 costs it 6.8 s, WIRE.md 1)."""

@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from pointsman.errors import PointsmanError, UpstreamError
+from pointsman.errors import PointsmanError, SettingsError, UpstreamError
 from pointsman.shell import control, ports
 from pointsman.shell.control import Found
 from pointsman.shell.launching import own_command
-from pointsman.shell.reading import home, made_home
+from pointsman.shell.reading import home, made_home, unusable
 
 START_S = 60.0
 """Seconds a gateway may take to answer after its start: a slow disk and a cold price map together take a few, on a busy machine
@@ -37,6 +37,9 @@ LOOK_S = 0.1
 
 RESTARTS = 5
 """Restarts in one run: a gateway that dies more often is broken, and says why in its log."""
+
+USAGE = 2
+"""The exit code of ``pointsman serve`` where what the person wrote is wrong, in a flag or in the settings."""
 
 MARKER, LOCK = "gateway.run", "gateway.lock"
 
@@ -61,7 +64,7 @@ class Keeper:
         self.trouble: str | None = None
 
     def open(self) -> Found:
-        """A gateway that answers: the one that runs, else a new one. Raises UpstreamError in a sentence."""
+        """A gateway that answers: the one that runs, else a new one. Raises SettingsError or UpstreamError in a sentence."""
         with _in_turn(made_home() / LOCK):
             found = control.find_gateway()
             if found is None:
@@ -100,10 +103,10 @@ class Keeper:
         self._stop_if_last(self.found)
 
     def _start(self, port: int) -> Found:
-        """Start a gateway on ``port`` and wait until it answers."""
+        """Start a gateway on ``port`` and wait until it answers. Raises SettingsError where it cannot serve what was written."""
         folder = made_home()
         log = folder / "gateway.log"
-        with open(log, "ab", opener=_private) as output:
+        with _opened(log) as output:
             begin = output.tell()
             self._child = subprocess.Popen(
                 [*own_command(), "serve", "--no-project", "--port", str(port), *self._flags],
@@ -120,7 +123,8 @@ class Keeper:
                 break
             time.sleep(0.02)
         words = _last_words(log, begin) or (f"the disk of {folder} is full" if _full(folder) else f"see {log}")
-        raise UpstreamError(f"the gateway did not start: {words}")
+        kind = SettingsError if self._child.returncode == USAGE else UpstreamError
+        raise kind(f"the gateway did not start: {words}")
 
     def _watch(self) -> None:
         """Restart the gateway on its port when its process ends before the run does."""
@@ -204,6 +208,13 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _opened(log: Path) -> BinaryIO:
+    try:
+        return open(log, "ab", opener=_private)
+    except OSError as error:
+        raise unusable(log.parent, error) from error
 
 
 def _private(path: str, flags: int) -> int:

@@ -26,7 +26,7 @@ from pointsman.shell.check import guarding
 from pointsman.shell.check.checks import ENV
 from pointsman.shell.client import table as clients
 from pointsman.shell.keeper import Keeper
-from pointsman.shell.reading import ledger_path
+from pointsman.shell.reading import here, ledger_path
 from pointsman.shell.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(
         for note in wrapped.notes:
             say(note)
         upstreams = dict.fromkeys(VENDORS, upstream) if upstream else dict(wrapped.upstreams)
-        keeper.register({"run": name, "client": known.name, "cwd": str(Path.cwd()), "interactive": interactive,
+        keeper.register({"run": name, "client": known.name, "cwd": here(), "interactive": interactive,
                          "upstreams": upstreams, **own_rules(settings), **(guard.registration() if guard else {})})
         code = _guarded(wrapped.argv, dict(wrapped.env), guard, lambda: keeper.found, later.append if interactive else say)
     finally:
@@ -97,7 +97,7 @@ def run(
     with suppress(LedgerError):
         for sentence in notes(name):
             say(sentence)
-        say(closing(name))
+        say(closing(name, whole=not keeper.trouble))
     return code
 
 
@@ -107,12 +107,12 @@ def own_rules(settings: Settings) -> dict[str, Any]:
     return {"policy": encode(settings.policy()), "own": list(own)} if own else {}
 
 
-def closing(run: str, path: Path | None = None) -> str:
-    """One line on what a run cost, against what was asked. Raises LedgerError when the ledger cannot be read."""
+def closing(run: str, path: Path | None = None, *, whole: bool = True) -> str:
+    """One line on what a run cost, against what was asked. ``whole``: everything could be written. Raises LedgerError."""
     totals, subscription, unreached = _totals(run, path or ledger_path())
     refused = totals.errors - unreached
     if not totals.requests:
-        return "no model request came through in this run"
+        return "no model request came through in this run" if whole else "no request of this run is in the ledger"
     mark = "≈" if totals.modelled else ""
     count = f"{totals.requests} request{'s' if totals.requests > 1 else ''}"
     parts = [f"{count}, {_usd(totals.spent)} {'at list prices (a subscription pays)' if subscription else 'billed'}"

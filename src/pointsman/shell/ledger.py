@@ -109,7 +109,8 @@ class Ledger:
             self._collect(wait=False)
         left = sum(len(rows) for rows, _ in self._kept)
         if left:
-            raise LedgerError(f"{left} events could not be written to {self.path}: {self.trouble}")
+            what = f"{left} events" if left > 1 else "an event"
+            raise LedgerError(f"{what} could not be written to {self.path}: {self.trouble}")
 
     def __enter__(self) -> Ledger:
         return self
@@ -153,7 +154,7 @@ class Ledger:
             self._keep(item)
 
     def _keep(self, batch: _Batch) -> None:
-        """Rows of a batch; an event that cannot be made into one is said and left out, and the others are written all the same."""
+        """Keep the rows of a batch; an event that cannot be made into one is said and left out, the others are written."""
         rows, wrong = [], ""
         for event in batch.events:
             try:

@@ -44,6 +44,11 @@ def unusable(folder: Path, error: OSError) -> LedgerError:
     return LedgerError(f"cannot write in the folder {folder}: {error.strerror}; mend that, or name another in POINTSMAN_HOME")
 
 
+def here() -> str:
+    """The current folder as the ledger names it: bytes that are no UTF-8 are question marks."""
+    return os.getcwd().encode("utf-8", "replace").decode()
+
+
 def ledger_path() -> Path:
     """The default ledger file."""
     return home() / "ledger.db"
@@ -57,6 +62,8 @@ def reader(path: Path | str) -> Iterator[sqlite3.Connection]:
     private copy of file and log where rows are still in the log.
     """
     path = Path(path)
+    if path.is_dir():
+        raise LedgerError(f"{path} is a folder and no ledger: move it away, and a ledger is begun there")
     if not path.is_file():
         raise LedgerError(
             f"there is no ledger at {path}: `pointsman run -- claude` begins one, and `pointsman demo` shows one without a key"
@@ -74,7 +81,9 @@ def reader(path: Path | str) -> Iterator[sqlite3.Connection]:
                     connection = _open(path, "immutable=1", stack)
             yield connection
         except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"cannot read the ledger {path}: {error}") from error
+            damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            mend = "; move it away, and a new one is begun" if damaged else ""
+            raise LedgerError(f"cannot read the ledger {path}: {error}{mend}") from error
 
 
 def _open(path: Path, how: str, stack: ExitStack) -> sqlite3.Connection:

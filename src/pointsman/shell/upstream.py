@@ -38,20 +38,38 @@ Headers = list[tuple[str, str]]
 
 
 def forwardable(raw: Iterable[tuple[bytes, bytes]], also_drop: Iterable[str] = ()) -> Headers:
-    """Raw headers without the hop-by-hop ones and ``also_drop`` (lower case); order, case and repeats are kept."""
+    """Raw headers without the hop-by-hop ones and ``also_drop`` (lower case); order, case and repeats are kept.
+
+    A repeat is spelled like the first: aiohttp's client drops one that is spelled otherwise.
+    """
     pairs = [(_text(name), _text(value)) for name, value in raw]
     drop = HOP_BY_HOP | set(also_drop)
     for name, value in pairs:
         if name.lower() == "connection":
             drop |= {token.strip().lower() for token in value.split(",")}
-    return [(name, value) for name, value in pairs if name.lower() not in drop]
+    spelled: dict[str, str] = {}
+    return [(spelled.setdefault(name.lower(), name), value) for name, value in pairs if name.lower() not in drop]
+
+
+def by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by lower-case name; one that stands on several lines is one list (RFC 9110 section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found
 
 
 def replaced(headers: Headers, name: str, value: str | None) -> Headers:
-    """The headers with ``name`` (lower case) set to ``value`` in its old place, or left out when it is None."""
-    if value is None:
-        return [(key, old) for key, old in headers if key.lower() != name]
-    return [(key, value if key.lower() == name else old) for key, old in headers]
+    """The headers with ``name`` (lower case) set to ``value`` in its first place, or left out when it is None."""
+    out: Headers = []
+    for key, old in headers:
+        if key.lower() != name:
+            out.append((key, old))
+        elif value is not None:
+            out.append((key, value))
+            value = None  # further lines of it are in the value
+    return out
 
 
 REFUSALS = frozenset({400, 403, 404, 413, 422})
@@ -191,7 +209,12 @@ def _place(url: str) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """What went wrong; without the URL, whose query may hold a key."""
+    """What went wrong; without the URL, whose query may hold a key, and without what aiohttp quotes of the answer."""
     if isinstance(error, aiohttp.InvalidURL):
         return "the URL cannot be used"
-    return (error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)) or type(error).__name__
+    return unquoted(error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)) or type(error).__name__
+
+
+def unquoted(words: str) -> str:
+    """What aiohttp says of bytes that are no HTTP, without the bytes: they stand on further lines, or behind "when reading"."""
+    return words.partition("\n")[0].partition(" when reading: ")[0].rstrip(": ")

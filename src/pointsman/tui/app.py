@@ -97,6 +97,7 @@ class Screens(Steering):
         self._settings = settings or Settings()
         self._known: view.Status | None = None
         self._missed = False
+        self._looking = False
         self._notes = 0
         self._opened = clock()
         self._trouble = ""
@@ -139,8 +140,8 @@ class Screens(Steering):
         self.set_interval(POLL_S, self._poll)
         self.set_interval(TICK_S, self._tick)
         if self._status is not None:
-            self._look(self._status)
-            self.set_interval(LOOK_S, lambda: self._look(self._status))
+            self._look()
+            self.set_interval(LOOK_S, self._look)
 
     def on_unmount(self) -> None:
         """Let go of the ledger."""
@@ -158,17 +159,25 @@ class Screens(Steering):
         return bool(changed) or recovered
 
     def _poll(self) -> None:
-        if self._guarded(self._feed.poll):
+        if self._root is not None and self._guarded(self._feed.poll):  # an app that is leaving has let go of the ledger
             self._draw()
 
     def _tick(self) -> None:
         self._draw()
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="look")
-    def _look(self, status: Callable[[], view.Status] | None) -> None:
+    def _look(self) -> None:
+        """Look for the gateway, unless the answer to the look before is still awaited: a thread cannot be stopped."""
+        if self._status is not None and not self._looking:
+            self._looking = True
+            self._ask_status(self._status)
+
+    @work(thread=True, exit_on_error=False, group="look")
+    def _ask_status(self, status: Callable[[], view.Status]) -> None:
         """Ask for the gateway's status off the screen's thread: it may have to wait for an answer."""
-        if status is not None:
+        try:
             self.call_from_thread(self._looked, status())
+        finally:
+            self._looking = False
 
     def _looked(self, status: view.Status) -> None:
         """One missed answer of a busy gateway is no news; two are."""
@@ -189,8 +198,9 @@ class Screens(Steering):
         self.call_from_thread(self._loaded, timeline, seq)
 
     def _loaded(self, timeline: Timeline, seq: int) -> None:
-        self._guarded(lambda: self._feed.take(timeline, seq))
-        self._draw()
+        if self._root is not None:
+            self._guarded(lambda: self._feed.take(timeline, seq))
+            self._draw()
 
     def _draw(self) -> None:
         """Hand every panel its lines."""
@@ -305,10 +315,13 @@ class Screens(Steering):
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Filter while typing."""
-        self.query_one("#turns", Turns).filter(message.value)
+        if self._root is not None:
+            self.query_one("#turns", Turns).filter(message.value)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Keep the filter and go back to the turns."""
+        if self._root is None:
+            return
         self._close_filter()
         count = self.query_one("#turns", Turns).filter(message.value)
         if message.value:
@@ -347,9 +360,10 @@ class Screens(Steering):
 
     def on_what_if_panel_closed(self) -> None:
         """Back to why."""
-        self._show_whatif(False)
+        if self._root is not None:
+            self._show_whatif(False)
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="whatif")
+    @work(thread=True, exit_on_error=False, group="whatif")
     def on_what_if_panel_wanted(self, message: WhatIfPanel.Wanted) -> None:
         """Replay off the screen's thread."""
         session = self._session
@@ -362,10 +376,11 @@ class Screens(Steering):
         except PointsmanError as error:
             self.call_from_thread(self._say_no, f"This session cannot be replayed: {error}")
             return
-        self.call_from_thread(self._replayed, found)
+        self.call_from_thread(self._replayed, found, session.id)
 
-    def _replayed(self, found: WhatIf) -> None:
-        if self._root is not None and self.query_one("#whatif", WhatIfPanel).present(found):
+    def _replayed(self, found: WhatIf, session: str) -> None:
+        """Show a replay, unless the app is leaving or another session, price or policy is looked at by now."""
+        if self._root is not None and session == self._current and self.query_one("#whatif", WhatIfPanel).present(found):
             self.query_one("#turns", Turns).differ(frozenset(found.differs))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

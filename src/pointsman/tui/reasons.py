@@ -52,7 +52,10 @@ def _checked(check: Checked) -> str:
 
 
 def fail_interval(fail: float, belief: Belief) -> tuple[float, float]:
-    """P(failure) if the task is one standard deviation of the belief easier or harder (the inverse of core.capability)."""
+    """P(failure) if the task is one standard deviation of the belief easier or harder.
+
+    core.capability turned around, as if all of the failure came of the difficulty: tasks that nobody solves are not told apart.
+    """
     edge = min(max(fail, 1e-6), 1 - 1e-6)
     ability = -log(edge / (1 - edge)) * sqrt(1 + pi / 8 * belief.sd * belief.sd)
     return 1 / (1 + exp(ability + belief.sd)), 1 / (1 + exp(ability - belief.sd))
@@ -225,8 +228,11 @@ def _flips(decision: Decision, width: int) -> list[Line]:
 
 
 def _flip(point: BreakEven, belief: Belief) -> str:
+    """One point in words. Inside a turn the costs stand as they were when it began, and with them what a point is beside."""
     if point.axis == "difficulty":
         now = f"now {fraction(belief.hard)}" if belief.n else "nothing observed yet"
+        if point.now is not None and fraction(point.now) != fraction(belief.hard):
+            now = f"{fraction(point.now)} when the turn began"
         if point.at is None:
             return "at no difficulty"
         return f"difficulty {'above' if point.now is None or point.at >= point.now else 'below'} {fraction(point.at)} ({now})"

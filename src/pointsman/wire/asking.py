@@ -117,7 +117,7 @@ class Hearing:
             return
         try:
             value = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         if isinstance(value, dict):
             self._text += [text for text in _texts(self.protocol, value) if isinstance(text, str)]

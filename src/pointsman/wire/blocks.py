@@ -81,6 +81,8 @@ class Notes:
             self.fact("continued")
         if left.startswith(dialect.commands or ("\0",)):
             self.fact("command")
+            if dialect.asks_review(left):
+                self.fact("review")
         own = dialect.own(left)
         if own:
             self.words = True

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import xxhash
 
+from pointsman.core.documents import is_document
 from pointsman.core.messages import Call, CallKind
 from pointsman.wire.commands import kinds_of, undone
 
@@ -182,19 +183,21 @@ def _edit(tool: str, given: dict[str, Any]) -> Call:
     same, files = _hash(tool, given), _files(given)
     if command == "undo_edit":
         return Call("undo", same, files)
-    tests = any(_TEST_FILE.search(given[key]) for key in FILES if isinstance(given.get(key), str))
+    paths = [given[key] for key in FILES if isinstance(given.get(key), str)]
+    tests, docs = any(map(_TEST_FILE.search, paths)), bool(paths) and all(map(is_document, paths))
     edits = given.get("edits")
     pairs = [pair for item in ([given, *edits] if isinstance(edits, list) else [given]) if (pair := _pair(item))]
     if pairs:
-        return _changed(same, files, "\n".join(old for old, _ in pairs), "\n".join(new for _, new in pairs), tests)
+        return _changed(same, files, "\n".join(old for old, _ in pairs), "\n".join(new for _, new in pairs), tests, docs)
     patch = next((given[key] for key in PATCHES if isinstance(given.get(key), str)), "")
     if patch:
         blocks = _blocks(patch)
         if blocks:
-            return _changed(same, files, "\n".join(old for _, old, _ in blocks), "\n".join(new for _, _, new in blocks), tests)
+            old, new = "\n".join(old for _, old, _ in blocks), "\n".join(new for _, _, new in blocks)
+            return _changed(same, files, old, new, tests, docs)
         return _patched(same, patch)
     text = next((given[key] for key in WRITTEN if isinstance(given.get(key), str)), "")
-    return _changed(same, files, "", text, tests)
+    return _changed(same, files, "", text, tests, docs)
 
 
 def _pair(item: Any) -> tuple[str, str] | None:
@@ -212,14 +215,14 @@ def _patched(same: int, patch: str) -> Call:
     old = [row[1:] for row in rows if row.startswith("-") and not row.startswith("---")]
     new = [row[1:] for row in rows if row.startswith("+") and not row.startswith("+++")]
     paths = list(dict.fromkeys((a or b).strip() for a, b in _PATCHED.findall(patch)))[:8]
-    tests = bool(paths) and all(_TEST_FILE.search(path) for path in paths)
-    return _changed(same, tuple(map(_file, paths)), "\n".join(old), "\n".join(new), tests)
+    tests, docs = (bool(paths) and all(map(told, paths)) for told in (_TEST_FILE.search, is_document))
+    return _changed(same, tuple(map(_file, paths)), "\n".join(old), "\n".join(new), tests, docs)
 
 
-def _changed(same: int, files: tuple[int, ...], old: str, new: str, tests: bool = False) -> Call:
+def _changed(same: int, files: tuple[int, ...], old: str, new: str, tests: bool = False, docs: bool = False) -> Call:
     old, new = old.strip(), new.strip()
     lines = max(old.count("\n") + 1 if old else 0, new.count("\n") + 1 if new else 0)
-    return Call("edit", same, files, hash_of(old), hash_of(new), lines, tests)
+    return Call("edit", same, files, hash_of(old), hash_of(new), lines, tests, docs)
 
 
 def _files(given: dict[str, Any]) -> tuple[int, ...]:

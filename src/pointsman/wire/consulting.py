@@ -66,7 +66,7 @@ def asked(arguments: str) -> tuple[str, str]:
     """Question and focus of a call; what is not readable counts as the question itself."""
     try:
         value = msgspec.json.decode(arguments or "{}")
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return arguments, ""
     given = value if isinstance(value, dict) else {}
     return str(given.get("question") or ""), str(given.get("focus") or "")
@@ -335,7 +335,7 @@ def _given(advice: Advice) -> dict[str, Any]:
     """The arguments of a call, empty where the model wrote none that can be read."""
     try:
         given = msgspec.json.decode(advice.arguments or "{}")
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return {}
     return given if isinstance(given, dict) else {}
 

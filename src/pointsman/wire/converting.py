@@ -132,6 +132,8 @@ def history(
         if peek(raw).role != "system":
             continue
         message = decode(raw, f"messages[{index}]")
+        if not as_user and "output_config" not in message:
+            continue  # whatever it is: what becomes of it may not depend on the others
         new = reminder(with_effort(message, target, effort, same_model), as_user=as_user)
         if new is None:
             gone[index] = True

@@ -78,7 +78,7 @@ class Fields:
 
 
 def named(value: str, what: str) -> str:
-    """``value``, which names a model, an effort, a tier: it is kept, and shown in terminals. Raises WireError for what cannot be."""
+    """``value``, which names a model, an effort, a tier, and is kept and shown in terminals. Raises WireError for no name."""
     if len(value) > NAME_CHARS:
         raise WireError(f"{what} has {len(value)} characters: no provider has so long a name")
     if not value.isprintable():

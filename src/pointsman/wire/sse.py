@@ -29,8 +29,11 @@ BLANK_LINE = re.compile(rb"\n\n|\n\r\n|\r\r")
 LARGEST = 64 << 20
 """Bytes of one event: what is longer is no event, and is not gathered."""
 
-QUIET = (b"event: content_block_delta", b"event: ping", b"event: response.output_text.delta", b":")
+QUIET = (b"event: content_block_delta", b"event: ping", b"event: response.output_text.delta")
 """Beginnings of events that carry no fact we need once content has begun: skipped without decoding."""
+
+COMMENT = re.compile(rb"(?::[^\r\n]*[\r\n]+)+")
+"""An event of comments alone; behind a comment the fields of an event may follow."""
 
 
 class Tap:
@@ -128,6 +131,8 @@ class Tap:
         return self._answer.problem
 
     def _quiet(self, event: bytes) -> bool:
+        if event.startswith(b":"):
+            return COMMENT.fullmatch(event) is not None
         return event.startswith(QUIET) and not self._answer.gathering
 
     def _listen(self, event: bytes) -> None:

@@ -74,7 +74,7 @@ def _look(value: Any, key: str, paths: list[str], commands: list[str], depth: in
         if depth == 0 and value[:1] == "{":  # arguments as JSON text
             try:
                 _look(msgspec.json.decode(value.encode()), key, paths, commands, 1)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 commands.append(value)
         elif key in COMMAND_KEYS:
             commands.append(value)

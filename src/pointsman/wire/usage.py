@@ -3,9 +3,10 @@
 Theory of operation
     The vendors disagree on what "input" means. Anthropic's ``input_tokens`` is only what follows the last cache mark, so
     the prompt is the sum of three fields. OpenAI's and Gemini's totals include what was read from and written to a
-    cache, so fresh tokens are what remains after subtraction. The same holds for reasoning within output. All of that
-    is settled here, once; nobody downstream adds or subtracts a bucket again. A figure that cannot be true (negative,
-    or a part larger than its whole) is a WireError that names the field: a wrong bill is worse than none.
+    cache, so fresh tokens are what remains after subtraction. The same holds for reasoning within output, but for xAI:
+    only its total holds reasoning (docs.x.ai, consumption and rate limits). All of that is settled here, once; nobody
+    downstream adds or subtracts a bucket again. A figure that cannot be true (negative, or a part larger than its whole)
+    is a WireError that names the field: a wrong bill is worse than none.
 
 Sources: the vendors' API references and SDK types as gathered in November 2026 (design notes, cache.md 1.1).
 """
@@ -100,7 +101,11 @@ def _inclusive(
     written = sum(tokens for _, tokens in writes)
     if cached + written > prompt:
         raise WireError(f"usage says {cached} cached and {written} written tokens of only {prompt} {prompt_name}")
-    reasoning = _part(_details(payload, output_details), "reasoning_tokens", output, output_name)
+    thinking = _details(payload, output_details)
+    beside = _count(thinking, "reasoning_tokens")
+    if beside and payload.get("total_tokens") == prompt + output + beside:  # xAI: the sum says that output leaves it out
+        output += beside
+    reasoning = _part(thinking, "reasoning_tokens", output, output_name)
     return Usage(prompt - cached - written, cached, writes, output - reasoning, reasoning)
 
 

@@ -118,7 +118,7 @@ class MessagesWeave(Weave):
             text = "".join(self._json[index])
             try:
                 return {**block, "input": msgspec.json.decode(text) if text else block.get("input", {})}
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 return block
         return block
 

@@ -91,7 +91,8 @@ class ChatWeave(Weave):
         held = self._calls.setdefault(index, {"id": "", "name": "", "arguments": []})
         function = call.get("function") or {}
         held["id"] = call.get("id") or held["id"]
-        held["name"] += function.get("name") or ""
+        if index not in self._hidden:  # some servers repeat the name with every piece
+            held["name"] += function.get("name") or ""
         held["arguments"].append(function.get("arguments") or "")
         if held["name"] == NAME:
             self._hidden.add(index)

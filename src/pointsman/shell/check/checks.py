@@ -2,8 +2,9 @@
 
 Two processes share this: ``pointsman run``, which watches its agent's turns, and the hook that the agent itself calls.
 Both find the same files in the home folder's ``checks``: ``run-ID.json`` (the check of a run, the files as they were when
-each turn began) and ``tree-KEY.json`` (what is known of this folder: failures by tree hash, tests that disagreed with
-themselves, files the check itself writes). A lock with a pid keeps two checks from running in one tree.
+each turn began) and ``tree-KEY.json`` (what is known of this command in this folder: failures by tree hash, tests that
+disagreed with themselves, files the check itself writes). A lock keeps two checks, of whatever command, from running in one
+tree.
 """
 
 from __future__ import annotations
@@ -103,8 +104,10 @@ class Guarded:
         self.folder = folder
         self.cwd = Path(spec.cwd)
         self.root = worktree.top(self.cwd)
-        key = hashlib.blake2b(f"{self.root or self.cwd}\0{spec.command}".encode("utf-8", "surrogateescape"), digest_size=8)
-        self.memory = self.folder / f"tree-{key.hexdigest()}.json"
+        here, root = self.cwd.resolve(), (self.root or self.cwd).resolve()
+        self.memory = self.folder / f"tree-{_key(str(here), spec.command)}.json"
+        self.lock = self.folder / f"tree-{_key(str(root))}.lock"  # held while a check runs in this tree
+        self._inside = here.relative_to(root).as_posix() if here != root and here.is_relative_to(root) else ""
         self.file = self.folder / f"run-{run}.json"
 
     # -- what is written down ------------------------------------------------------------------------------------------
@@ -167,7 +170,7 @@ class Guarded:
         if now.hash and row.get("flaked") == now.hash and time.time() - float(row.get("flaked_at", 0.0)) < AGAIN_S:
             return None  # another process of this run has just seen it disagree with itself
         paths = worktree.changed(start, now, self.root)
-        return (start, now) if worktree.wanted(paths, self.spec.paths) else None
+        return (start, now) if worktree.wanted(paths, self.spec.paths, self._inside) else None
 
     def check(
         self, session: str, start: Tree, now: Tree, *, cancel: threading.Event | None = None, hooked: bool = False,
@@ -192,7 +195,8 @@ class Guarded:
             with self.session(session) as row:
                 judged = judge(
                     first, again, self._baseline(memory, start), blamed=row.get("blamed") or (),
-                    flaky=memory.get("flaky") or (), moved=foreign, distrust=self._distrust(),
+                    flaky=memory.get("flaky") or (), moved=foreign, work=worktree.changed(start, now, self.root),
+                    distrust=self._distrust(),
                 )  # fmt: skip
                 event = self._event(session, judged, first, again, now, moved, hooked, clock())
                 self._remember(memory, row, event, judged, first, again, after, moved, foreign)
@@ -205,6 +209,11 @@ class Guarded:
             return None
         names = ", ".join((row.get("blamed") or [])[:3])
         return f"the check `{self.spec.label}` still fails, no file has changed since: {names}"
+
+    @property
+    def elsewhere(self) -> str:
+        """Why nothing was checked where ``check`` says None."""
+        return f"a check runs in this tree already: `{self.spec.label}` was not started"
 
     def sent_back(self, session: str) -> None:
         """The agent goes on by itself: its next words open no new work."""
@@ -247,11 +256,6 @@ class Guarded:
         report.take_junit(junit_files(self.spec.command, self.cwd), since)
         trial = Trial(ran.code, ran.seconds, frozenset(report.failed), report.tests, ran.timed_out, ran.cancelled, limit)
         return trial, ran.tail
-
-    @property
-    def lock(self) -> Path:
-        """Held while a check runs in this tree (``lock``)."""
-        return self.memory.with_suffix(".lock")
 
     def _foreign(self, memory: dict[str, Any], now: Tree, moved: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the files that changed during a run which make it worthless: git's own, and those that were there before.
@@ -341,6 +345,11 @@ def found(environment: Mapping[str, str]) -> Guarded | None:
         return Guarded(spec, str(value["run"]), Path(path).parent)
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _key(*words: str) -> str:
+    """A short name for a folder, or a folder and a command."""
+    return hashlib.blake2b("\0".join(words).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -160,9 +160,12 @@ def sentence(guard: RunGuard, settings: Settings) -> str:
     basis = f"from {known.runs} run{'' if known.runs == 1 else 's'} of yours" if known.runs else "assumed until it has run here"
     took = f", takes {known.seconds:.0f} s" if known.seconds is not None else ""
     rates = f"catches {known.recall:.0%} of failures, blames {known.false_alarm:.0%} wrongly ({basis}){took}"
-    if settings.profile in ("balanced", "saver"):
+    if known.recall <= known.false_alarm:
+        means = "so it cannot tell wrong work from right, and moves nothing"
+    elif settings.profile in ("balanced", "saver"):
+        kept = "; questions, plans and reviews, which no check sees, stay" if settings.profile == "balanced" else ""
         means = (f"so at ${settings.failure_usd:g} per failure you see, a task may begin on a weaker model where that costs "
-                 "less in all, and a failed check moves it to the one you asked for")
+                 f"less in all, and a failed check moves it to the one you asked for{kept}")
     elif settings.consent_up:
         means = f"profile {settings.profile} keeps the model you asked for; a failed check may move the task to a stronger one"
     else:

@@ -18,8 +18,9 @@ from pointsman.shell.check.checks import Guarded, Said
 LOOK_S = 0.02
 """Seconds between two looks of whoever waits."""
 
-HANDED_S = 2.0
-"""Seconds after the end of the other's check within which its result has been handed over."""
+HANDED_S = 10.0
+"""Seconds after the end of the other's check within which its result has been handed over: milliseconds, unless the machine is
+busy."""
 
 
 def taken_over(guarded: Guarded, session: str, cancel: threading.Event) -> Said | None:

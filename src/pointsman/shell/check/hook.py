@@ -38,7 +38,7 @@ def stop(session: str, *, active: bool = False) -> dict[str, Any]:
     with _interruptible() as cancel:
         said = guarded.check(session, *due, cancel=cancel, hooked=may) or _of_run(guarded, session, cancel, may)
     if said is None:
-        return {"systemMessage": f"pointsman: the check `{guarded.spec.label}` runs in this folder already; not started again"}
+        return {"systemMessage": f"pointsman: {guarded.elsewhere}"}
     event = report(gateway, said, guarded.spec.retries)
     if event.get("sent_back"):
         guarded.sent_back(session)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LOCK_S = 0.2
-"""Seconds to wait for a lock that somebody may only be looking at."""
+LOCK_S = 1.0
+"""Seconds to wait for a lock that somebody may only be looking at: a look takes microseconds, unless the machine is busy."""
 
 LOOK_S = 0.01
 """Seconds between two looks of whoever waits."""

@@ -71,7 +71,7 @@ class Watch:
     def finish(self) -> Said | None:
         """The agent has exited: see what it wrote last, check what nobody checked; the last check that ran here."""
         self._over.set()
-        self._thread.join(5.0)
+        self._thread.join()  # bounded: a look at the ledger, or at the files by git
         with suppress(sqlite3.Error, PointsmanError, OSError):
             self._read()
         self._close()
@@ -162,7 +162,7 @@ class Watch:
         if self._check is not None and self._check.is_alive():
             return
         for session, since in list(self._done.items()):
-            if self._hooked and (time.monotonic() - since < HOOK_S or lock.busy(self._guarded.lock) is not None):
+            if (self._hooked and time.monotonic() - since < HOOK_S) or lock.busy(self._guarded.lock) is not None:
                 continue
             self._check = threading.Thread(target=self._run, args=(session,), name="check", daemon=True)
             self._check.start()
@@ -178,7 +178,10 @@ class Watch:
                 self.standing = self._guarded.standing(session)
                 return
             said = self._guarded.check(session, *due, cancel=cancel, hooked=self._retries > 0)
-            if said is None or self._hooked and handover.hand_over(self._guarded, session, said):
+            if said is None:
+                self.standing = self._guarded.elsewhere
+                return
+            if self._hooked and handover.hand_over(self._guarded, session, said):
                 return
             found = self._found()
             if found is not None:

@@ -1,6 +1,8 @@
 """What the files of a folder are, in one comparable value: by git where there is git, else by size and time of each file.
 
-Nothing is written, in the folder or in its repository. Caches that tools leave behind are left out everywhere.
+A repository inside the repository (a submodule, a clone, another worktree) is one line to git: it is looked at on its own, so
+that work inside it is seen. Nothing is written, in the folder or in its repository. Caches that tools leave behind are left
+out everywhere.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -19,6 +21,9 @@ GIT_S = 20.0
 
 FILES_AT_MOST = 20_000
 """Files looked at where there is no git, and changed files where there is: beyond, any turn counts as a change."""
+
+NESTED_AT_MOST = 20
+"""Repositories inside a repository that are looked at: beyond, any turn counts as a change."""
 
 CONTENT_AT_MOST = 4 << 20
 """Bytes of a changed file that are hashed; a larger one goes by size and time."""
@@ -74,12 +79,7 @@ def top(folder: Path) -> Path | None:
 
 def state(folder: Path, root: Path | None, without: Collection[str] = ()) -> Tree:
     """The files as they are now. ``root``: what ``top`` said. ``without``: paths to leave out (what the check itself writes)."""
-    if root is not None:
-        said = _git(root, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
-        if said is None:
-            return Tree("git", "", {}, whole=False)
-        return _by_status(root, said, without)
-    return _by_times(folder, without)
+    return _by_git(root, without) if root is not None else _by_times(folder, without)
 
 
 def changed(before: Tree, after: Tree, root: Path | None) -> tuple[str, ...]:
@@ -100,15 +100,20 @@ def tracked(root: Path | None, paths: Iterable[str]) -> tuple[str, ...]:
     listed = tuple(paths)
     if root is None or not listed or listed == ("*",):
         return listed
-    said = _git(root, "ls-files", "-z", "--", *listed[:200])
+    said = _git(root, "--literal-pathspecs", "ls-files", "-z", "--", *listed[:200])
     return tuple(os.fsdecode(path) for path in (said or b"").split(b"\0") if path)
 
 
-def wanted(paths: Iterable[str], patterns: Collection[str]) -> bool:
-    """Whether any path matches a pattern such as ``src/**`` or ``*.py``; without patterns every path does."""
+def wanted(paths: Iterable[str], patterns: Collection[str], folder: str = "") -> bool:
+    """Whether any path matches a pattern such as ``src/**`` or ``*.py``; without patterns every path does.
+
+    A pattern is read from the top of the repository, and from ``folder`` in it, where the check runs.
+    """
     listed = tuple(paths)
     if not patterns or "*" in listed:
         return bool(listed)
+    if folder:
+        listed += tuple([path[len(folder) + 1 :] for path in listed if path.startswith(f"{folder}/")])
     return any(fnmatch(path, pattern) or fnmatch(path, f"{pattern.rstrip('/')}/*") for path in listed for pattern in patterns)
 
 
@@ -123,7 +128,13 @@ def _git(folder: Path, *words: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _by_status(root: Path, said: bytes, without: Collection[str]) -> Tree:
+def _by_git(root: Path, without: Collection[str], budget: Iterator[int] | None = None) -> Tree:
+    """What git says of ``root`` and of the repositories in it; ``budget`` runs out after so many of those."""
+    said = _git(root, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
+    unknown = Tree("git", "", {}, whole=False)
+    if said is None:
+        return unknown
+    budget = budget or iter(range(NESTED_AT_MOST))
     head = ""
     files: dict[str, str] = {}
     for entry in said.split(b"\0"):
@@ -132,9 +143,19 @@ def _by_status(root: Path, said: bytes, without: Collection[str]) -> Tree:
         path = _path_of(entry)
         if path is None or path in without or _is_cache(path):
             continue
-        if len(files) >= FILES_AT_MOST:
-            return Tree("git", head, {}, whole=False)
-        files[path] = _content(root / path)
+        module = entry[:1] != b"?" and entry[5:6] == b"S"  # "1 .M SC..": a submodule, on another commit
+        if (module or path.endswith("/")) and (root / path / ".git").exists():
+            own = unknown if next(budget, None) is None else _by_git(root / path, (), budget)
+            if not own.whole:
+                return unknown
+            path = path.rstrip("/")
+            if not module or entry[6:7] == b"C":
+                files[path] = f"commit {own.head}"
+            files |= {f"{path}/{name}": what for name, what in own.files.items() if f"{path}/{name}" not in without}
+        else:
+            files[path] = _content(root / path)
+        if len(files) > FILES_AT_MOST:
+            return unknown
     return Tree("git", head, files)
 
 

@@ -38,7 +38,7 @@ class Breaker:
     def usable(self, base: str) -> bool:
         """Whether ``base`` is not left alone now; asking changes nothing."""
         circuit = self._circuits.get(base)
-        return circuit is None or circuit.until <= self._clock()
+        return circuit is None or not 0.0 < circuit.until - self._clock() <= COOL_MOST_S  # longer: the clock was set back
 
     def enter(self, base: str) -> bool:
         """Whether a request goes to ``base`` now. After a cool-down the first one does, the others once that is answered."""
@@ -65,5 +65,4 @@ class Breaker:
 
     def open(self) -> dict[str, float]:
         """The upstreams that are left alone, with the epoch second until which."""
-        now = self._clock()
-        return {base: circuit.until for base, circuit in self._circuits.items() if circuit.until > now}
+        return {base: circuit.until for base, circuit in self._circuits.items() if not self.usable(base)}

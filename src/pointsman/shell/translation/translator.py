@@ -4,7 +4,8 @@ Theory of operation
     The worker (``shell.translation.worker``) has LiteLLM and no network; the gateway has connections and keys and no LiteLLM. A
     request for another vendor's model goes to the worker, comes back in the provider's format, is sent from here, and the
     answer takes the same way back. What the provider bills is heard here, in its own words, before it is translated.
-    A worker that dies is started again; requests under way at that moment are lost like any upstream.
+    A worker that dies is started again; requests under way at that moment are lost like any upstream. One that says nothing to
+    anybody for as long as a request may take is ended, which comes to the same.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ AGAIN_S = 60.0
 
 TRANSLATE_S = 10.0
 """Seconds one request may take to be translated: measured are milliseconds, but a first one imports more of LiteLLM."""
+
+REHEARSES_S = 30.0
+"""Seconds after its start in which a worker's silence proves nothing: it imports what its first translations need."""
 
 Sender = Callable[[bytes], Awaitable[aiohttp.ClientResponse]]
 """Sends a body to the provider; the answer's body is still to be read. Raises UpstreamError."""
@@ -161,6 +165,7 @@ class Translator:
         self._natives: set[Protocol] = set()
         self._not_before = 0.0
         self._count = 0
+        self._born = self._spoke = 0.0  # when the worker was ready, and last said anything, by the loop's clock
         self.counts = False
 
     @property
@@ -181,10 +186,11 @@ class Translator:
             self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def close(self) -> None:
-        """End the worker."""
-        for task in (self._starting, self._reading):
-            if task is not None:
-                task.cancel()
+        """End the worker, also one that is being started."""
+        tasks = [task for task in (self._starting, self._reading) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._process is not None and self._process.returncode is None:
             _kill(self._process)
             await self._process.wait()
@@ -199,7 +205,7 @@ class Translator:
         self._count += 1
         id, arrived = self._count, asyncio.Queue[Frame]()
         self._open[id] = arrived
-        answer = None
+        answer, told = None, asyncio.get_running_loop().time()
         try:
             self._tell(Frame("job", id, body, asdict_job(job)))
             early, made = await asyncio.wait_for(_until_sent(arrived), TRANSLATE_S)
@@ -212,6 +218,8 @@ class Translator:
             if answer is not None:
                 answer.close()
             if isinstance(error, TimeoutError):
+                if self._process is not None and self._spoke < told and told - self._born >= REHEARSES_S:
+                    _kill(self._process)  # it hangs: whatever waits for it is lost, and another one takes its place
                 raise TranslationError(f"the worker took longer than {TRANSLATE_S:.0f} s") from error
             raise
 
@@ -247,7 +255,7 @@ class Translator:
         return Spoken(answer.url.host or "the provider", job.stream, billed, early, arrived, close)
 
     async def _pump(self, id: int, answer: aiohttp.ClientResponse, billed: Listener, kind: str) -> None:
-        """The provider's answer to the worker, heard on the way."""
+        """The provider's answer to the worker, heard on the way; then the worker has its time to end its own."""
         self._tell(Frame("head", id, facts={"status": answer.status, "type": kind}))
         try:
             while chunk := await received(answer):
@@ -255,6 +263,8 @@ class Translator:
                 self._tell(Frame("data", id, chunk))
             billed.rest()
             self._tell(Frame("end", id))
+            await asyncio.sleep(TRANSLATE_S)
+            self._arrive(Frame("error", id, facts={"why": f"the worker took longer than {TRANSLATE_S:.0f} s"}))
         except (UpstreamError, aiohttp.ClientError) as error:
             self._arrive(Frame("error", id, facts={"why": str(error)}))
             self._tell(Frame("lost", id))
@@ -312,9 +322,10 @@ class Translator:
 
     async def _read(self, process: asyncio.subprocess.Process, arriving: Any) -> None:
         """Hand out what the worker says; when it dies, its requests are lost, and another takes its place."""
-        born = asyncio.get_running_loop().time()
+        born = self._born = asyncio.get_running_loop().time()
         with contextlib.suppress(ValueError):
             async for frame in arriving:
+                self._spoke = asyncio.get_running_loop().time()
                 self._arrive(frame)
         _kill(process)
         await process.wait()
