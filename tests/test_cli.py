@@ -198,6 +198,15 @@ def test_a_closed_stream_is_no_crash(words: str, closed: str, tmp_path: Path) ->
     assert done.returncode == (2 if words == "nonsense" else 0) and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("given", [b"\xff\xfe\x00{", b"[" * 100_000, b"{}"])
+@pytest.mark.parametrize("words", ["hook claude", "hook codex", "line --client claude"])
+def test_a_hook_fed_garbage_says_nothing_and_ends_well(words: str, given: bytes, tmp_path: Path) -> None:
+    env = os.environ | {"POINTSMAN_HOME": str(tmp_path), "POINTSMAN_CONFIG": str(tmp_path / "c"), "PYTHONPATH": str(ROOT / "src")}
+    env |= {"PYTHONIOENCODING": "utf-8:strict", "POINTSMAN_CHECK": str(tmp_path / "gone.json")}
+    done = subprocess.run([sys.executable, "-m", "pointsman", *words.split()], env=env, input=given, capture_output=True)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, b"", b"")
+
+
 def test_a_terminal_that_is_not_utf8_gets_question_marks_and_a_folder_that_is_not_is_found_again(
     demo: Path, tmp_path: Path
 ) -> None:  # fmt: skip
@@ -317,6 +326,30 @@ def test_a_pin_can_hold_always_in_this_folder(after_demo: Typed) -> None:
     assert code == 0 and "every session in this folder" in out
     code, out, _ = after_demo("unpin")
     assert code == 0 and "always in this folder" in out
+
+
+def test_a_pin_of_a_folder_without_sessions_is_given_back_there(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:  # fmt: skip
+    assert typed("pin", "haiku", "--scope", "always")[0] == 0
+    with sqlite3.connect(tmp_path / "home" / "ledger.db") as ledger:
+        assert ledger.execute("SELECT count(*) FROM event WHERE kind = 'Pinned'").fetchone() == (1,)
+    ledger.close()
+    code, out, _ = typed("unpin")
+    assert code == 0 and "always in this folder" in out
+    code, _, err = typed("unpin")
+    assert code == 2 and "no session has been routed yet" in err
+
+
+def test_unpin_ends_this_folders_pin_before_that_of_another_folders_session(
+    after_demo: Typed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:  # fmt: skip
+    assert after_demo("pin", "opus", "--session", "demo-api")[0] == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert after_demo("pin", "haiku", "--scope", "always")[0] == 0
+    assert "always in this folder" in after_demo("unpin")[1]
+    assert "on demo-api-fix (named)" in after_demo("unpin", "--session", "demo-api")[1]
 
 
 def test_marks_are_written_and_taken_back(after_demo: Typed) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from playbook import Play, Step, again, check, pin, result, says, stay, switch, turn, unpin
+from playbook import Play, Step, again, check, pin, result, says, stay, switch, title, turn, unpin
 from pointsman import Settings
 from pointsman.core.book import Book
-from pointsman.core.types import Config
+from pointsman.core.events import Advised
+from pointsman.core.pricing import cost
+from pointsman.core.types import Config, Usage
 from pointsman.shell.prices import load_book
 
 OPUS, SONNET, HAIKU, FABLE = "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-fable-5-1"
@@ -110,6 +112,15 @@ def test_a_floor_bounds_moves_and_never_what_is_asked(book: Book) -> None:
     asked >> turn("go") << stay("haiku")
 
 
+@pytest.mark.parametrize("pool", [[], ["haiku", "sonnet", "opus"]])
+def test_a_floor_bounds_housekeeping_too(book: Book, pool: list[str]) -> None:
+    play = Play(book, Settings(floor="sonnet", pool=pool), model="opus")
+    play >> turn("go") >> title() << switch("sonnet", because="side")
+    assert any("haiku-5-5: below the floor claude-sonnet-5-5 in given" in gate.said for gate in play.decision.gates)
+    asked = Play(book, Settings(floor="opus", pool=pool), model="haiku")
+    asked >> turn("go") >> title() << stay("haiku")
+
+
 def test_a_ceiling_bounds_escalation(book: Book) -> None:
     guarded = {"check": True, "consent_up": True, "failure_usd": 50.0, "up_cap_usd": None}
     free = Play(book, Settings(**guarded), model="sonnet")
@@ -200,6 +211,25 @@ def test_the_day_counts_all_sessions_and_ends(book: Book) -> None:
     other.now += 90_000
     other >> turn("next day")
     assert not other.decision.notices
+
+
+def test_a_consult_is_spent_from_the_budgets_and_none_is_asked_once_they_hold(book: Book) -> None:
+    """The gateway asks an advisor in a request of its own, which the agent never sees: it is the user's money all the same."""
+    play = Play(book, Settings(advisor="opus", budget={"day": 0.09, "then": "hold"}), model="sonnet")
+    play >> turn("go")
+    before, decision = play.router.sessions[play.session].spent, play.decision
+    allowed = play.router.policy.advisor
+    assert allowed is not None and before < 0.09
+    assert play.router.no_advice(decision, allowed, play.now) is None
+    usage = Usage(fresh=15_000, output=800)
+    rates = book.card(OPUS).at(usage.prompt, play.now)
+    play.router.note(Advised(play.now, play.session, decision.id, "main", Config(OPUS), "push", "given", 9.0, usage, rates))
+    assert play.router.sessions[play.session].spent == pytest.approx(before + cost(usage, rates)) and cost(usage, rates) > 0.05
+    assert "the day's budget of $0.09 is spent" in (play.router.no_advice(decision, allowed, play.now) or "")
+    told = Play(book, Settings(advisor="opus", budget={"day": 0.09}), model="sonnet")
+    told.router.note(Advised(told.now, "s-0", "x", "main", Config(OPUS), "push", "given", 9.0, usage, rates))
+    told >> turn("go")
+    assert told.router.no_advice(told.decision, allowed, told.now) is None, "a budget that only warns stops nothing"
 
 
 def test_a_spent_budget_refuses_to_escalate(book: Book) -> None:

@@ -200,7 +200,7 @@ def test_a_move_that_pays_is_held_while_the_cache_is_warm_and_says_its_price(boo
     play.router = again(play.router.events(), Settings(**SAVER), book)
     play >> turn("more", pause=30)
     assert play.decision.action == "hold" and play.decision.chosen == Config(OPUS) and not play.routes[-1].changed
-    play << says("until a free point: claude-sonnet-5-5 would then save ≈$") << says("leaving now costs ≈$")
+    play << says("until a free point: claude-sonnet-5-5 would then save ≈$") << says("the switch now and the way back cost ≈$")
     play >> turn("much later", pause=3_000) << switch("sonnet")
 
 

@@ -30,7 +30,7 @@ from pointsman.shell.reading import read_events
 Way = Literal["bare", "serve", "run"]
 """How a client reaches the provider: itself, through ``pointsman serve``, or started by ``pointsman run``."""
 
-PROCESS_S = 120.0
+PROCESS_S = 300.0
 """Seconds one process of a client may take: clients wait out what a provider tells them."""
 
 
@@ -120,7 +120,7 @@ class Trip:
                 after()
         self.codes.append(process.returncode if process.returncode is not None else -9)
 
-    async def until(self, ready: Callable[[], bool], seconds: float = 30.0) -> None:
+    async def until(self, ready: Callable[[], bool], seconds: float = 120.0) -> None:
         """Wait until the provider has seen what ``ready`` says."""
         async with asyncio.timeout(seconds):
             while not ready():
@@ -187,7 +187,7 @@ async def gateway(upstream: str, env: dict[str, str], flags: Sequence[str] = ())
     )
     try:
         assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        line = await asyncio.wait_for(process.stdout.readline(), 120)
         assert b"listens on" in line, line
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -101,7 +101,7 @@ def node() -> tuple[Path | None, str]:
 
 
 def _major(executable: str) -> int:
-    said = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
+    said = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=120, check=False).stdout
     return int(said.lstrip("v").partition(".")[0] or 0)
 
 

@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from pointsman.core import accounting
+from pointsman import wire
+from pointsman.core import accounting, budgets
 from pointsman.core.book import Book
 from pointsman.core.codec import build, encode
 from pointsman.core.decisions import Decision
@@ -44,6 +45,21 @@ def test_an_advisor_is_billed_at_its_own_models_price(book: Book) -> None:
     assert row is not None and row.billed == pytest.approx(4.0) and not row.at_least
     assert row.billed == pytest.approx(book.bill(SONNET.model, usage, START))
     assert build(Finished, encode(events[1])) == events[1]
+
+
+def test_a_compaction_by_the_provider_is_billed_at_the_model_that_answered(book: Book) -> None:
+    """Anthropic names no model in a compaction's iteration: it ran on the one asked, here a million fresh tokens at 2 and 100,000
+    written at 10 a million beside an answer of 100,000."""
+    told = {"input_tokens": 0, "output_tokens": 100_000, "iterations": [
+        {"type": "compaction", "input_tokens": 1_000_000, "output_tokens": 100_000},
+        {"type": "message", "input_tokens": 0, "output_tokens": 100_000},
+    ]}  # fmt: skip
+    usage = wire.usage("messages", told)
+    events = finished(usage, book)
+    row, end = Timeline(events).request("1"), events[1]
+    assert row is not None and row.billed == pytest.approx(1.0 + 2.0 + 1.0) and not row.at_least
+    assert isinstance(end, Finished) and row.billed == pytest.approx(book.bill(SONNET.model, usage, START))
+    assert budgets.billed(end) == pytest.approx(row.billed)
 
 
 def test_an_advisor_without_a_price_makes_the_bill_a_lower_bound(book: Book) -> None:

@@ -12,10 +12,11 @@ from pointsman.core.book import Book
 from pointsman.core.candidates import check_odds, rows_of, setting
 from pointsman.core.contenders import configs_of
 from pointsman.core.decisions import Advisor, Decision
+from pointsman.core.edits import provider_advisor
 from pointsman.core.events import Advised, Signalled
 from pointsman.core.lineage import locate
 from pointsman.core.messages import Message
-from pointsman.core.policy import Policy
+from pointsman.core.policy import Policy, Then
 from pointsman.core.retries import next_tries
 from pointsman.core.types import Config
 from pointsman.shell.prices import load_book
@@ -95,6 +96,8 @@ def test_a_passing_run_between_them_ends_the_row(book: Book) -> None:
         (replace(PUSH, advisor=Advisor(OPUS, per_session=0)), "as many as a session may have"),
         (replace(PUSH, advisor=Advisor(OPUS, budget_usd=0.001)), "above its budget"),
         (replace(PUSH, deny=(OPUS,)), "is denied"),
+        (replace(PUSH, allow=(SONNET, HAIKU)), "is not among the models allowed"),
+        (replace(PUSH, budget_session=0.0, budget_then="hold"), "budget of $0.00 is spent"),
         (replace(PUSH, failure_usd=0.01), "worth ≈$"),
     ],
 )
@@ -109,6 +112,18 @@ def test_consults_are_counted_and_capped_by_session(book: Book) -> None:
     play.tell(Advised(play.now, "s1", "r1", "main", Config(OPUS), "push", "failed"))
     again = play.tool("tests_failed", model=SONNET)
     assert again.action != "advise" and "1 consults" in gate(again)
+
+
+@pytest.mark.parametrize("then", ["warn", "hold"])
+def test_once_a_budget_holds_the_providers_own_advisor_is_taken_back(book: Book, then: Then) -> None:
+    """It consults inside an answer, where nobody could refuse it."""
+    own = replace(PUSH, advisor=Advisor(OPUS, push=False, pull=True, provider_tool=True))
+    play = Play(book, own)
+    first = play.prompt(model=SONNET, client="claude", needs=frozenset({"tools"})).edits
+    assert provider_advisor(first) == OPUS
+    play.policy = replace(own, budget_session=0.0, budget_then=then)
+    later = play.prompt(model=SONNET, client="claude", needs=frozenset({"tools"})).edits
+    assert (provider_advisor(later) is None) == (then == "hold")
 
 
 def test_the_tool_is_offered_from_the_first_request_and_never_later(book: Book) -> None:

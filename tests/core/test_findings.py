@@ -96,16 +96,16 @@ def test_reading_nothing_at_all_points_at_another_workspace_or_deployment(book: 
 
 
 def test_an_hour_that_would_have_paid_is_priced(book: Book) -> None:
-    """Ten pauses of ten minutes: each writes the whole prompt again. With an hour only what is new would have been written, for
-    2.25 a million more; both are billed here request by request."""
+    """Eleven pauses of ten minutes: each writes the whole prompt again. With an hour only what is new would have been written,
+    for 2.25 a million more; both are billed here request by request."""
     log = Log().ask()
-    for _ in range(10):
+    for _ in range(11):
         log.ask(warm=False, gap=600)
     (found,) = log.found(book)
-    lost = sum(20_000 + 10_000 * n for n in range(10)) * 3.45e-6
-    dearer = 10 * 10_000 * 2.25e-6
-    short = sum(30_000 + 10_000 * n for n in range(10)) * 3.75e-6
-    long = sum((20_000 + 10_000 * n) * 0.3e-6 + 10_000 * 6e-6 for n in range(10))
+    lost = sum(20_000 + 10_000 * n for n in range(11)) * 3.45e-6
+    dearer = 11 * 10_000 * 2.25e-6
+    short = sum(30_000 + 10_000 * n for n in range(11)) * 3.75e-6
+    long = sum((20_000 + 10_000 * n) * 0.3e-6 + 10_000 * 6e-6 for n in range(11))
     assert found.cause == "lifetime" and found.usd == pytest.approx(lost - dearer) == pytest.approx(short - long)
     assert f"≈${lost:.2f}" in found.said and f"≈${dearer:.2f}" in found.said
 

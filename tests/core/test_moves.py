@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from core.test_decide import Play
 from pointsman.core import learned, pricing
 from pointsman.core.book import Book
 from pointsman.core.decisions import Candidate, Decision
@@ -137,3 +138,15 @@ def test_a_switch_teaches_the_factor_between_two_tokenizers(book: Book) -> None:
     odd = replace(done, usage=Usage(fresh=900_000))
     assert learned.learned_factor(taught, old, last, asked, 3, 3, odd, book) == taught, "something else changed with the model"
     assert learned.learned_factor(taught, new, last, asked, 3, 3, done, book) == taught, "no switch"
+
+
+@pytest.mark.parametrize(("ttl_s", "times"), [(300, 1.25), (3_600, 2.0)])
+def test_the_lifetime_that_the_client_pays_for_is_the_one_that_is_reckoned_with(book: Book, ttl_s: int, times: float) -> None:
+    """A login of Claude Code writes for an hour: its prefix is dearer to write, and kept by one read an hour."""
+    play = Play(book)
+    play.prompt(ttl_s=ttl_s)
+    decision = play.prompt(ttl_s=ttl_s)
+    found, here = outlook(decision), decision.row(decision.chosen)
+    assert found is not None and here is not None and here.rates is not None
+    read, fresh = here.rates.cache_read, here.rates.fresh
+    assert (found.ttl_s, found.keep_from) == (ttl_s, pytest.approx(read / (times * fresh - read)))

@@ -42,7 +42,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("unpin"), st.none()),
     st.tuples(st.just("mark"), st.sampled_from(["good", "bad", "overkill"])),
     st.tuples(st.just("signal"), st.sampled_from(["check_failed", "check_passed", "commit"])),
-    st.tuples(st.just("wait"), st.sampled_from([1.0, 290.0, 400.0, 4_000.0])),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 290.0, 400.0, 4_000.0, -900.0])),
     st.tuples(st.just("status"), st.sampled_from([200, 200, 429, 529])),
     st.tuples(st.just("model"), st.sampled_from([OPUS, SONNET, "my-finetune"])),
     st.tuples(st.just("effort"), st.sampled_from([None, "low", "high"])),

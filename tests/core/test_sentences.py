@@ -59,3 +59,13 @@ def test_where_the_move_is_made_now_the_other_one_is_priced_beside_it(book: Book
     assert mine is not None and (mine.round_trip_usd or 0.0) > (other.round_trip_usd or 0.0) > 0.0
     assert "would save" in moved.sentence and "way back" not in moved.sentence
     assert "the switch and the way back cost ≈$" in play.prompt(model=SONNET).sentence
+
+
+def test_one_model_at_two_efforts_is_told_apart(book: Book) -> None:
+    play = Play(book, Policy(kinds=(("chat", f"{SONNET}:low"),)))
+    play.prompt()
+    play.tell(Pinned(play.now, "s1", Config(SONNET, "high"), "session", "pointsman pin"))
+    assert play.prompt().chosen == Config(SONNET, "high")
+    play.policy = Policy(kinds=(("chat", f"{SONNET}:low"),), pool=(SONNET, OPUS), deny=("claude-haiku-5-5",))
+    said = play.prompt().sentence
+    assert said.startswith("sonnet-5-5, pinned by you. sonnet-5-5 at effort low would save ≈$"), said

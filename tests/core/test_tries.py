@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, TASKS, Outlook, p_success, spread_of
+from pointsman.core.capability import HANDOVER, NOBODY, REPEAT, SQUEEZE, TASKS, Outlook, p_success
 from pointsman.core.outcomes import RESCOPE, after_check, next_try, owed_to, worth
 from pointsman.core.policy import Odds
 from pointsman.core.tries import NODES, Next, Plan, Try, after_failure, by_difficulty, plans, resolved_usd, weights
@@ -24,9 +24,9 @@ WEIGHTS = weights(NOBODY)
 def a_try(
     name: str, theta: float, usd: float, *, allowed: bool = True, sd: float = 0.0, belief: Belief = ORDINARY, rank: int = 1,
 ) -> Try:  # fmt: skip
-    edge = theta - TASKS
+    edge, flat = theta - TASKS, (1.0 + SQUEEZE * sd * sd) ** -0.5
     return Try(
-        Config(name), usd, usd * 1.3, usd * 0.9, allowed, rank, edge, edge - HANDOVER, 1.0 / spread_of(0.0, sd), 0.0, True
+        Config(name), usd, usd * 1.3, usd * 0.9, allowed, rank, edge, edge - HANDOVER, flat, 0.0, True
     ).under(belief)  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -198,10 +199,11 @@ def test_two_folders_of_one_repository_have_each_a_memory(home: Path, tmp_path: 
     assert known == [["exit code 1"], []] and api.lock == web.lock
 
 
-@pytest.mark.parametrize("command", ["sleep 1", "true"])
-def test_two_agents_in_one_tree_do_not_check_at_once(home: Path, tmp_path: Path, command: str) -> None:
-    guarded = guard(tmp_path / "repo", command="sleep 1")
-    other = Guarded(replace(guarded.spec, command=command), "run2")
+@pytest.mark.parametrize("same", [True, False])
+def test_two_agents_in_one_tree_do_not_check_at_once(home: Path, tmp_path: Path, same: bool) -> None:
+    go = tmp_path / "go"
+    guarded = guard(tmp_path / "repo", command=f"until test -e {go}; do sleep 0.05; done")
+    other = Guarded(guarded.spec if same else replace(guarded.spec, command="true"), "run2")
     other.open()
     for each in (guarded, other):
         each.turn_began(S, 1)
@@ -210,12 +212,26 @@ def test_two_agents_in_one_tree_do_not_check_at_once(home: Path, tmp_path: Path,
     assert due is not None
     thread = threading.Thread(target=guarded.check, args=(S, *due))
     thread.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while lock.busy(other.lock) is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert other.check(S, *due) is None
+    go.touch()
     thread.join()
     assert lock.busy(other.lock) is None
+
+
+def test_somebody_who_only_looks_at_the_lock_stops_no_check(tmp_path: Path) -> None:
+    """On a busy machine a look lasts as long as the one who looks gets no time."""
+    path = tmp_path / "tree.lock"
+    path.touch()
+    with path.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(2 * lock.LOCK_S, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with lock.alone(path, "run1") as alone:
+            assert alone and lock.busy(path) == "run1"
+            with lock.alone(path, "run2") as second:
+                assert not second
 
 
 def test_an_interrupt_ends_it(home: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import tracemalloc
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from pointsman.core.types import Config, Place
 from pointsman.engine import Route
 from pointsman.errors import WireError
 from pointsman.sandbox import Clock, Provider, faults
-from pointsman.shell.bodies import Decoder, plain, readable, zstd
+from pointsman.shell.bodies import MIB, Decoder, plain, readable, zstd
 from pointsman.shell.desk import header
+from pointsman.shell.streams import listener
 from pointsman.shell.vendors import join, vendor_of
 from shell.support import (
     PATHS,
@@ -246,6 +248,19 @@ async def test_bodies_nobody_can_read_reach_the_provider_whose_words_come_back(t
     assert passed.why.startswith("unreadable_request"), passed
 
 
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "frames"])
+def test_a_stream_that_unpacks_to_gigabytes_is_passed_on_unread(coding: str) -> None:
+    """zstd packs 128 kB of one byte into four: 64 kB of a stream could take all memory before its event was found too long."""
+    made = {"gzip": lambda: gzip.compress(bytes(40 * MIB)), "zstd": lambda: zstd.compress(bytes(40 * MIB))}
+    bomb = made[coding]() if coding in made else zstd.compress(bytes(MIB)) * 40
+    heard = listener("messages", 200, "text/event-stream", "gzip" if coding == "gzip" else "zstd")
+    tracemalloc.start()
+    assert heard.feed(bomb) == (bomb, b"") and heard.feed(b"more") == (b"more", b"")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert heard.problem is not None and heard.problem.endswith("unpacks to more than 16 MiB") and peak < 36 * MIB
+
+
 async def test_decoding_has_limits_and_says_what_is_wrong() -> None:
     twice = gzip.compress(b"one ") + gzip.compress(b"two") + b"\0" * 8
     assert await plain(twice, "gzip") == b"one two"
@@ -328,5 +343,9 @@ def test_vendors_are_told_by_path_and_headers() -> None:
     assert vendor_of("/v1/chat/completions", {"authorization": "Bearer x"}) == "openai"
     assert vendor_of("/v1beta/models/gemini:generateContent", {}) == "google"
     assert vendor_of("/backend-api/codex/responses", {}) == "chatgpt"
+    corporate = {"x-api-key": "k", "user-agent": "claude-bridge/1"}  # a proxy of OpenAI's kind: the key is not Anthropic's
+    for path in ("/v1/chat/completions", "/v1/responses", "/api/v3/chat/completions", "/v1/embeddings"):
+        assert vendor_of(path, corporate) == "openai"
+    assert vendor_of("/v1beta/openai/chat/completions", {}) == "google"
     assert vendor_of("/api/hello", {}) == "anthropic"
     assert vendor_of("/", {"user-agent": "claude-cli/2.1"}) == "anthropic"

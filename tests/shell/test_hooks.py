@@ -50,7 +50,7 @@ def test_marks_and_errors_are_answered_too_and_never_sent_to_the_model() -> None
         assert answer["decision"] == "block" and said in answer["reason"]
 
 
-OTHERS = [event("fix the test"), event("tell me about /pointsman:pin"), event("x", "Stop"), "", "{", "[]", "null"]
+OTHERS = [event("fix the test"), event("tell me about /pointsman:pin"), event("x", "Stop"), "", "{", "[]", "null", "[" * 100_000]
 
 
 @pytest.mark.parametrize("text", OTHERS)

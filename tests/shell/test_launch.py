@@ -23,7 +23,7 @@ import pointsman
 from pointsman.core.events import Finished, Noted, RunEnded, RunStarted
 from pointsman.sandbox.provider import Provider
 from pointsman.sandbox.reply import say
-from pointsman.shell import control, ports
+from pointsman.shell import control
 from pointsman.shell.keeper import Keeper
 from pointsman.shell.launch import closing, notes
 from pointsman.shell.launching import own_command
@@ -138,7 +138,7 @@ async def test_two_runs_share_a_gateway_and_the_last_one_stops_it(place: Place) 
 
 async def test_a_gateway_that_a_person_serves_is_used_and_left_running(place: Place) -> None:
     served = await asyncio.create_subprocess_exec(
-        *own_command(), "serve", "--port", str(ports.free_port()), env=place.env, stdout=asyncio.subprocess.DEVNULL,
+        *own_command(), "serve", "--port", "0", env=place.env, stdout=asyncio.subprocess.DEVNULL,
     )
     await until(place.gateway)
     (place.root / "other.toml").write_text("")

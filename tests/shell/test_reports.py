@@ -37,6 +37,21 @@ test tests::adds ... ok
 test tests::parses ... FAILED
 test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 """
+CARGO_QUIET = """\
+running 3 tests
+.F.
+failures:
+
+---- tests::parses stdout ----
+thread 'tests::parses' panicked at src/lib.rs:9:5:
+    left: 1
+
+failures:
+    tests::parses
+    src/lib.rs - parse (line 3)
+
+test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+"""
 JEST = """\
   \x1b[1m● \x1b[22mslug › joins words
     expect(received).toBe(expected)
@@ -50,6 +65,7 @@ Tests:       1 failed, 2 passed, 3 total
     (GO_JSON, {"example.com/m.TestA", "example.com/m"}, 2),
     (GO, {"TestA", "TestA/sub"}, 2),
     (CARGO, {"tests::parses"}, 2),
+    (CARGO_QUIET, {"tests::parses", "src/lib.rs - parse (line 3)"}, 3),
     (JEST, {"slug › joins words"}, 3),
     ("no tests ran in 0.01s\n", set(), 0),
     ("============ 12 passed in 3.40s ============\n", set(), 12),

@@ -7,6 +7,7 @@ import os
 import time
 import tomllib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
 
-from pointsman.core.events import Event, Mark, Proposed
+from pointsman.core.events import Checked, Event, Mark, Proposed
 from pointsman.core.rows import SessionRow, TurnRow
 from pointsman.errors import LedgerError
 from pointsman.settings import Settings
@@ -23,7 +24,7 @@ from pointsman.shell.gateway import Gateway
 from pointsman.shell.ledger import Ledger
 from pointsman.tui.actions import Reading, Wheel, gateway_status
 from pointsman.tui.app import Screens
-from pointsman.tui.dialogs import HelpDialog, PinDialog, RuleDialog
+from pointsman.tui.dialogs import ChecksDialog, HelpDialog, PinDialog, RuleDialog
 from pointsman.tui.feed import EventSource, LedgerSource
 from pointsman.tui.run import picture
 from pointsman.tui.sessions import Sessions
@@ -212,6 +213,32 @@ async def test_help_opens_and_closes() -> None:
         await until(pilot, lambda: isinstance(app.screen, HelpDialog))
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, HelpDialog))
+
+
+async def test_what_the_check_was_worth_is_a_key_away() -> None:
+    """Failures caught, false alarms, minutes, dollars, and what was resolved with and without escalation: as ``report`` says."""
+    story = Story("5f0c2f6e-guarded", title="guarded").run().turn()
+    failed = Checked(story.now, story.session, "pytest -q", "check_failed", "2 newly failing", 90.0, turn=1, task=1, sent_back=True)
+    story.events.append(failed)
+    story.request(OPUS, reason="escalate")
+    passed = replace(failed, ts=story.now, verdict="check_passed", why="4 tests passed", seconds=30.0, sent_back=False)
+    story.events.append(passed)
+    app = app_over(story.events)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, ChecksDialog) and app.screen.is_mounted)
+        await until(pilot, lambda: "took" in text_of(app.screen.query_one("#page")))
+        said = " ".join(text_of(app.screen.query_one("#page")).split())
+        assert "2 runs: 1 passed, 1 failed, 0 not clear" in said and "1 failure went back to the agent before you saw" in said
+        assert "false alarms 0" in said and "2.0 min of checking, ≈$2.00 of waiting" in said and "billed for repairs" in said
+        assert "began on escalated resolved not unknown sonnet-4-5·med yes 1 0 0" in said.replace("claude-", "").replace(":medium", "·med")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, ChecksDialog))
+    app = app_over(afternoon())
+    async with app.run_test(size=(72, 20)) as pilot:
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, ChecksDialog) and app.screen.is_mounted)
+        await until(pilot, lambda: "no check has run yet" in text_of(app.screen.query_one("#page")))
 
 
 async def test_the_pin_dialog_preselects_session_and_what_runs() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.core.certificate import Record, Served
-from pointsman.core.decisions import BreakEven, Candidate
+from pointsman.core.decisions import BreakEven, Candidate, Meter, Rule
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Belief, Config
@@ -273,3 +273,19 @@ def test_two_certificates_that_only_their_efforts_tell_apart_do_not_read_the_sam
             told[(f"s{number}{effort}", 1, key.served)] = key
     said = [line.partition(",")[0] for line in slices(Record.of(told, 0.1))]
     assert said == ["haiku-5-5 for sonnet-5-5", "haiku-5-5·med for sonnet-5-5·med", "gpt-6-luna for gpt-6-astra"]
+
+
+@pytest.mark.parametrize("width", [38, 58, 70, 98])
+def test_why_wraps_what_is_long_and_never_cuts_the_place_of_a_rule(width: int) -> None:
+    _, session, now = shown()
+    turn = session.turns[-2]
+    assert turn.decision is not None
+    place = "~/work/one/two/three/.pointsman.toml:14"
+    veto = "vetoed: 3 of the 5 tasks it served on edit tasks failed, more than predicted"
+    rows = (replace(turn.decision.candidates[0], veto=veto), *turn.decision.candidates[1:])
+    meter = Meter("claude-opus-4-5", None, 0.123, 0.456, now - 600)
+    decision = replace(turn.decision, candidates=rows, envelope=(meter,), rules=(Rule("protected: path src/sign_in/**", place),))
+    text = plain(view.why(decision, width, turn=turn, history=session.turns, now=now))
+    words = " ".join(text.split())
+    assert veto in words and "; the switch costs ≈$0.456" in words and place in (words if width > 50 else place)
+    assert "· net $" in words and "1 request" in words

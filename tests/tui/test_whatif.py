@@ -18,6 +18,7 @@ from pointsman.tui.figures import plain, width_of
 from pointsman.tui.replayed import POLICIES, STOPS, lines_of, slider, what_if
 from pointsman.tui.timeline import Turns
 from pointsman.tui.whatif import WhatIfPanel
+from pointsman.tui.why import Why
 from tui.test_app import until
 
 
@@ -94,6 +95,20 @@ async def test_the_key_opens_moves_and_closes_it(recorded: list[Event]) -> None:
         await pilot.press("escape")
         await until(pilot, lambda: app.query_one("#why").display and not panel.display)
         await until(pilot, lambda: "≠" not in turns.render_line(1).text and app.focused is turns)
+
+
+@pytest.mark.parametrize("size", [(100, 30), (100, 24), (60, 20)])
+async def test_nothing_is_cut_off_beside_a_scrollbar(recorded: list[Event], size: tuple[int, int]) -> None:
+    """A panel that scrolls is a column narrower than it was when its lines were laid out."""
+    app = Screens(EventSource(recorded, "recording"), clock=lambda: recorded[-1].ts)
+    async with app.run_test(size=size) as pilot:
+        for panel in (app.query_one("#why", Why), app.query_one("#whatif", WhatIfPanel)):
+            await until(pilot, lambda panel=panel: panel.display and panel.rows() > 5)
+            await until(pilot, lambda panel=panel: panel.show_vertical_scrollbar is (panel.rows() > panel.size.height))
+            lines = [panel.row(index, 0) for index in range(6, panel.rows())]
+            assert max(map(width_of, lines)) <= panel.scrollable_content_region.width
+            assert size[0] < 100 or "…" not in plain(lines)
+            await pilot.press("w")
 
 
 async def test_a_replay_that_comes_late_is_not_shown_for_another_session(recorded: list[Event]) -> None:

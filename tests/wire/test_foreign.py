@@ -228,6 +228,27 @@ def test_whatever_a_third_tool_left_behind_calls_are_paired_and_a_longer_history
             assert whole[: len(part)] == part
 
 
+CHAT_CALLS = [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in "xy"]
+CHAT = st.sampled_from([
+    {"role": "user", "content": "on"}, {"role": "assistant", "content": "so"},
+    {"role": "assistant", "content": None, "tool_calls": CHAT_CALLS},
+    {"role": "assistant", "content": "", "tool_calls": CHAT_CALLS[:1]},
+    *({"role": "tool", "tool_call_id": id, "content": id} for id in "xyz"),
+])  # fmt: skip
+
+
+@given(st.lists(CHAT, max_size=9))
+def test_so_it_is_in_chat_completions(history: list[dict[str, Any]]) -> None:
+    """A request ends where the model speaks next: what it had been told then it is told ever after."""
+    whole = for_other_vendor("chat", {"model": "m", "messages": history})["messages"]
+    for n in range(1, len(history)):
+        if history[n]["role"] == "assistant" and history[n - 1]["role"] != "assistant":
+            part = for_other_vendor("chat", {"model": "m", "messages": history[:n]})["messages"]
+            assert whole[: len(part)] == part
+            opened = [call["id"] for message in part for call in message.get("tool_calls", ())]
+            assert sorted(opened) == sorted(message["tool_call_id"] for message in part if message["role"] == "tool")
+
+
 # ---- fitted to its model
 
 CLAUDE = Target("claude-haiku-5-5", "anthropic", True, thinking=("adaptive", "none"), efforts=("low", "high"), sampling=False,

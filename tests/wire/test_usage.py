@@ -64,6 +64,10 @@ def test_chat_and_its_relatives() -> None:
     assert usage("chat", plain) == Usage(6, 64, ((1_800, 30),), 9)
     deepseek = {"prompt_tokens": 100, "completion_tokens": 9, "prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}
     assert usage("chat", deepseek) == Usage(36, 64, (), 9)
+    kimi = {"prompt_tokens": 19, "completion_tokens": 13, "total_tokens": 32, "cached_tokens": 12}
+    assert usage("chat", kimi) == Usage(7, 12, (), 13)
+    assert usage("chat", {**kimi, "prompt_tokens_details": {"cached_tokens": 10}}) == Usage(9, 10, (), 13), "OpenAI's form holds"
+    assert usage("chat", {**kimi, "prompt_tokens_details": {"cached_tokens": None}, "cached_tokens": None}).cache_reported
 
 
 def test_grok_counts_thoughts_beside_the_answer_and_only_its_total_says_so() -> None:

@@ -131,7 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _standard_streams() -> None:
-    """Give this process the three streams it counts on, where it was started without one or with one that cannot take our signs.
+    """Give this process the three streams it counts on, where it was started without one or with one that cannot take
+    our signs or gets bytes that are no text.
 
     A stream that is closed (``>&-``) is /dev/null instead, for a file or a pipe of ours must not become number 0, 1 or 2.
     """
@@ -141,8 +142,9 @@ def _standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _guarded(name: str, words: list[str]) -> int:

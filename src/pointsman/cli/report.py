@@ -18,6 +18,7 @@ from pointsman.core.timeline import Timeline
 from pointsman.core.userrecord import UserRecord
 from pointsman.errors import SettingsError
 from pointsman.shell.reading import ledger_path, read_events
+from pointsman.tui.checked import checking, many, solved
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -73,28 +74,13 @@ def _events(source: Path | None) -> Iterator[Event]:
         yield from events_in(source)
 
 
-def _many(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
-
-
 def lines(found: Tally, rates: dict[str, Learned]) -> list[str]:
     """The report for people."""
-    if not found.runs:
-        said = ["no check has run yet: `pointsman run --check \"pytest -q\" -- claude` sees a failure before you do"]
-    else:
-        said = [
-            f"checks       {_many(found.runs, 'run')}: {found.passed} passed, {found.failed} failed, {found.unsure} not clear"
-            + (f", {found.flaky} disagreed with themselves" if found.flaky else ""),
-            f"caught       {_many(found.caught, 'failure')} went back to the agent before you saw \"done\", {found.shown} you "
-            f"were told of; {found.repaired} repaired",
-            f"false alarms {found.false_alarms} (failures of work that you marked good)",
-            f"took         {found.seconds / 60:.1f} min of checking, ≈${found.waiting_usd:.2f} of waiting at $60 an hour, "
-            f"${found.repair_usd:.4f} billed for repairs",
-        ]
+    said = checking(found)
     for label, known in rates.items():
         doubt = f"; not believed: {known.distrust}" if known.distrust else ""
         said.append(f"`{label}`: catches ≈{known.recall:.0%}, blames ≈{known.false_alarm:.0%} wrongly, from "
-                    f"{_many(known.runs, 'run')} and the priors{doubt}")
+                    f"{many(known.runs, 'run')} and the priors{doubt}")
     if found.kinds:
         said += ["", f"{'what turns were about':<32}{'turns':>8}{'requests':>10}{'billed':>11}"]
     for kind, (turns, requests, usd) in sorted(found.kinds.items(), key=lambda item: -item[1][2]):
@@ -104,11 +90,7 @@ def lines(found: Tally, rates: dict[str, Learned]) -> list[str]:
         capped = f", {asked.capped} not asked: caps" if asked.capped else ""
         said.append(f"advice       {model}, {by}: {asked.given} of {asked.asked} answered in {asked.seconds:.0f} s, "
                     f"${asked.usd:.4f} billed{capped}")
-    if found.solved:
-        said += ["", f"{'began on':<32}{'escalated':<11}{'resolved':>9}{'not':>6}{'unknown':>9}"]
-    for (config, escalated), row in sorted(found.solved.items(), key=lambda item: (str(item[0][0]), item[0][1])):
-        said.append(f"{config!s:<32}{'yes' if escalated else 'no':<11}{row.resolved:>9}{row.unresolved:>6}{row.unknown:>9}")
-    return said
+    return said + (["", *solved(found)] if found.solved else [])
 
 
 def as_json(found: Tally, rates: dict[str, Learned]) -> dict[str, object]:

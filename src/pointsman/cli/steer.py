@@ -14,7 +14,7 @@ from pointsman.core.codec import build
 from pointsman.core.events import Mark, Pinned, PinScope
 from pointsman.core.timeline import Timeline
 from pointsman.errors import LedgerError, PointsmanError, SettingsError
-from pointsman.shell.reading import here, ledger_path, read_events
+from pointsman.shell.reading import here, latest_session, ledger_path, read_events
 
 if TYPE_CHECKING:
     from pointsman.settings import Settings
@@ -98,14 +98,20 @@ def _unpin(args: Namespace) -> int:
     from pointsman.settings import load
     from pointsman.shell.control import perform
 
-    chosen = choose(args.session)
-    done = perform("unpin", {"session": chosen.id, "cwd": here(), "origin": "pointsman unpin"}, load(), time.time())
+    given = {"cwd": here(), "origin": "pointsman unpin"}
+    strange = args.session is None and latest_session(ledger_path(), here()) is None
+    done = perform("unpin", given, load(), time.time()) if strange else None  # this folder's pin before another folder's session
+    chosen = None
+    if done is None or done.event is None:
+        chosen = choose(args.session)
+        done = perform("unpin", {**given, "session": chosen.id}, load(), time.time())
     if args.json:
         print(json.dumps({"event": done.event, "live": done.live}, ensure_ascii=False))
-    elif done.event is None:
+    elif chosen is not None and done.event is None:
         print(f"there was no pin on {chosen.id} ({chosen.why}) or in this folder")
     else:
-        held = "always in this folder" if done.event.get("session") is None else f"on {chosen.id} ({chosen.why})"
+        ended = chosen is not None and done.event is not None and done.event.get("session") is not None
+        held = f"on {chosen.id} ({chosen.why})" if chosen is not None and ended else "always in this folder"
         print(f"unpinned: the pin {held} is gone; {done.said}")
     return OK
 

@@ -40,7 +40,7 @@ def account(
     lane = session.lanes.get(decision.place.lane) if session else None
     ttl_s = _ttl(request, billed, served.model, book)
     rates = _rates(served.model, billed, book, request, now)
-    others = tuple(_others(billed, book, now)) if billed is not None and billed.extra else ()
+    others = tuple(_others(billed, served.model, book, request, now)) if billed is not None and billed.extra else ()
     ours = edits.carried(decision.edits, served.model)
     if billed is None or lane is None or (not ours and _same_path(lane, served, decision.asked)):
         return Account(rates, None, rates if served == decision.asked else None, ttl_s, others)
@@ -60,12 +60,17 @@ def unseen(billed: Usage | None, served: Config, book: Book, first_byte: float |
     return max(0, written - billed.output - billed.reasoning)
 
 
-def _others(billed: Usage, book: Book, now: float) -> Iterator[tuple[str, Rates]]:
-    """The standard rates of every model that a sub-request ran on; one without a price is left out, its bill a lower bound."""
+def _others(billed: Usage, served: str, book: Book, request: Request, now: float) -> Iterator[tuple[str, Rates]]:
+    """The rates of every model that a sub-request ran on, ``""`` for the one that answered, as the request asked for it; one
+    without a price is left out, its bill a lower bound.
+    """
     for model, part in billed.extra:
-        if book.has(model):
+        own = None if model else _rates(served, part, book, request, now)
+        if own is not None:
+            yield model, own
+        elif book.has(model):
             yield model, book.card(model).at(part.prompt, now)
-        yield from _others(part, book, now)
+        yield from _others(part, served, book, request, now)
 
 
 def _same_path(lane: Lane, served: Config, asked: Config) -> bool:

@@ -9,6 +9,7 @@ work is never asked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pointsman.core import cache, edits
@@ -94,13 +95,26 @@ def closed(at: Setting) -> str | None:
         return "the provider refused our additions to this history"
     if lane.consults >= advisor.per_session:
         return f"{lane.consults} consults, as many as a session may have"
-    if advisor.model in at.policy.deny:
-        return f"{advisor.model} is denied in {at.policy.origin('deny')}"
+    ruled_out = barred(advisor.model, at.policy, at.ruling.over)
+    if ruled_out is not None:
+        return ruled_out
     if not stronger(advisor.model, at.current.model, at.book):
         return f"{advisor.model} is no stronger than {at.current.model}"
     if edits.place_of(at.request.messages, at.place.kept) is None:
         return "the request leaves no place for advice"
     return None
+
+
+def barred(advisor: str, policy: Policy, over: Sequence[str]) -> str | None:
+    """Why the user's own rules let nobody ask the model ``advisor``, pushed or called; None: they do.
+
+    ``over``: the budgets that are spent, each as a sentence: advice is dearer than what was asked.
+    """
+    if advisor in policy.deny:
+        return f"{advisor} is denied in {policy.origin('deny')}"
+    if policy.allow and advisor not in policy.allow:
+        return f"{advisor} is not among the models allowed in {policy.origin('allow')}"
+    return over[0] if over and policy.budget_then != "warn" else None
 
 
 def stronger(advisor: str, model: str, book: Book) -> bool:
@@ -175,8 +189,15 @@ def _row(at: Setting, advisor: Advisor) -> Candidate:
 # -- what a decision adds to the history -------------------------------------------------------------------------------
 
 
-def additions(decision: Decision, request: Request, lane: Lane | None, book: Book, policy: Policy) -> tuple[Edit, ...]:
-    """The edits in force with ``decision``: those that still stand, the tool where it is first offered, a change of effort."""
+def additions(
+    decision: Decision, request: Request, lane: Lane | None, book: Book, policy: Policy, over: Sequence[str] = ()
+) -> tuple[Edit, ...]:  # fmt: skip
+    """The edits in force with ``decision``: those that still stand, the tool where it is first offered, a change of effort.
+
+    ``over``: the budgets that are spent; where they hold, no advisor is offered any more.
+    """
+    if over and policy.budget_then != "warn":
+        policy = replace(policy, advisor=None)
     place, chosen = decision.place, decision.chosen
     if policy.mode == "observe" or place.kind == "side":
         return ()

@@ -107,7 +107,8 @@ class Book:
         Raises Unpriced for a model, or a sub-request's model, without a price.
         """
         own = cost(usage, self.card(model).at(usage.prompt, now, speed, tier))
-        return fsum([own, *(self.bill(name, part, now) for name, part in usage.extra)])
+        parts = (self.bill(name, part, now) if name else self.bill(model, part, now, speed, tier) for name, part in usage.extra)
+        return fsum([own, *parts])
 
     def near(self, name: str) -> tuple[str, ...]:
         """At most three priced, undeprecated model names or tier names like ``name``."""

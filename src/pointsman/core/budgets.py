@@ -1,6 +1,7 @@
-"""Budgets: what a session and a day may cost, what they have cost so far, and what up-moves have cost a task. USD, billed.
+"""Budgets: what a session and a day may cost, what they have cost so far, and what up-moves have cost a task. USD.
 
-Spent is a fold of the ledger: every finished request adds what its usage costs at the rates then in force. Requests that
+What up-moves cost is the bill less what the asked model would have been billed, which is modelled. Spent is a fold of the
+ledger: every finished request, and every consult of ours, adds what its usage costs at the rates then in force. Requests that
 nobody billed visibly are not in it, so that the sum is a lower bound. A budget never fails a request.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pointsman.core.decisions import Decision
-from pointsman.core.events import Finished
+from pointsman.core.events import Advised, Finished
 from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost
 from pointsman.core.types import DAY, Place, Rates, Usage
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from pointsman.core.session import Session
 
 
-def billed(event: Finished) -> float:
-    """USD of one finished request, its sub-requests included; 0 where the provider said nothing."""
+def billed(event: Finished | Advised) -> float:
+    """USD of one finished request, its sub-requests included, or of a consult; 0 where the provider said nothing."""
     if event.usage is None or event.rates is None:
         return 0.0
-    return _of(event.usage, event.rates, dict(event.other_rates) if event.other_rates else {})
+    others = event.other_rates if isinstance(event, Finished) else ()
+    return _of(event.usage, event.rates, dict(others) if others else {})
 
 
 def _of(usage: Usage, rates: Rates, others: dict[str, Rates]) -> float:

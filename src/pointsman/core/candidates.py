@@ -32,7 +32,7 @@ from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Config, Place, Rate
 from pointsman.core.warmth import NOTHING_SEEN, Warm, Warmth
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
-"""New prompt tokens and output tokens of a typical later request (notes/cache.md 5.2), until the lane shows its own."""
+"""New prompt tokens and output tokens of a typical later request (notes/cache.md 5.2)."""
 
 GROWTH_TOKENS = 1_300
 """Tokens by which a prompt grows from one request to the next: mean 1,302 over 16,990 real pairs (entireio/cli, MIT)."""
@@ -212,6 +212,7 @@ def price(
         rates,
         stands.steps if stands else 1.0,
         stands.risk_usd if stands else None,
+        ttl_s,
     )  # fmt: skip
 
 
@@ -294,7 +295,7 @@ def rows_of(configs: Iterable[Config], at: Setting, last: Iterable[Candidate] = 
 def odds_of(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:
     """The user's stakes: a policy without a check that can tell sees no failure first."""
     minute, owed = MINUTE_USD if policy.profile == "fast" else 0.0, policy.profile != "saver"
-    recall, alarm, seconds = (policy.check_recall, policy.check_false_alarm, CHECK_S) if policy.guarded else (0.0, 0.0, 0.0)
+    recall, alarm, seconds = (policy.check_recall, policy.check_false_alarm, policy.check_s) if policy.guarded else (0.0, 0.0, 0.0)
     stake = policy.failure_usd * policy.stakes
     return Odds(REQUESTS_AHEAD, stake, recall, alarm, minute, seconds, outlook.nobody, outlook.repeat, owed)
 

@@ -83,8 +83,3 @@ def after_failures(look: Outlook, skills: Iterable[tuple[float, float]], recall:
 
 SQUEEZE = pi / 8.0
 """A logistic curve averaged over a Gaussian is a flatter logistic curve, by this share of the variance (MacKay 1992)."""
-
-
-def spread_of(sd: float, theta_sd: float) -> float:
-    """How much uncertainty flattens the curve: sqrt(1 + pi/8 (v + v_theta))."""
-    return sqrt(1.0 + SQUEEZE * (sd * sd + theta_sd * theta_sd))

@@ -158,7 +158,7 @@ class Learned:
 
     def guard(self, label: str) -> Guard:
         """These rates as the fact that a wrapped run begins with."""
-        return Guard(label, self.recall, self.false_alarm, self.runs)
+        return Guard(label, self.recall, self.false_alarm, self.runs, self.seconds)
 
 
 def learned(events: Iterable[Event], label: str) -> Learned:
@@ -180,9 +180,10 @@ def learned(events: Iterable[Event], label: str) -> Learned:
         elif isinstance(event, Signalled) and event.kind == "revert" and event.session in last_turn:
             verdicts[(event.session, last_turn[event.session])] = "bad"
     caught = missed = wrong = clean = 0
-    for i, event in enumerate(ours):
+    next_of: dict[tuple[str, int], Checked] = {}
+    for event in reversed(ours):
         said = verdicts.get((event.session, event.turn), "")
-        later = next((e for e in ours[i + 1 :] if (e.session, e.task) == (event.session, event.task)), None)
+        later, next_of[event.session, event.task] = next_of.get((event.session, event.task)), event
         if event.verdict == "check_failed":
             wrong += said == "good" or (later is not None and later.flake)
             caught += said == "bad" or (later is not None and later.verdict == "check_passed" and later.tree != event.tree)

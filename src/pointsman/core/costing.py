@@ -67,7 +67,7 @@ def _with_total(row: Candidate, usd: float | None, steps: float, risk: float | N
     return Candidate(
         row.model, row.effort, row.prompt, row.fresh, row.cache_read, row.cache_write, row.p_warm, row.input_usd,
         row.output_usd, row.run_usd, row.toll_usd, row.way_back_usd, row.round_trip_usd, row.fail, row.wait_s, usd,
-        row.warm_until, row.veto, row.rates, steps, risk,
+        row.warm_until, row.veto, row.rates, steps, risk, row.ttl_s,
     )  # fmt: skip
 
 

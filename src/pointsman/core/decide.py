@@ -82,7 +82,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
         propensity=1.0, policy_version=version, card_version=book.version,
         notices=notices, envelope=weighed(at, rows, free), consult=answer.consult, kind=kind,
     )  # fmt: skip
-    ours = advisor.additions(decision, request, lane, book, policy)
+    ours = advisor.additions(decision, request, lane, book, policy, at.ruling.over)
     return replace(decision, edits=ours) if ours else decision
 
 
@@ -237,11 +237,11 @@ def _by_side(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -
     if not at.policy.pool and not at.book.ladder(at.asked.model):
         return Answer(at.asked, "stay", "no_ladder"), f"{at.asked.model}: nothing to compare with"
     fit = [r for r in rows if r.veto is None and r.input_usd is not None and r.output_usd is not None]
+    fit, left = rules.above_floor(fit, at)
     if not fit:
         return Answer(at.asked, "stay", "unpriced"), "nothing here has a price"
     best = min(fit, key=lambda r: (r.input_usd or 0.0) + (r.output_usd or 0.0))
-    action: Action = "stay" if best.config == at.asked else "switch"
-    return Answer(best.config, action, "side"), f"cheapest that can do it: {best.config}"
+    return Answer(best.config, "stay" if best.config == at.asked else "switch", "side"), f"cheapest that can do it: {best.config}{left}"
 
 
 def _by_compaction(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:

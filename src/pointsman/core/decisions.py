@@ -23,6 +23,7 @@ class Candidate:
     ``veto``: why it cannot be chosen, or None. ``warm_until``: epoch seconds at which its cache lapses, or None.
     ``rates``: the prices used, so that the row still explains itself when the map has changed. ``steps``: requests it needs for
     the work of one of the strongest tier's; ``risk_usd``: what one of those bears of failures, next tries and waiting.
+    ``ttl_s``: seconds that its provider keeps what this request writes (0: not known).
     """
 
     model: str
@@ -46,6 +47,7 @@ class Candidate:
     rates: Rates | None = None
     steps: float = 1.0
     risk_usd: float | None = None
+    ttl_s: int = 0
 
     @property
     def config(self) -> Config:

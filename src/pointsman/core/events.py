@@ -30,12 +30,15 @@ Verdict = Literal["check_passed", "check_failed", "check_unsure"]
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The check that guards "done" in a run: its label, its learned recall and false-alarm rate, and from how many runs."""
+    """The check that guards "done" in a run: its label, its learned recall and false-alarm rate, from how many runs, and how
+    many ``seconds`` one takes (None: it has not run yet).
+    """
 
     label: str
     recall: float
     false_alarm: float
     runs: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,8 @@ def _failed_over(session: Session, event: FailedOver) -> Session:
 
 
 def _advised(session: Session, event: Advised) -> Session:
-    """Count the consult, and remember what it added: for the requests to come, and for the one under way."""
+    """Count the consult and its price, and remember what it added: for the requests to come, and for the one under way."""
+    session = replace(session, spent=session.spent + billed(event))
     lane = session.lanes.get(event.lane)
     if lane is None:
         return session

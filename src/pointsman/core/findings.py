@@ -167,9 +167,9 @@ def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:
     What an hour keeps over a gap is not written at all; the rest is, at its price.
     """
     short = [s for s in steps if s.ttl_s == FIVE_MINUTES and _sold(s, book)]
-    gaps = [s for s in short if FIVE_MINUTES <= s.age_s < HOUR and s.lost]
+    gaps = [s for s in short if _lapsed(s)]
     saved = sum(s.usd for s in gaps)
-    dearer = sum(s.now.written * _premium(s.new.rates) for s in short) - sum(s.lost * _premium(s.new.rates) for s in gaps)
+    dearer = sum((s.now.written - _lapsed(s)) * _premium(s.new.rates) for s in short)
     if gaps and saved > dearer:
         yield Finding(
             "lifetime", len(gaps), len(short), saved - dearer,
@@ -185,6 +185,11 @@ def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:
             f"an hour's lifetime is paid and hardly used: five minutes would have saved ≈${less:.2f} of writes "
             f"and cost ≈${kept:.2f} of rewriting",
         )  # fmt: skip
+
+
+def _lapsed(step: Step) -> int:
+    """Tokens that an hour's lifetime would have kept and five minutes did not."""
+    return step.lost if FIVE_MINUTES <= step.age_s < HOUR else 0
 
 
 def _keeping(steps: list[Step]) -> Iterator[Finding]:

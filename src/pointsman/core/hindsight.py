@@ -252,11 +252,6 @@ class Regret:
     unknown: int = 0
 
     @property
-    def against_asked(self) -> float:
-        """USD spent above the asked model; negative: saved."""
-        return sum(self.ran.values()) - sum(self.asked.values())
-
-    @property
     def knowable(self) -> float:
         """USD that following the advice of the moment would have saved: our error."""
         return sum(self.ran.values()) - sum(self.advised.values())

@@ -49,7 +49,7 @@ def outlook(decision: Decision) -> Outlook | None:
     there = min(others, key=lambda row: row.run_usd or 0.0, default=None)
     if there is None or there.rates is None:
         return None
-    home, away, ttl_s, ahead = here.rates, there.rates, _lifetime(here.rates), round(REQUESTS_AHEAD)
+    home, away, ttl_s, ahead = here.rates, there.rates, _lifetime(here), round(REQUESTS_AHEAD)
     factor = there.prompt / here.prompt
     same_text = pricing.times(away, factor)  # per token of the model here
     gone = {"ttl_s": ttl_s, "context": here.prompt, "warm": round(there.cache_read / factor) if factor else 0}
@@ -57,7 +57,7 @@ def outlook(decision: Decision) -> Outlook | None:
     dearer, never = ((there.run_usd or 0.0) * x > (here.run_usd or 0.0) for x in (1.0, more))
     repaid = pricing.break_even_requests(
         home, away, ttl_s=ttl_s, context=here.prompt, warm=there.cache_read, factor=factor,
-        other_ttl_s=_lifetime(away), more=more,
+        other_ttl_s=_lifetime(there), more=more,
     )  # fmt: skip
     p_lapse = lapse(ttl_s)
     return Outlook(
@@ -82,6 +82,8 @@ def _after_summary(decision: Decision, here: Candidate, away: Rates, ttl_s: int)
     return pricing.compaction_toll(here.rates, away, ttl_s, head, here.prompt - head)
 
 
-def _lifetime(rates: Rates) -> int:
-    """The shortest lifetime that is sold, the default of every provider that sells any."""
-    return rates.cache_write[0][0] if rates.cache_write else FIVE_MINUTES
+def _lifetime(row: Candidate) -> int:
+    """Seconds: what the row was priced for; in older ledgers, where it does not stand, the shortest that is sold."""
+    if row.ttl_s or row.rates is None:
+        return row.ttl_s or FIVE_MINUTES
+    return row.rates.cache_write[0][0] if row.rates.cache_write else FIVE_MINUTES

@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 from pointsman.core.book import Book
 from pointsman.core.events import RunStarted
 from pointsman.core.globs import Watch, watch
-from pointsman.core.policy import Policy
+from pointsman.core.policy import CHECK_S, Policy
 
 FIELDS = frozenset(f.name for f in fields(Policy)) - {"origins", "stakes"}
 
 MEANS = {"protect": ("protect", "stakes_usd"), "kinds": ("kinds", "kind_rules"),
-         "check": ("check", "check_recall", "check_false_alarm"), "cache_diagnostics": ("diagnose",),
+         "check": ("check", "check_recall", "check_false_alarm", "check_s"), "cache_diagnostics": ("diagnose",),
          "budget": ("budget_session", "budget_day", "budget_then", "day_offset_s")}  # fmt: skip
 """Settings that become fields of other names."""
 
@@ -71,7 +71,7 @@ class RunPolicies:
 
 
 def in_run(policy: Policy, run: RunStarted, book: Book) -> Policy:
-    """``policy`` for the requests of ``run``: its flags, its project's rules, its check's rates where one guards "done"."""
+    """``policy`` for the requests of ``run``: its flags, its project's rules, its check's rates and time where one guards "done"."""
     if run.policy is not None and run.own:
         origins = {**dict(policy.origins), **dict(run.policy.origins)}
         values = {name: getattr(run.policy, name) for name in run.own if name in FIELDS}
@@ -81,7 +81,8 @@ def in_run(policy: Policy, run: RunStarted, book: Book) -> Policy:
         policy = replace(policy, vendors=tuple(bases), one_upstream=True)
     if run.guard is None:
         return policy
-    return replace(policy, check=True, check_recall=run.guard.recall, check_false_alarm=run.guard.false_alarm)
+    guard, seconds = run.guard, CHECK_S if run.guard.seconds is None else run.guard.seconds
+    return replace(policy, check=True, check_recall=guard.recall, check_false_alarm=guard.false_alarm, check_s=seconds)
 
 
 def watched(policy: Policy) -> Watch | None:

@@ -93,9 +93,9 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
         if ruled.touched:
             rule = ruled.touched[0]
             return f"{globbed(rule)} is protected ({policy.origin(rule)}): the model you asked for, or better"
-        for floor in policy.floor:
-            if _weaker(config.model, floor, at):
-                return f"below the floor {floor} in {policy.origin('floor')}"
+        low = below_floor(config.model, at)
+        if low is not None:
+            return low
     for ceiling in policy.ceiling:
         if rank > 0 and _weaker(ceiling, config.model, at):
             return f"above the ceiling {ceiling} in {policy.origin('ceiling')}"
@@ -110,6 +110,18 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
     if said is None and at.lane is not None and len(at.lane.warm) >= LIVE and config != at.current:
         said = _one_too_many(config, at)
     return said
+
+
+def below_floor(model: str, at: Setting) -> str | None:
+    """Why the user's floor keeps every move from ``model``, housekeeping included; None: it does not."""
+    floor = next((name for name in at.policy.floor if _weaker(model, name, at)), None)
+    return None if floor is None else f"below the floor {floor} in {at.policy.origin('floor')}"
+
+
+def above_floor(rows: list[Candidate], at: Setting) -> tuple[list[Candidate], str]:
+    """The rows that the user's floor leaves for housekeeping, and what is said of the others. What was asked can always be sent."""
+    low = {row.config: why for row in rows if row.config != at.asked and (why := below_floor(row.model, at)) is not None}
+    return [row for row in rows if row.config not in low], "".join([f"; {config}: {why}" for config, why in low.items()])
 
 
 def _goes_on(row: Candidate, at: Setting) -> bool:
@@ -210,7 +222,7 @@ def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config,
     left = up_left(at) if above and at.current != preferred_config(at) else None
     back = next((r.toll_usd or 0.0 for r in rows if r.config == at.asked), 0.0)
     if left is not None and left <= max(0.0, back):
-        said = f"up-moves have cost this task its ${policy.up_cap_usd:.2f}"
+        said = f"up-moves, the way back included, cost this task its ${policy.up_cap_usd:.2f}"
         return Ruled(at.asked, said, "budget", (Rule("up_cap_usd", policy.origin("up_cap_usd")),), (said,))
     if not ruled.over:
         return _WITHIN
@@ -289,7 +301,8 @@ def hold(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config, bool]) -
             break
     if best is None or best.round_trip_usd is None or best.round_trip_usd <= 0.0:
         return _NO_MOVE
-    said = f"{best.config} would then save ≈${most:.2f} to the end of the task; leaving now costs ≈${best.round_trip_usd:.2f}"
+    trip = f"the switch now and the way back cost ≈${best.round_trip_usd:.2f}"
+    said = f"{best.config} would then save ≈${most:.2f} to the end of the task; {trip}"
     return Ruled(at.current, said, "asked", hold=True)
 
 

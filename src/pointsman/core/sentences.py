@@ -148,6 +148,8 @@ def _beside(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
     other = min(others, key=lambda row: (row.run_usd or 0.0) * row.steps)
     saves = mine.run_usd - (other.run_usd or 0.0) * other.steps / mine.steps
     name = named(other.config, at)
+    if name == named(chosen, at):  # one model at two efforts, neither of which was asked for
+        name = f"{name} at effort {other.effort or 'of its own'}"
     if saves <= 0:
         return f"{name} would cost {usd(abs(saves))} more a request."
     trip = (other.round_trip_usd or 0.0) - (mine.round_trip_usd or 0.0)  # both leave what runs now

@@ -127,8 +127,9 @@ class Session:
 
     ``refused``: configs that this upstream does not serve, laid in for one decision. ``signals``: the latest (time, kind)
     pairs; ``failed``: the configs whose work a check refused in this task. ``spent``: USD billed in all lanes; ``extra``: USD by
-    which this task's requests cost more than the asked model's would have; ``day``: (day, USD billed in all sessions) and
-    ``record``: what outcomes say of weaker configs, both laid in for one decision. ``weaker``: who worked for the asked model.
+    which this task's requests cost more than the asked model's would have, but for those that a person's word moved; ``day``:
+    (day, USD billed in all sessions) and ``record``: what outcomes say of weaker configs, both laid in for one decision.
+    ``weaker``: who worked for the asked model.
     ``released``: when a person last took a pin off. ``sent_at``: when a failed check last sent the agent on by itself.
     ``turn_began``: when the person last asked for something; what a failed check sent back goes on with that turn.
     """

@@ -70,8 +70,8 @@ class Usage:
 
     ``cache_write`` holds (TTL in seconds, tokens) pairs. ``output`` excludes ``reasoning``. ``complete`` is False when
     the stream was cut and the figures are a lower bound. ``extra`` holds server-side sub-requests (advisor, compaction)
-    that are billed at their own model's price. ``cache_reported`` False: the provider has no fields for its cache, so that
-    nothing read means nothing known.
+    that are billed at their own model's price (``""``: the model that answered). ``cache_reported`` False: the provider has
+    no fields for its cache, so that nothing read means nothing known.
     """
 
     fresh: int = 0

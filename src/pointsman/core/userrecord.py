@@ -13,7 +13,7 @@ from dataclasses import replace
 from pointsman.core.boundaries import AT_ONCE_S
 from pointsman.core.budgets import billed, day_of
 from pointsman.core.certificate import ANY, EMPTY, Record, Served
-from pointsman.core.events import Answer, Event, Finished, Judged, Marked, Noted, Pinned, Proposed, Routed, Signalled
+from pointsman.core.events import Advised, Answer, Event, Finished, Judged, Marked, Noted, Pinned, Proposed, Routed, Signalled
 from pointsman.core.policy import Policy
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import Config
@@ -45,7 +45,7 @@ class UserRecord:
 
     def apply(self, event: Event, session: Session | None) -> None:
         """Fold one event in; ``session`` has seen it."""
-        if isinstance(event, Finished):
+        if isinstance(event, (Advised, Finished)):
             self._spend(event)
         elif isinstance(event, Judged):
             key = (event.session, event.task, event.served)
@@ -65,9 +65,9 @@ class UserRecord:
         elif isinstance(event, Proposed):
             self.proposed[(event.about, event.config)] = event
 
-    def _spend(self, event: Finished) -> None:
+    def _spend(self, event: Advised | Finished) -> None:
         day, usd = self.day
-        today = day_of(event.started, self.policy.day_offset_s)
+        today = day_of(event.started if isinstance(event, Finished) else event.ts, self.policy.day_offset_s)
         if today >= day:
             self.day = (today, (usd if today == day else 0.0) + billed(event))
 

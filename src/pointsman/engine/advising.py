@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pointsman.core import advisor, edits
+from pointsman.core import advisor, budgets, edits
 from pointsman.core.decisions import Advice, Advisor, Decision
 from pointsman.core.events import AdviceHow, AdviceOutcome, Advised
 from pointsman.core.types import Config, Place, Usage
@@ -70,4 +70,10 @@ class Advising(Outgoing):
 
     def no_advice(self, decision: Decision, allowed: Advisor, now: float) -> str | None:
         """Why no advisor is asked for the request of ``decision``, in words; None: it may be."""
+        session = self.sessions.get(decision.place.session)
+        if session is not None:
+            policy = self._policy_in(session.run)
+            ruled_out = advisor.barred(allowed.model, policy, budgets.over(policy, self._known.user.laid_in(session), now))
+            if ruled_out is not None:
+                return ruled_out
         return advisor.shut(decision, self._lane(decision.place), allowed, self.book, now)

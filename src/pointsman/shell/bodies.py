@@ -79,11 +79,14 @@ async def collect(content: StreamReader, length: int | None, limit: int) -> Uplo
 
 
 class Decoder:
-    """Undoes one content coding piece by piece, under a limit on what comes out. Raises WireError."""
+    """Undoes one content coding piece by piece. Raises WireError.
 
-    def __init__(self, coding: str, limit: int = BODY_LIMIT) -> None:
+    ``limit``: bytes that may come out in all; ``at_once``: of ``FEED`` bytes that go in.
+    """
+
+    def __init__(self, coding: str, limit: int = BODY_LIMIT, at_once: int = BODY_LIMIT) -> None:
         self.coding = coding
-        self._limit = limit
+        self._limit, self._at_once = limit, at_once
         self._made = 0
         self._inner: Any = None
         self._started = False
@@ -98,20 +101,22 @@ class Decoder:
         if len(data) > FEED:  # what follows a frame is copied once per frame: in small pieces that stays cheap
             return b"".join(self.feed(data[start : start + FEED]) for start in range(0, len(data), FEED))
         made: list[bytes] = []
+        end = min(self._limit, self._made + self._at_once)
         while data:
             if self._inner is None:
                 if self._started and not data.strip(b"\0"):
                     break  # padding behind the last frame
                 self._inner = self._fresh(data)
                 self._started = True
-            room = self._limit - self._made + 1
+            room = end - self._made + 1
             try:
                 out = self._inner.decompress(data, room)
             except (zlib.error, zstd.ZstdError) as error:
                 raise WireError(f"the {self.coding} body is damaged: {error}") from error
             self._made += len(out)
-            if self._made > self._limit:
-                raise WireError(f"the {self.coding} body unpacks to more than {self._limit // MIB} MiB")
+            if self._made > end:
+                most = self._limit if self._made > self._limit else self._at_once
+                raise WireError(f"the {self.coding} body unpacks to more than {most // MIB} MiB")
             made.append(out)
             data = self._inner.unused_data if self._inner.eof else b""
             if self._inner.eof:

@@ -37,12 +37,8 @@ Main = Callable[[list[str]], int | None]
 
 def claude(text: str, main: Main) -> str:
     """The answer to one Claude Code hook call with ``text`` on its standard input; empty: nothing to say, go on."""
-    try:
-        payload = json.loads(text)
-        event = payload.get("hook_event_name")
-        session = str(payload.get("session_id") or "")
-    except (ValueError, AttributeError):
-        return ""
+    payload = _object(text)
+    event, session = payload.get("hook_event_name"), str(payload.get("session_id") or "")
     if event == "UserPromptSubmit":
         return _prompt(str(payload.get("prompt") or ""), session, main)
     if event == "Stop" and os.environ.get(CHECK):
@@ -135,7 +131,7 @@ def status_line(text: str, ours: Callable[[str], str], env: Mapping[str, str] | 
 def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -68,8 +68,7 @@ class Keeper:
         with _in_turn(made_home() / LOCK):
             found = control.find_gateway()
             if found is None:
-                port = self._wanted if self._wanted and _is_free(self._wanted) else ports.free_port()
-                self.found = self._start(port)
+                self.found = self._start(self._wanted if self._wanted and _is_free(self._wanted) else 0)
                 return self.found
         if self._flags:
             self._say(f"a gateway runs already on port {found.port} and keeps its own settings: {' '.join(self._flags)} "
@@ -103,7 +102,9 @@ class Keeper:
         self._stop_if_last(self.found)
 
     def _start(self, port: int) -> Found:
-        """Start a gateway on ``port`` and wait until it answers. Raises SettingsError where it cannot serve what was written."""
+        """Start a gateway on ``port`` (0: a free one) and wait until it answers. Raises SettingsError where it cannot serve what
+        was written, UpstreamError where it does not start.
+        """
         folder = made_home()
         log = folder / "gateway.log"
         with _opened(log) as output:

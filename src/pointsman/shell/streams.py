@@ -22,8 +22,8 @@ from pointsman.errors import UpstreamError, WireError
 from pointsman.shell.bodies import BODY_LIMIT, MIB, Decoder, codings
 from pointsman.wire import Tap, read_json_response, told_by
 
-UNPACKED_LIMIT = 4096 * MIB
-"""Bytes that one packed stream may unpack to; nothing of it is kept."""
+UNPACKED_LIMIT, UNPACKED_AT_ONCE = 4096 * MIB, 16 * MIB
+"""Bytes that one packed stream may unpack to, and 64 kB of it (events shrink to a tenth or so); nothing of it is kept."""
 
 
 Part = tuple[bytes, bytes]
@@ -141,7 +141,7 @@ class Packed(Events):
 
     def __init__(self, protocol: Protocol, coding: str) -> None:
         super().__init__(protocol)
-        self._decoder = Decoder(coding, UNPACKED_LIMIT)
+        self._decoder = Decoder(coding, UNPACKED_LIMIT, UNPACKED_AT_ONCE)
         self._damage: str | None = None
 
     @property

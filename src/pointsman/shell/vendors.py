@@ -22,6 +22,10 @@ VENDORS: Mapping[str, str] = {
 """The vendors' public APIs: where requests go unless settings or the run say otherwise."""
 
 
+OPENAI_PATHS = ("/chat/completions", "/responses", "/completions", "/embeddings")
+"""Paths that only APIs of OpenAI's kind have, under whatever base."""
+
+
 class Upstreams:
     """Which base URL serves which vendor: of the run, else of the settings, else one for all, else the public API."""
 
@@ -57,7 +61,11 @@ def vendor_of(path: str, headers: Mapping[str, str]) -> str:
         return "chatgpt"
     if path.startswith(("/v1beta", "/v1alpha", "/upload/")) or "x-goog-api-key" in headers:
         return "google"
-    if path.startswith(("/v1/messages", "/api/")):
+    if path.startswith("/v1/messages"):
+        return "anthropic"
+    if path.endswith(OPENAI_PATHS):
+        return "openai"  # whatever the header is called that its key travels in
+    if path.startswith("/api/"):
         return "anthropic"
     if "anthropic-version" in headers or "x-api-key" in headers or "anthropic-beta" in headers:
         return "anthropic"

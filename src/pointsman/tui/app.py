@@ -22,13 +22,14 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from pointsman.core.rows import SessionRow
+from pointsman.core.tally import tally
 from pointsman.core.timeline import Timeline
 from pointsman.errors import LedgerError, PointsmanError
 from pointsman.settings import Settings
 from pointsman.shell.prices import load_book
 from pointsman.tui import view
 from pointsman.tui.actions import Actions, Reading
-from pointsman.tui.dialogs import HelpDialog
+from pointsman.tui.dialogs import ChecksDialog, HelpDialog
 from pointsman.tui.feed import Feed, Source
 from pointsman.tui.guide import PALETTE, empty_lines, trouble_lines, turns_title
 from pointsman.tui.lines import Text
@@ -75,6 +76,7 @@ class Screens(Steering):
         Binding("o", "mark('overkill')", "Overkill"),
         Binding("z", "unmark", "Undo", show=False),
         Binding("r", "rule", "Rules", show=False),  # the notice that proposes one names it
+        Binding("c", "checks", "Checks", show=False),
         Binding("f", "follow", "Follow", show=False),  # the panel's lower edge names it when it is off
         Binding("slash", "filter", "Filter", key_display="/", show=False),
         Binding("left_square_bracket", "session(-1)", "Previous session", show=False),
@@ -304,7 +306,13 @@ class Screens(Steering):
 
     def action_help(self) -> None:
         """Keys and glyphs."""
+        self.clear_notifications()
         self.push_screen(HelpDialog())
+
+    def action_checks(self) -> None:
+        """What checking came to, as ``pointsman report`` says it."""
+        self.clear_notifications()
+        self.push_screen(ChecksDialog(tally(self._timeline.sessions.values())))
 
     def action_filter(self) -> None:
         """Open the filter line."""

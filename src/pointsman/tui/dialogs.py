@@ -1,4 +1,4 @@
-"""The dialogs: pin a model with its price shown, escalate by one rung, answer a proposed rule, help."""
+"""The dialogs: pin a model with its price shown, escalate by one rung, answer a proposed rule, checks, help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from pointsman.core.events import Answer, PinScope, Proposed
+from pointsman.core.tally import Tally
 from pointsman.core.types import Config
+from pointsman.tui import checked
 from pointsman.tui.figures import Line, config_name, fit
 from pointsman.tui.guide import help_lines
 from pointsman.tui.lines import Text
@@ -22,6 +24,9 @@ from pointsman.tui.pinning import PinRow
 SCOPES: tuple[tuple[PinScope, str], ...] = (
     ("turn", "this turn"), ("task", "this task"), ("session", "session"), ("always", "always here"),
 )  # fmt: skip
+
+PAGE_WIDTH = 66
+"""Columns of a page beside its scrollbar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +165,38 @@ class RuleDialog(ModalScreen[tuple[str, Answer] | None]):
             self.dismiss((rule.about, answer))
 
 
-class HelpDialog(ModalScreen[None]):
-    """Keys, glyphs, and how to read the figures."""
+class PageDialog(ModalScreen[None]):
+    """One scrolling page of lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "dismiss(None)", "Close")]
 
+    def __init__(self, title: str, lines: list[Line]) -> None:
+        super().__init__()
+        self._title, self._lines = title, lines
+
     def compose(self) -> ComposeResult:
-        """One scrolling page."""
+        """The page, as far as it fits."""
         with VerticalScroll(id="dialog") as box:
-            box.border_title = "Help"
+            box.border_title = self._title
             box.border_subtitle = "esc close"
-            yield Text(id="help")
+            yield Text(id="page")
 
     def on_mount(self) -> None:
         """Fill the page."""
-        lines: list[Line] = help_lines(66)
-        text = self.query_one("#help", Text)
-        text.styles.height = len(lines)
-        text.show(lines)
+        text = self.query_one("#page", Text)
+        text.styles.height = len(self._lines)
+        text.show(self._lines)
+
+
+class HelpDialog(PageDialog):
+    """Keys, glyphs, and how to read the figures."""
+
+    def __init__(self) -> None:
+        super().__init__("Help", help_lines(PAGE_WIDTH))
+
+
+class ChecksDialog(PageDialog):
+    """What checking came to over every session of the ledger."""
+
+    def __init__(self, found: Tally) -> None:
+        super().__init__("What the check was worth", checked.page(found, PAGE_WIDTH))

@@ -18,6 +18,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("g b o", "mark the turn good, bad, overkill (a lesser model could have done it)"),
     ("z", "take the mark of this turn back"),
     ("r", "rules proposed from repeated pins: accept, decline, undo"),
+    ("c", "what the check caught and took, and what was resolved by which model"),
     ("f", "follow the newest turn"),
     ("/", "show only turns with these words: cold, moved, bad, opus, #7 ..."),
     ("^p q", "palette with every action · quit"),
@@ -33,6 +34,7 @@ PALETTE: tuple[tuple[str, str, str], ...] = (
     ("Mark overkill", "a lesser model could have done this turn", "mark('overkill')"),
     ("Undo mark", "take the mark of this turn back", "unmark"),
     ("Rules", "accept, decline or undo a rule proposed from repeated pins", "rule"),
+    ("Checks", "what the check caught and took, and what was resolved by which model", "checks"),
     ("Follow", "follow the newest turn, or stop", "follow"),
     ("Filter turns", "show only turns with these words", "filter"),
     ("Next session", "the session below in the list", "session(1)"),
@@ -72,7 +74,7 @@ def empty_lines(where: str, width: int, missing: str | None = None) -> list[Line
     out = [line_of(("No request has been routed yet.", "bold")), ()]
     for command, text in (
         ("pointsman run -- claude", "work as always, in another pane (or codex, opencode, aider)"),
-        ("pointsman demo", "watch a recorded session being routed, without a key"),
+        ("pointsman demo", "watch sessions being routed, without a key"),
         ("pointsman tui FILE", "look at a ledger or a recorded session"),
     ):
         out.append(line_of(("  " + command, "accent")))

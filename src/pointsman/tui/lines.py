@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.segment import Segment as RichSegment
 from rich.style import Style as RichStyle
 from textual.geometry import Region, Size
@@ -84,6 +86,17 @@ class Text(Lines):
         if lines != self._lines:
             self._lines = lines
             self.refit()
+
+    def fit(self, made: Callable[[int], list[Line]]) -> bool:
+        """Show what ``made`` makes of the width, without the column of the scrollbar where one is needed; whether it is."""
+        bar, room = self.styles.scrollbar_size_vertical, self.scrollable_content_region
+        width = room.width + (bar if self.show_vertical_scrollbar else 0)
+        if width <= bar:
+            return False
+        lines = made(width)
+        scrolls = len(lines) > room.height
+        self.show(made(width - bar) if scrolls else lines)
+        return scrolls
 
     def rows(self) -> int:
         """How many lines were set."""

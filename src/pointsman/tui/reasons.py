@@ -95,7 +95,7 @@ def why(
         out += [line_of((text, "warn")) for text in wrap(_failed_over(failed), width, "  ")]
     if decision.candidates:
         out += _table(decision, width, outcomes)
-    out += _envelope(decision)
+    out += _envelope(decision, width)
     for word, text in more:
         out += [line_of((part[:9], "dim"), part[9:]) for part in wrap(text, width, " " * 9, f"{word:<9}")]
     out += _flips(decision, width)
@@ -131,12 +131,12 @@ def _table(decision: Decision, width: int, outcomes: int) -> list[Line]:
         name = f"‹{name}›" if candidate.config == decision.asked else f" {name}"
         parts: list[tuple[str, Style]] = [(f" {mark} ", style), (fit(name, name_width), style)]
         if candidate.veto:
-            parts.append((f"{candidate.veto}", "dim"))
-        else:
-            figures = (_figure(h, candidate, base, decision, outcomes) for h, _ in heads)
-            shown = "".join(fit(f, size - 2, "right") + "  " for f, (_, size) in zip(figures, heads, strict=True))
-            parts.append((shown.rstrip(), ""))
-        out.append(line_of(*parts))
+            first, *rest = wrap(candidate.veto, max(10, width - name_width - 3))
+            out += [line_of(*parts, (first, "dim")), *(line_of((" " * (name_width + 3) + text, "dim")) for text in rest)]
+            continue
+        figures = (_figure(h, candidate, base, decision, outcomes) for h, _ in heads)
+        shown = "".join(fit(f, size - 2, "right") + "  " for f, (_, size) in zip(figures, heads, strict=True))
+        out.append(line_of(*parts, (shown.rstrip(), "")))
     return out
 
 
@@ -158,7 +158,7 @@ COLUMNS = (
 )  # fmt: skip
 """Heads and sizes of the candidate table; ``≈`` says that all is modelled, in USD where there is a dollar sign."""
 
-EXTRA = ("prompt", "warm", "way back", "wait", "vs ▶", "refill ≈$")
+EXTRA = ("prompt", "warm", "way back", "wait", "vs ▶", "refill ≈$", "now ≈$")
 """What is left out first when the table does not fit."""
 
 
@@ -197,7 +197,7 @@ def _figure(head: str, candidate: Candidate, base: Candidate | None, decision: D
             return change(candidate.total_usd - base.total_usd)
 
 
-def _envelope(decision: Decision) -> list[Line]:
+def _envelope(decision: Decision, width: int) -> list[Line]:
     """What each admitted alternative would have saved since when, beside what the switch costs."""
     out: list[Line] = []
     twice = [candidate.model for candidate in decision.candidates]
@@ -207,7 +207,8 @@ def _envelope(decision: Decision) -> list[Line]:
         since = f" since {time.strftime('%H:%M', time.localtime(meter.since))}" if meter.saved_usd >= 0.0005 else ""
         style: Style = "warn" if meter.saved_usd >= meter.switch_usd > 0 else ""
         said = f"{name} would have saved {saved}{since}; the switch costs {switch}"
-        out.append(line_of(("envelope " if i == 0 else " " * 9, "dim"), (said, style)))
+        for part in wrap(said, width, " " * 9, "envelope " if i == 0 else " " * 9):
+            out.append(line_of((part[:9], "dim"), (part[9:], style)))
     return out
 
 
@@ -287,7 +288,9 @@ def _billed(turn: TurnRow, request: RequestRow | None, width: int) -> list[Line]
     gain = signed(totals.net if known > totals.unknown_asked else None, modelled=totals.modelled)
     if known == 0 and any(row.running for row in turn.requests):
         return [line_of(("billed   ", "dim"), f"nothing yet: {_requests(turn)} under way")]
-    out = [line_of(("billed   ", "dim"), (paid, "bold"), f" · as asked {as_asked(totals)} · net {gain} · {_requests(turn)}")]
+    said = f"{paid} · as asked {as_asked(totals)} · net {gain} · {_requests(turn)}"
+    first, *rest = wrap(said, width, " " * 9, "billed   ")
+    out = [line_of(("billed   ", "dim"), (paid, "bold"), first[9 + len(paid) :]), *map(line_of, rest)]
     out += quota_lines(row, width)
     if row is not None and row.usage is not None:
         usage = row.usage
@@ -330,7 +333,13 @@ def _origins(decision: Decision, width: int) -> list[Line]:
     """Rules with where they are written, the gates that ran, those that did not, and the versions in force."""
     out: list[Line] = []
     for rule in decision.rules:
-        out.append(line_of(("rule     ", "dim"), rule.name, (f"  from {rule.origin}", "dim")))
+        named, place = wrap(rule.name, width, " " * 9, "rule     "), f"from {rule.origin}"
+        lines = [line_of((part[:9], "dim"), part[9:]) for part in named]
+        if cells(named[-1]) + 2 + cells(place) <= width:
+            lines[-1] = (*lines[-1], *line_of((f"  {place}", "dim")))
+        else:  # the place is what a person goes to: a line of its own rather than half of it
+            lines += [line_of((part, "dim")) for part in wrap(place, width, " " * 9, " " * 9)]
+        out += lines
     ran = [f"{gate.name}: {gate.said}" for gate in decision.gates if gate.ran]
     idle = [gate for gate in decision.gates if not gate.ran]
     for text in wrap(" · ".join(ran), width, " " * 9, "gates    ") if ran else []:
@@ -343,4 +352,4 @@ def _origins(decision: Decision, width: int) -> list[Line]:
     versions += [f"policy {decision.policy_version}" if decision.policy_version else ""]
     versions += [f"decision {decision.id}" if decision.id else ""]
     text = " · ".join(part for part in versions if part)
-    return [*out, *([line_of((f"from     {text}", "dim"))] if text else [])]
+    return [*out, *(line_of((part, "dim")) for part in wrap(text, width, " " * 9, "from     "))]

@@ -48,7 +48,8 @@ class Steering(App[None]):
         session = self._session
         rows = pinning.pin_rows(session, self._timeline.outcomes, DIALOG_WIDTH) if session else []
         if session is None or not rows:
-            self._say_no("Nothing can be pinned yet: no request of this session has been decided. `pointsman pin MODEL` works.")
+            always = "`pointsman pin MODEL --scope always` holds from the first one on"
+            self._say_no(f"Nothing can be pinned yet: no request has been decided. {always}.")
             return
         self._ask("Pin a model", session, rows, session.newest.ran if session.newest else None, "session")
 
@@ -74,6 +75,7 @@ class Steering(App[None]):
                 return
             self._do(lambda: self._actions.pin(choice.config, choice.scope, session))
 
+        self.clear_notifications()  # they would lie over the prices
         self.push_screen(PinDialog(title, rows, note, at=at, scope=scope), chosen)
 
     def action_unpin(self) -> None:
@@ -97,6 +99,7 @@ class Steering(App[None]):
                 hint = " r, then u takes it back." if answer == "accepted" else ""
                 self._do(lambda: self._actions.rule(kind, answer), hint)
 
+        self.clear_notifications()
         self.push_screen(RuleDialog(rules), answered)
 
     def action_mark(self, mark: Mark) -> None:

@@ -66,9 +66,9 @@ class WhatIfPanel(Text, can_focus=True):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width = self.scrollable_content_region.width
-        if self._found is not None and width > 0:
-            self.show(lines_of(self._found, self._stop, width))
+        found = self._found
+        if found is not None:
+            self.fit(lambda width: lines_of(found, self._stop, width))
 
     def action_move(self, by: int) -> None:
         """Make a failure cheaper or dearer."""

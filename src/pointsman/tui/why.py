@@ -45,16 +45,14 @@ class Why(Text, can_focus=True):
 
     def _lay_out(self) -> None:
         session, turn, outcomes, now = self._given
-        width = self.scrollable_content_region.width
-        if session is None or turn is None or turn.decision is None or width <= 0:
+        if session is None or turn is None or turn.decision is None:
             self.border_title = "Why"
             self.show([line_of(("No turn is selected.", "dim"))] if session else [])
             return
         self.border_title = f"Why · turn {turn.n}"
         at = session.turns.index(turn) if turn in session.turns else len(session.turns) - 1
         history = session.turns[max(0, at - 13) : at + 1]
-        below = more(self._user, turn.decision)
-        self.show(why(turn.decision, width, turn=turn, history=history, outcomes=outcomes, now=now, more=below,
-                      advice=self.advice))
-        scrolls = self.rows() > self.scrollable_content_region.height
+        decision, below = turn.decision, more(self._user, turn.decision)
+        scrolls = self.fit(lambda width: why(decision, width, turn=turn, history=history, outcomes=outcomes, now=now, more=below,
+                                             advice=self.advice))
         self.border_subtitle = "tab, then j/k: more" if scrolls else ""

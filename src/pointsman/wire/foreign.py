@@ -224,6 +224,8 @@ def _chat_turns(messages: Any) -> Iterator[Json]:
             if content:
                 plain = len(content) == 1 and content[0]["type"] == "text"
                 yield {"role": "system" if role == "developer" else role, "content": content[0]["text"] if plain else content}
+    for id in pairs.unanswered():  # what comes next will stand behind these, too
+        yield {"role": "tool", "tool_call_id": id, "content": MISSING}
     yield from lost
 
 

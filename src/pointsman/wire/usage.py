@@ -75,12 +75,17 @@ def _anthropic_buckets(payload: Mapping[str, Any]) -> Usage:
 
 
 def _chat(payload: Mapping[str, Any]) -> Usage:
-    """OpenAI Chat Completions and its many compatible servers (DeepSeek's hit counter included)."""
+    """OpenAI Chat Completions and its many compatible servers.
+
+    What was read stands in the details, or beside the totals: DeepSeek's ``prompt_cache_hit_tokens``, Kimi's ``cached_tokens``
+    (platform.kimi.ai, chat).
+    """
     details = _details(payload, "prompt_tokens_details")
-    hit = "cached_tokens" in details
-    cached = _count(details, "cached_tokens") if hit else _count(payload, "prompt_cache_hit_tokens")
+    places = ((details, "cached_tokens"), (payload, "prompt_cache_hit_tokens"), (payload, "cached_tokens"))
+    read = next(((place, name) for place, name in places if place.get(name) is not None), None)
+    cached = _count(*read) if read is not None else 0
     found = _inclusive(payload, "prompt_tokens", "completion_tokens", details, cached, "completion_tokens_details")
-    told = hit or "prompt_cache_hit_tokens" in payload or bool(found.cache_write)
+    told = read is not None or "cached_tokens" in details or bool(found.cache_write)
     return found if told else replace(found, cache_reported=False)
 
 

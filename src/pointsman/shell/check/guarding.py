@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.core.checks import Learned, learned
-from pointsman.core.codec import decode
+from pointsman.core.codec import decode, encode
 from pointsman.core.events import Event
 from pointsman.errors import LedgerError, SettingsError
 from pointsman.shell.check import hook as check_hook
@@ -53,11 +53,10 @@ class RunGuard:
         return {ENV: str(path)}
 
     def registration(self) -> dict[str, Any]:
-        """What the gateway is told, so that it decides with this check's own rates. A distrusted check guards nothing."""
+        """What the gateway is told, so that it decides with this check's own rates and seconds. A distrusted check guards nothing."""
         if self.learned.distrust is not None:
             return {}
-        guard = self.learned.guard(self.spec.label)
-        return {"guard": {"label": guard.label, "recall": guard.recall, "false_alarm": guard.false_alarm, "runs": guard.runs}}
+        return {"guard": encode(self.learned.guard(self.spec.label))}
 
     def begin(self, found: Callable[[], Found | None]) -> None:
         """Watch the agent that is about to start."""

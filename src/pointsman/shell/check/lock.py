@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LOCK_S = 1.0
-"""Seconds to wait for a lock that somebody may only be looking at: a look takes microseconds, unless the machine is busy."""
+LOCK_S = 0.2
+"""Seconds to wait for a lock that somebody may only be looking at."""
+
+LOOKED_S = 10.0
+"""Seconds to wait for those who are seen to be only looking: a look takes microseconds, unless the machine is busy."""
 
 LOOK_S = 0.01
 """Seconds between two looks of whoever waits."""
@@ -21,7 +24,7 @@ def alone(lock: Path, run: str) -> Iterator[bool]:
     """Whether nobody else checks this tree; the lock is given back even when the process is killed."""
     lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with lock.open("a+") as file:
-        if not _locked(file.fileno(), fcntl.LOCK_EX, LOCK_S):
+        if not _taken(file.fileno()):
             yield False
             return
         file.truncate(0)
@@ -36,6 +39,18 @@ def busy(lock: Path) -> str | None:
         if not _locked(file.fileno(), fcntl.LOCK_SH, 0.0):
             return next(iter(file.read().split()[1:2]), "")
     return None
+
+
+def _taken(file: int) -> bool:
+    """Take the lock for oneself: whoever only looks is waited for, whoever checks is not."""
+    deadline = time.monotonic() + LOOKED_S
+    while not _locked(file, fcntl.LOCK_EX, LOCK_S):
+        if not _locked(file, fcntl.LOCK_SH, 0.0):
+            return False  # somebody has it for himself
+        fcntl.flock(file, fcntl.LOCK_UN)
+        if time.monotonic() >= deadline:
+            return False
+    return True
 
 
 def _locked(file: int, how: int, wait_s: float) -> bool:

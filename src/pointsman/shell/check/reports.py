@@ -23,6 +23,7 @@ _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|xpassed|xfailed)\b")
 _UNITTEST = re.compile(r"^(?:FAIL|ERROR): (\S+) \(([\w.]+)\)")
 _UNITTEST_END = re.compile(r"^Ran (\d+) tests? in ")
 _CARGO = re.compile(r"^test (\S.*?) \.\.\. (ok|FAILED)$")
+_CARGO_LISTED = re.compile(r"^    (\S.*)$")
 _CARGO_END = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed")
 _JEST_CASE = re.compile(r"^\s*●\s+(?!Console)(.+?)\s*$")
 _JEST_END = re.compile(r"^Tests:\s+(.*?)(\d+) total")
@@ -37,12 +38,16 @@ class Report:
         self.failed: set[str] = set()
         self.tests: int | None = None
         self._cargo = 0
-        self._go = 0
+        self._listing = False
 
     def feed(self, line: str) -> None:
         """Take one line of output."""
         line = _ANSI.sub("", line.rstrip("\r"))
-        if line.startswith("{") and '"Action"' in line:
+        listed = _CARGO_LISTED.match(line) if self._listing else None
+        self._listing = line == "failures:" or listed is not None  # ``cargo test -q`` names what failed in this list alone
+        if listed:
+            self._fail(listed[1])
+        elif line.startswith("{") and '"Action"' in line:
             self._go_json(line)
         elif found := _PYTEST.match(line):
             self._fail(found[1])
