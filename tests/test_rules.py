@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from playbook import Play, Step, again, check, pin, result, says, stay, switch, title, turn, unpin
+from playbook import Play, Step, again, check, pin, result, says, stay, subagent, switch, title, turn, unpin
 from pointsman import Settings
 from pointsman.core.book import Book
 from pointsman.core.events import Advised
@@ -50,6 +50,19 @@ def test_touching_what_is_protected_brings_the_asked_model_back_at_once_and_hold
     assert "protect path migrations" in rules(play), "it holds until the task ends"
     play >> turn("something else altogether", pause=9_000) << switch("sonnet")
     assert not rules(play)
+
+
+def test_a_task_is_protected_in_all_its_lanes(book: Book) -> None:
+    """What the main lane touched holds its sub-agents, and what one of them touches holds the main lane."""
+    play = Play(book, Settings(**SAVER), model="opus")
+    play >> turn("tidy up") << switch("sonnet") >> subagent("Look around.", "a") << switch("sonnet")
+    play >> touch("/src/app/migrations/0042_users.py") << switch("opus", because="rule")
+    play >> subagent("Look again.", "b") << stay("opus")
+    assert rules(play) == ["protect path migrations"]
+    other = Play(book, Settings(**SAVER), model="opus", session="s-2")
+    other >> turn("tidy up") << switch("sonnet") >> subagent("Write db/migrations/0043_names.sql.") << stay("opus")
+    other >> result("the sub-agent is done") << switch("opus", because="rule") << says("migrations")
+    other >> turn("something else altogether", pause=9_000) << switch("sonnet")
 
 
 @pytest.mark.parametrize("command", [

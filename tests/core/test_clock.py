@@ -10,6 +10,7 @@ from core.test_decide import GUARDED, Play, failed_check
 from pointsman.core.book import Book
 from pointsman.core.boundaries import sent_on
 from pointsman.core.events import Checked
+from pointsman.core.messages import Message
 from pointsman.core.types import Belief
 from pointsman.shell.prices import load_book
 
@@ -34,6 +35,15 @@ def beliefs(book: Book, jump: float) -> list[Belief]:
 @pytest.mark.parametrize("jump", [60.0, 3_600.0])
 def test_a_check_is_not_heard_again_and_again(book: Book, jump: float) -> None:
     assert beliefs(book, jump) == beliefs(book, 0.0)
+
+
+def test_a_sub_agent_after_the_jump_does_not_hear_it_in_the_main_lanes_place(book: Book) -> None:
+    play = Play(book, GUARDED)
+    play.prompt()
+    failed_check(play)
+    play.now -= 3_600.0
+    play.send(agent="a", messages=(Message(7, "user", "prompt", 900),))
+    assert play.prompt().belief.mu > 0.5
 
 
 def test_a_person_is_not_taken_for_the_check_that_sent_the_agent_on(book: Book) -> None:

@@ -318,9 +318,10 @@ def test_the_report_and_the_screens_show_it(tmp_path: Path, capsys: pytest.Captu
     assert main(["report"]) == 0
     told = capsys.readouterr().out
     assert "2 runs: 1 passed, 1 failed" in told and "caught       1" in told and "1 repaired" in told
+    assert "of waiting at $60 an hour, against ≈$5.00 of noticing what it caught yourself" in told
     assert main(["report", "--json"]) == 0
     figures = json.load(io.StringIO(capsys.readouterr().out))
-    assert figures["caught"] == 1 and figures["repair_usd"] > 0
+    assert figures["caught"] == 1 and figures["repair_usd"] > 0 and figures["noticing_usd"] == 5.0
     assert figures["tasks"] == [{"config": WEAK, "escalated": True, "resolved": 1, "unresolved": 0, "unknown": 0}]
     assert main(["why", "--session", S, "1"]) == 0
     assert "failed on haiku-5-5's work" in capsys.readouterr().out

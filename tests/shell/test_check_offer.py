@@ -116,6 +116,9 @@ def test_one_sentence_says_what_it_means(tmp_path: Path, profile: str, words: st
     text = sentence(guard, settings)
     assert words in text and "80%" in text and "10%" in text and "assumed until it has run here" in text
     assert guard.registration()["guard"]["recall"] == 0.8
+    guard.learned = replace(guard.learned, seconds=12.4)
+    assert "takes 12 s where noticing one yourself takes 5 min; " in sentence(guard, settings)
+    assert guard.registration()["guard"]["seconds"] == 12.4
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -259,6 +259,14 @@ async def test_an_error_on_the_way_to_the_decision_or_after_it_never_stops_the_a
     assert "KeyError at" in only(events(tmp_path / "ledger.db", Noted)).text
 
 
+async def test_a_proxy_that_cannot_be_used_is_named_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://user:secret@proxy.example:1080")
+    async with gateway(tmp_path, "http://behind-socks.example") as g, client() as c:
+        status, said, _ = await ask(c, g.url)
+    assert status == 502 and b"names a socks5 proxy" in said and b"secret" not in said
+    assert "names a socks5 proxy" in only(events(tmp_path / "ledger.db", Finished)).error
+
+
 async def test_what_we_cannot_send_goes_out_as_the_agent_wrote_it(tmp_path: Path) -> None:
     """An error of ours on the way to the provider: nothing has reached the agent, so its own bytes can still go, once."""
 

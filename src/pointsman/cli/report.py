@@ -37,12 +37,12 @@ def _report(args: Namespace) -> int:
     labels = dict.fromkeys(event.label for event in events if isinstance(event, Checked))
     rates = {label: learned(events, label) for label in labels}
     regrets = added_up(events, {session.id for session in timeline.sessions.values() if session.seen >= since})
-    record = _record(events)
+    record, failure = _record(events), _failure_usd() if found.caught else 0.0
     if args.json:
         more = {"regret": regrets.as_json(), "certificates": rules.as_json(record)}
-        print(json.dumps({**as_json(found, rates), **more}, indent=2, ensure_ascii=False))
+        print(json.dumps({**as_json(found, rates, failure), **more}, indent=2, ensure_ascii=False))
     else:
-        print("\n".join([*regrets.lines(), *lines(found, rates), *_certified(record)]))
+        print("\n".join([*regrets.lines(), *lines(found, rates, failure), *_certified(record)]))
     return OK
 
 
@@ -57,6 +57,13 @@ def _record(events: list[Event]) -> Record:
     for event in judged:
         user.apply(event, None)
     return user.record()
+
+
+def _failure_usd() -> float:
+    """What the user says that a failure costs who has to notice it."""
+    from pointsman.settings import load
+
+    return load().failure_usd
 
 
 def _certified(record: Record) -> list[str]:
@@ -74,9 +81,9 @@ def _events(source: Path | None) -> Iterator[Event]:
         yield from events_in(source)
 
 
-def lines(found: Tally, rates: dict[str, Learned]) -> list[str]:
-    """The report for people."""
-    said = checking(found)
+def lines(found: Tally, rates: dict[str, Learned], failure_usd: float) -> list[str]:
+    """The report for people. ``failure_usd``: USD of a failure that a person has to notice."""
+    said = checking(found, failure_usd)
     for label, known in rates.items():
         doubt = f"; not believed: {known.distrust}" if known.distrust else ""
         said.append(f"`{label}`: catches ≈{known.recall:.0%}, blames ≈{known.false_alarm:.0%} wrongly, from "
@@ -93,13 +100,14 @@ def lines(found: Tally, rates: dict[str, Learned]) -> list[str]:
     return said + (["", *solved(found)] if found.solved else [])
 
 
-def as_json(found: Tally, rates: dict[str, Learned]) -> dict[str, object]:
-    """The same figures for programs. USD, seconds, counts; ``waiting_usd`` is modelled."""
+def as_json(found: Tally, rates: dict[str, Learned], failure_usd: float) -> dict[str, object]:
+    """The same figures for programs. USD, seconds, counts; ``waiting_usd`` and ``noticing_usd`` are modelled."""
     return {
         "checks": {"runs": found.runs, "passed": found.passed, "failed": found.failed, "unsure": found.unsure,
                    "flaky": found.flaky},
         "caught": found.caught, "shown": found.shown, "repaired": found.repaired, "false_alarms": found.false_alarms,
-        "seconds": round(found.seconds, 3), "waiting_usd": found.waiting_usd, "repair_usd": found.repair_usd,
+        "seconds": round(found.seconds, 3), "waiting_usd": found.waiting_usd,
+        "noticing_usd": found.caught * failure_usd, "repair_usd": found.repair_usd,
         "advice": [
             {"model": model, "how": how, "asked": row.asked, "given": row.given, "capped": row.capped, "usd": row.usd,
              "seconds": round(row.seconds, 3)}

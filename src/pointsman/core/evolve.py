@@ -109,11 +109,12 @@ def _routed(session: Session | None, event: Routed) -> Session:
     pin = session.pin
     if pin is not None and pin.turn is None and place.kind == "main" and request.purpose == "turn":
         pin = replace(pin, turn=place.turn, task=place.task)
-    signals = session.signals
-    if any(ts > event.ts for ts, _ in signals):  # the clock has jumped back; what was said before this request stays before it
-        signals = tuple([(min(ts, event.ts), kind) for ts, kind in signals])
+    signals, sent_at = session.signals, session.sent_at
+    if place.kind == "main" and (sent_at > event.ts or any(ts > event.ts for ts, _ in signals)):
+        # the clock has jumped back: what was said before this request stays before it
+        signals, sent_at = tuple([(min(ts, event.ts), kind) for ts, kind in signals]), min(sent_at, event.ts)
     return replace(
-        session, signals=signals, sent_at=min(session.sent_at, event.ts), seen=event.ts, turn=place.turn,
+        session, signals=signals, sent_at=sent_at, seen=event.ts, turn=place.turn,
         turn_began=_turn_began(session, event), task=place.task, pin=pin,
         run=request.run or session.run, cwd=request.cwd or session.cwd,
         client=request.client if session.client == "unknown" else session.client,
@@ -121,7 +122,7 @@ def _routed(session: Session | None, event: Routed) -> Session:
         title=session.title or (request.title if place.kind == "main" else ""), failed=() if place.new_task else session.failed,
         sent_back=0 if place.new_task else session.sent_back, extra=0.0 if place.new_task else session.extra,
         weaker=working(session.weaker, event.decision) if request.purpose == "turn" else session.weaker,
-        lanes={**session.lanes, place.lane: _lane_after(old, event, full, sent_on(session, old, place.gap_s or 0.0))},
+        lanes=_lanes_after(session, event, _lane_after(old, event, full, sent_on(session, old, place.gap_s or 0.0))),
         pending={**session.pending, event.id: pending},
     )  # fmt: skip
 
@@ -142,7 +143,7 @@ def _lane_after(lane: Lane, event: Routed, request: Request, sent_back: bool) ->
         sticky = decision.chosen
     return replace(
         lane, messages=request.messages, tools=request.tools, system=request.system, turn=place.turn, task=place.task,
-        requests=lane.requests + 1, touched=_touched(lane, event),
+        requests=lane.requests + 1, touched=_touched(() if place.new_task else lane.touched, event),
         worked=lane.worked + (turn_purpose and place.relation != "retry"), last_start=event.ts,
         asked=asked if turn_purpose or not lane.requests else lane.asked,
         current=decision.chosen, sticky=sticky, last_id=event.id, last_body=request.body_hash, last_status=0,
@@ -157,11 +158,20 @@ def _lane_after(lane: Lane, event: Routed, request: Request, sent_back: bool) ->
     )  # fmt: skip
 
 
-def _touched(lane: Lane, event: Routed) -> tuple[str, ...]:
-    """The names of the user's rules that the lane's task matches so far."""
-    before = () if event.decision.place.new_task else lane.touched
+def _touched(before: tuple[str, ...], event: Routed) -> tuple[str, ...]:
+    """The names of the user's rules that a task has touched: those ``before`` this request, and its own."""
     new = [name for message in event.request.messages for name in message.rules]
     return tuple(dict.fromkeys((*before, *new))) if new else before
+
+
+def _lanes_after(session: Session, event: Routed, lane: Lane) -> dict[str, Lane]:
+    """All lanes, with ``lane`` as the request leaves it. What a sub-agent touches, the main lane's task touches."""
+    lanes, main = {**session.lanes, lane.id: lane}, session.lanes.get("main")
+    if lane.kind == "subagent" and main is not None:
+        touched = _touched(main.touched, event)
+        if touched is not main.touched:
+            lanes["main"] = replace(main, touched=touched)
+    return lanes
 
 
 def _sums_after(lane: Lane, decision: Decision) -> envelope.Sums:

@@ -59,6 +59,9 @@ def ruling(
     if policy.protect or policy.kind_rules:
         fresh = tuple([name for message in request.messages[place.kept :] if message.rules for name in message.rules])
         touched = lane.touched if lane is not None and not place.new_task else ()
+        main = session.lanes.get("main") if place.kind == "subagent" else None
+        if main is not None and main.touched:  # a sub-agent works on the main lane's task
+            touched = tuple(dict.fromkeys((*main.touched, *touched)))
         touched = tuple(dict.fromkeys((*touched, *fresh))) if fresh else touched
     name = next((n for n, _ in policy.kinds if n in touched), kind) if policy.kinds else kind
     preferred = next((model for n, model in policy.kinds if n == name), None) if policy.kinds else None

@@ -195,12 +195,18 @@ def _proxy_for(scheme: str, host: str) -> str | None:
     """The proxy that the environment names for a host, or None; never for this machine."""
     if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(host):
         return None
-    return getproxies().get(scheme)
+    found = getproxies().get(scheme)
+    return f"http://{found}" if found and "://" not in found else found
 
 
 def _proxy(url: str) -> str | None:
+    """The proxy for ``url``. Raises Unreached for one of another kind than HTTP's."""
     parts = urlsplit(url)
-    return _proxy_for(parts.scheme, parts.hostname or "")
+    found = _proxy_for(parts.scheme, parts.hostname or "")
+    if found and not found.lower().startswith(("http://", "https://")):
+        kind = found.partition("://")[0]
+        raise Unreached(f"{_place(url)} cannot be reached: the environment names a {kind} proxy, and only HTTP's can be used")
+    return found
 
 
 def _place(url: str) -> str:

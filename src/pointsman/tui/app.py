@@ -312,7 +312,7 @@ class Screens(Steering):
     def action_checks(self) -> None:
         """What checking came to, as ``pointsman report`` says it."""
         self.clear_notifications()
-        self.push_screen(ChecksDialog(tally(self._timeline.sessions.values())))
+        self.push_screen(ChecksDialog(tally(self._timeline.sessions.values()), self._settings.failure_usd))
 
     def action_filter(self) -> None:
         """Open the filter line."""

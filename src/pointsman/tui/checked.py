@@ -6,17 +6,21 @@ from pointsman.core.tally import Tally
 from pointsman.tui.figures import Line, config_name, fit, line_of, wrap
 
 
-def checking(found: Tally) -> list[str]:
-    """Runs, failures caught before the person saw them, false alarms, minutes and dollars, one line each."""
+def checking(found: Tally, failure_usd: float) -> list[str]:
+    """Runs, failures caught before the person saw them, false alarms, minutes and dollars, one line each.
+
+    ``failure_usd``: USD that a failure costs a person who has to notice it.
+    """
     if not found.runs:
         return ["no check has run yet: `pointsman run --check \"pytest -q\" -- claude` sees a failure before you do"]
+    noticing = f", against ≈${found.caught * failure_usd:.2f} of noticing what it caught yourself" if found.caught else ""
     return [
         f"checks       {many(found.runs, 'run')}: {found.passed} passed, {found.failed} failed, {found.unsure} not clear"
         + (f", {found.flaky} disagreed with themselves" if found.flaky else ""),
         f"caught       {many(found.caught, 'failure')} went back to the agent before you saw \"done\", {found.shown} you "
         f"were told of; {found.repaired} repaired",
         f"false alarms {found.false_alarms} (failures of work that you marked good)",
-        f"took         {found.seconds / 60:.1f} min of checking, ≈${found.waiting_usd:.2f} of waiting at $60 an hour, "
+        f"took         {found.seconds / 60:.1f} min of checking, ≈${found.waiting_usd:.2f} of waiting at $60 an hour{noticing}; "
         f"${found.repair_usd:.4f} billed for repairs",
     ]
 
@@ -33,9 +37,9 @@ def solved(found: Tally, width: int = 67) -> list[str]:
     return out
 
 
-def page(found: Tally, width: int) -> list[Line]:
+def page(found: Tally, failure_usd: float, width: int) -> list[Line]:
     """All of it for a panel ``width`` columns wide."""
-    out = [line_of(part) for text in checking(found) for part in wrap(text, width, " " * 13)]
+    out = [line_of(part) for text in checking(found, failure_usd) for part in wrap(text, width, " " * 13)]
     head, *rest = solved(found, width) or [""]
     return [*out, *([(), line_of((head, "dim")), *map(line_of, rest)] if head else [])]
 

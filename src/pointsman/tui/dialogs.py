@@ -198,5 +198,5 @@ class HelpDialog(PageDialog):
 class ChecksDialog(PageDialog):
     """What checking came to over every session of the ledger."""
 
-    def __init__(self, found: Tally) -> None:
-        super().__init__("What the check was worth", checked.page(found, PAGE_WIDTH))
+    def __init__(self, found: Tally, failure_usd: float) -> None:
+        super().__init__("What the check was worth", checked.page(found, failure_usd, PAGE_WIDTH))

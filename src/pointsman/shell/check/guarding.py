@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointsman.core.checks import Learned, learned
+from pointsman.core.checks import USER_USD_PER_MINUTE, Learned, learned
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Event
 from pointsman.errors import LedgerError, SettingsError
@@ -157,7 +157,8 @@ def sentence(guard: RunGuard, settings: Settings) -> str:
     if known.distrust is not None:
         return f"the check `{guard.spec.label}` is not believed: {known.distrust}; it runs, and moves nothing"
     basis = f"from {known.runs} run{'' if known.runs == 1 else 's'} of yours" if known.runs else "assumed until it has run here"
-    took = f", takes {known.seconds:.0f} s" if known.seconds is not None else ""
+    minutes = settings.failure_usd / USER_USD_PER_MINUTE
+    took = f", takes {known.seconds:.0f} s where noticing one yourself takes {minutes:g} min" if known.seconds is not None else ""
     rates = f"catches {known.recall:.0%} of failures, blames {known.false_alarm:.0%} wrongly ({basis}){took}"
     if known.recall <= known.false_alarm:
         means = "so it cannot tell wrong work from right, and moves nothing"
