@@ -165,3 +165,32 @@ def test_what_failed_is_forgotten_with_the_task_that_is_seen_to_end(book: Book, 
         assert len(play.router.sessions[play.session].failed) == failed
         play >> result("ok") >> check(False)
         failed += 1
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_protected_work_is_held_while_its_task_lasts_and_whatever_touches_it_again(book: Book, shift: str) -> None:
+    """A boundary too soon lets go what was touched before it, and the first request that touches it again brings it back."""
+    play = Play(book, Settings(profile="saver", failure_usd=0.0), model="opus")
+    held = False
+    for n, prompt in enumerate(SHIFTS[shift], 1):
+        play >> turn(prompt)
+        held = held and not play.decision.place.new_task
+        assert (play.decision.chosen.model == play.asked) == held, f"turn {n}"
+        if n in (1, 3):  # what each of the two tasks really does
+            play >> result("edited", tool="Edit", given={"file_path": f"/w/db/migrations/{n}.sql"})
+            held = True
+        play >> result("ok")
+        assert (play.decision.chosen.model == play.asked) == held, f"turn {n}"
+        assert held == any(rule.name.startswith("protect") for rule in play.decision.rules)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_what_no_check_sees_is_the_asked_models_at_the_next_free_point_of_its_task(book: Book, shift: str) -> None:
+    """Documents were edited: the next turn of the task is of documents. A boundary too soon makes it work again; no later one."""
+    guarded = Settings(profile="balanced", check=True, failure_usd=0.2, pool=("haiku", "opus"))
+    play = Play(book, guarded, model="opus")
+    for n, prompt in enumerate(SHIFTS[shift], 1):
+        play >> turn(prompt, pause=1_200)
+        new = n == 1 or play.decision.place.new_task
+        assert (play.decision.chosen.model == play.asked) == (not new), f"turn {n}"
+        play >> result("edited", tool="Edit", given={"file_path": "/w/docs/guide.md"})

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pointsman.cli import COMMANDS, main
+from pointsman.cli import demo as demo_command
+from pointsman.sandbox.clock import Clock
 from pointsman.shell import control
 from pointsman.shell.resources import folder
 
@@ -175,10 +180,14 @@ def test_the_written_file_names_every_key_that_there_is() -> None:
 def test_a_ledger_that_cannot_be_read_is_named_with_what_to_do(after_demo: Typed, tmp_path: Path) -> None:
     path = tmp_path / "home" / "ledger.db"
     sound = path.read_bytes()
-    path.write_bytes(sound[: len(sound) // 2] + b"\xa5" * (len(sound) // 2))
-    for words in (["why"], ["report"], ["mark", "good"]):
-        code, out, err = after_demo(*words)
-        assert (code, out) == (1, "") and "malformed; move it away, and a new one is begun" in err, err
+    pages, rows = sound[:16_384] + b"\xa5" * (len(sound) - 16_384), sound.replace(b'"protocol":', b"\xa5" * 11)
+    assert rows != sound
+    for broken in (pages, rows):
+        path.write_bytes(broken)
+        for words in (["why"], ["report"], ["mark", "good"]):
+            code, out, err = after_demo(*words)
+            assert (code, out) == (1, "") and "malformed" in err and "move it away, and a new one is begun" in err, err
+            assert '"ts"' not in err and "\n" not in err.strip(), "no row is quoted"
     path.unlink()
     path.mkdir()
     assert "is a folder and no ledger" in after_demo("why")[2]
@@ -223,6 +232,28 @@ def test_a_terminal_that_is_not_utf8_gets_question_marks_and_a_folder_that_is_no
     assert done.returncode == 0 and done.stderr == b""
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_ended_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+    env = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "pointsman", "demo", "--no-tui"]
+    with subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("pointsman-demo-*/*")):
+            assert demo.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        demo.send_signal(number)
+        _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 130 and b"Traceback" not in errors, errors
+    assert not list(tmp_path.glob("pointsman-*"))
+
+
+async def test_a_demo_that_is_left_early_has_nothing_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POINTSMAN_HOME", str(tmp_path))
+    over = threading.Event()
+    over.set()
+    await demo_command._play(Clock(), 0, demo_command.PAUSE_S, over)
+
+
 def test_a_folder_that_is_gone_is_a_sentence(demo: Path, tmp_path: Path) -> None:
     env = os.environ | {"POINTSMAN_HOME": str(demo), "POINTSMAN_CONFIG": str(tmp_path / "c"), "PYTHONPATH": str(ROOT / "src")}
     for name in ("why", "config"):
@@ -244,9 +275,24 @@ def test_doctor_looks_at_everything_and_finds_what_is_wrong(typed: Typed, tmp_pa
     assert code == 1 and "WRONG  ledger" in out
 
 
+def test_fallbacks_that_lead_in_a_circle_are_found_by_doctor_too(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    path = tmp_path / "circle.toml"
+    path.write_text('[fallbacks]\n"claude-opus-5-5" = ["claude-sonnet-5-5"]\n"claude-sonnet-5-5" = ["claude-opus-5-5"]\n')
+    monkeypatch.setenv("POINTSMAN_CONFIG", str(path))
+    code, out, _ = typed("doctor")
+    assert code == 1 and "WRONG  settings" in out and "leads in a circle" in out and "ok     prices" in out
+    code, _, error = typed("config", "check")
+    assert code == 2 and "leads in a circle" in error
+
+
 def test_prices_say_where_each_figure_is_from(typed: Typed) -> None:
     code, out, _ = typed("prices", "opus")
     assert code == 0 and "litellm" in out and "write 5 min" in out and "ladder" in out
+    assert "service priority above 272,000" in typed("prices", "gpt-5.4")[1]
+    out = typed("prices", "dashscope/qwen-turbo")[1]
+    assert "output 0.2, reasoning 0.5\n" in out and "    reasoning       litellm" in out
     code, out, _ = typed("prices")
     assert code == 0 and out.splitlines()[0].startswith("anthropic")
     code, out, _ = typed("prices", "--json")

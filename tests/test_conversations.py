@@ -33,6 +33,7 @@ from playbook import (
 from pointsman import Settings
 from pointsman.core.book import Book
 from pointsman.shell.prices import load_book
+from pointsman.tui.reasons import why
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +166,15 @@ def test_a_failed_check_escalates_by_consent_and_stays_there(book: Book) -> None
 def test_a_failed_check_spends_nothing_without_consent(book: Book) -> None:
     play = Play(book, Settings(check=True, failure_usd=20))
     play >> turn("fix it") >> check(passed=False) >> turn("still broken") << stay("sonnet") << unmoved()
+
+
+def test_a_model_that_nobody_has_measured_is_called_a_guess() -> None:
+    """Its ability comes of its price, with a wide spread; whoever reads why it was passed over, or taken, reads that too."""
+    prices = {"nova-large": {"input": 1.0, "output": 4.0, "provider": "anthropic"}}
+    known = load_book(prices)
+    play = Play(known, Settings(prices=prices, pool=("haiku", "nova-large", "opus")), model="opus")
+    play >> turn("make the parser faster")
+    gate = next(gate for gate in play.decision.gates if gate.name == "known")
+    assert gate.said == "3 candidates; how able nova-large is, is guessed from its price: not measured"
+    shown = " ".join(text for line in why(play.decision, 400) for text, _ in line)
+    assert gate.said in shown and "how able claude-haiku-5-5" not in shown

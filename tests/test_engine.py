@@ -13,7 +13,9 @@ from pointsman import Router, Settings, engine
 from pointsman.core.book import Book
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Checked, Finished, Pinned, Routed, RunStarted, Unpinned
+from pointsman.core.hindsight import recorded
 from pointsman.core.policy import Policy
+from pointsman.core.timeline import Timeline
 from pointsman.errors import SettingsError, WireError
 from pointsman.shell.prices import load_book
 
@@ -302,3 +304,69 @@ def test_a_run_brings_its_own_diagnostics_and_deadline(talk: Talk) -> None:
     talk.answer(asked)
     failed = Checked(talk.now + 61, "s1", "tests", "check_failed", "1 failed", 2.0, sent_back=True)
     assert "60 seconds are over" in talk.router.checked(failed, retries=1).stopped
+
+
+def test_what_cannot_be_written_goes_out_with_the_clients_own_headers(book: Book) -> None:
+    """A field twice is read by everybody and spliced by nobody; a beta of ours may not stay behind."""
+    router = Router(Settings(), book)
+    once, twice = b'{"effort":"ultra"}', b'{"effort":"ultra","effort":"ultra"}'
+
+    def ask(now: float, *texts: str) -> Any:
+        sent = body(*texts, output_config={"effort": "ultra"}).replace(once, twice)
+        return router.route(path="/v1/messages", headers=HEADERS, body=sent, now=now, dice=0.5), sent
+
+    first, _ = ask(T0, "hi")
+    router.finish(first.id, usage={"input_tokens": 9, "output_tokens": 9}, status=200, started=T0, ended=T0 + 1.0)
+    router.pin("haiku:low", session="s1", now=T0 + 2.0)
+    route, sent = ask(T0 + 3.0, "hi", "so", "on")
+    assert (route.decision.reason, route.model, route.body) == ("fail_open", OPUS, sent)
+    assert route.headers == HEADERS and not route.changed
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_what_was_refused_or_lost_goes_out_with_the_clients_own_headers(book: Book, refused: bool) -> None:
+    router = Router(Settings(), book)
+    talk = Talk(router)
+    talk.answer(talk.send("hi", output_config={"effort": "high"}))
+    router.pin("haiku:low", session="s1", now=talk.now)
+    more: dict[str, Any] = {"output_config": {"effort": "high"}}
+    route = talk.send("hi", "so", "on", **more)
+    assert route.changed and "anthropic-beta" in route.headers
+    asked = router.refuse(route.id, 400, talk.now) if refused else router.unchange(route.id, "lost", talk.now)
+    assert (asked.headers, asked.path, asked.body) == (HEADERS, "/v1/messages", body("hi", "so", "on", **more))
+
+
+def test_a_client_that_left_before_any_answer_was_refused_by_nobody(talk: Talk) -> None:
+    """It asks the same again: the pin still holds; and a model that it changes meanwhile is a person's word, no fallback."""
+    talk.answer(talk.send("hello"))
+    talk.router.pin("sonnet", session="s1", now=talk.now)
+    for _ in range(2):
+        route = talk.send("hello", "hi", "go on")
+        assert (route.model, route.decision.notices) == (SONNET, ())
+        talk.answer(route, status=499, stop="hangup")
+    talk.router.unpin(session="s1", now=talk.now)
+    talk.answer(talk.send("hello", "hi", "go on"), status=499, stop="hangup")
+    moved = talk.send("hello", "hi", "go on", model="claude-haiku-5-5")
+    assert moved.decision.place.client_move is None and moved.model == "claude-haiku-5-5"
+    assert talk.router.sessions["s1"].pin is not None
+
+
+def test_what_we_moved_and_nobody_answered_is_asked_of_the_model_that_was_wanted(book: Book) -> None:
+    talk = Talk(Router(Settings(schedule="1:claude-haiku-5-5"), book))
+    talk.answer(talk.send("hello"), status=499, stop="hangup")
+    again = talk.send("hello")
+    assert (again.model, again.decision.reason) == (OPUS, "retry_asked")
+    said = "Retry: nothing had come from claude-haiku-5-5 when your client left, so the model you asked for."
+    assert again.decision.sentence == said
+
+
+@pytest.mark.parametrize(("status", "stop", "unknown"), [(499, "hangup", 1), (502, "error", 0)])
+def test_what_a_client_left_is_unknown_and_what_a_provider_refused_is_free(
+    talk: Talk, status: int, stop: str, unknown: int
+) -> None:
+    """The provider had the prompt, and may bill it: unknown is not nothing."""
+    talk.answer(talk.send("hello"))
+    talk.answer(talk.send("hello", "hi", "go on"), status=status, stop=stop)
+    found = talk.router.events()
+    assert Timeline(found).sessions["s1"].totals.unknown == unknown
+    assert [lane.unknown for lane in recorded(found)] == [unknown]

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from playbook import Play, result, switch, turn
+from pointsman import Settings
 from pointsman.cli import main
 from pointsman.cli.policy_names import HELP, named
 from pointsman.cli.regrets import Regrets, regret_lines
 from pointsman.core.book import Book
 from pointsman.core.decisions import Meter
 from pointsman.core.events import Event
+from pointsman.core.hindsight import second_thoughts
 from pointsman.errors import SettingsError
 from pointsman.shell.prices import load_book
 from pointsman.shell.resources import folder
@@ -127,6 +130,21 @@ def test_report_adds_regret_up_and_counts_what_people_overruled() -> None:
     text = "\n".join(found.lines())
     assert "against asked ≈+$" in text and "over 2 sessions" in text and "1 of 1 moves (100 per 100)" in text
     assert found.as_json()["moves"] == 1 and Regrets().lines() == []
+
+
+def test_work_undone_soon_after_a_move_overrules_it(book: Book) -> None:
+    """A revert that a hook reports, or the person rewinding the conversation; neither counts against a move of later."""
+    told = Story("s-2", asked=OPUS).turn().turn(HAIKU, action="switch").turn(HAIKU)
+    assert second_thoughts(told.events) == (1, 0)
+    assert second_thoughts(told.signal("revert").events) == (1, 1)
+    play = Play(book, Settings(profile="saver", failure_usd=0.0), model="opus")
+    play >> turn("make the parser faster") << switch("sonnet") >> result("ok") >> turn("now the lexer") >> result("ok")
+    assert second_thoughts(play.router.events()) == (1, 0)
+    back = Play(book, Settings(profile="saver", failure_usd=0.0), model="opus")
+    back >> turn("make the parser faster") << switch("sonnet") >> result("ok") >> turn("now the lexer") >> result("ok")
+    back.talk = back.talk[:4]  # the person rewinds to before the second prompt
+    back >> turn("leave the lexer, mend the writer")
+    assert second_thoughts(back.router.events()) == (1, 1)
 
 
 def test_the_commands_print_it(capsys: pytest.CaptureFixture[str]) -> None:

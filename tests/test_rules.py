@@ -198,6 +198,15 @@ def test_a_spent_budget_goes_to_the_cheapest_that_is_admitted(book: Book) -> Non
     saver >> turn("go") << stay("opus") >> turn("more") << switch("sonnet", because="budget")
 
 
+def test_a_spent_budget_takes_sub_agents_to_the_cheapest_too(book: Book) -> None:
+    """They spend the same money; where nothing weaker is admitted they keep what their client chose."""
+    settings = {"budget": {"session": 0.01, "then": "cheapest"}, "failure_usd": 20.0}
+    for profile, model in (("saver", "sonnet"), ("quality", "opus")):
+        play = Play(book, Settings(**settings, profile=profile), model="opus")
+        play >> turn("go") << stay("opus") >> subagent("Look around.", "a")
+        assert play.routes[-1].model == play.named(model)
+
+
 @pytest.mark.parametrize("then", ["hold", "cheapest"])
 def test_a_budget_that_ends_inside_a_tool_loop_waits_for_its_end(book: Book, then: str) -> None:
     budget = {"session": 0.3, "then": then}

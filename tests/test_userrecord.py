@@ -16,6 +16,7 @@ from pointsman.core.book import Book
 from pointsman.core.certificate import missing
 from pointsman.core.codec import decode, encode
 from pointsman.core.events import Event, Judged, Noted, Proposed
+from pointsman.core.policy import Profile
 from pointsman.core.types import Config
 from pointsman.errors import SettingsError
 from pointsman.settings import load
@@ -134,6 +135,24 @@ def test_clean_tasks_certify_and_then_balanced_may_use_it_without_a_check(book: 
     quality.router, quality.now = again(events, Settings(failure_usd=0.0), book), saver.now
     quality >> turn("explain") << stay("opus"), "quality is the asked model, certified or not"
     assert any("profile quality keeps that" in gate.said for gate in quality.decision.gates)
+
+
+@pytest.mark.parametrize(("profile", "effort"), [("balanced", "medium"), ("quality", "high")])
+def test_clean_tasks_certify_a_weaker_effort_as_they_do_a_weaker_model(book: Book, profile: Profile, effort: str) -> None:
+    asks: dict[str, Any] = {"output_config": {"effort": "high"}}
+    saver = Play(book, Settings(**SAVER, pool=["opus"]), model="opus")
+    events: list[Event] = []
+    for i in range(missing([], 0.10, recall=0.8)):
+        one = Play(book, saver.settings, model="opus", session=f"s-{i}")
+        one.router, one.now = saver.router, saver.now
+        one >> turn("explain", **asks) >> check(True)
+        saver.now, events = one.now + 1_000.0, [*events, *saver.router.events()]
+    assert {event.served for event in judged(events)} == {Config(OPUS, "medium")}
+    settings = Settings(profile=profile, failure_usd=0.0, pool=["opus"])
+    later = Play(book, settings, model="opus", session="later")
+    later.router, later.now = again(events, settings, book), saver.now
+    later >> turn("explain", **asks)
+    assert later.decision.chosen == Config(OPUS, effort)
 
 
 def test_a_veto_is_heard_over_any_saving_and_says_so(book: Book) -> None:

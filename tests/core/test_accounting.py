@@ -62,6 +62,20 @@ def test_a_compaction_by_the_provider_is_billed_at_the_model_that_answered(book:
     assert budgets.billed(end) == pytest.approx(row.billed)
 
 
+def test_searches_of_the_web_are_billed_each(book: Book) -> None:
+    """Three searches at a cent beside a million fresh tokens at 2: $2.03; what the asked model would have cost has them too."""
+    told = {"input_tokens": 1_000_000, "output_tokens": 0, "server_tool_use": {"web_search_requests": 3}}
+    usage = wire.usage("messages", told)
+    events = finished(usage, book)
+    row, end = Timeline(events).request("1"), events[1]
+    assert row is not None and row.billed == pytest.approx(2.03) == row.asked_usd and not row.at_least
+    assert isinstance(end, Finished) and budgets.billed(end) == pytest.approx(book.bill(SONNET.model, usage, START))
+    assert build(Finished, encode(end)) == end
+    assert book.card(SONNET.model).base.search == 0.0, "prices of requests without a search stay as short as they were"
+    unpriced = Timeline(finished(usage, book, rates=book.card(SONNET.model).base)).request("1")
+    assert unpriced is not None and unpriced.at_least and unpriced.billed == pytest.approx(2.0), "unknown, never free"
+
+
 def test_an_advisor_without_a_price_makes_the_bill_a_lower_bound(book: Book) -> None:
     row = Timeline(finished(Usage(fresh=1_000_000, extra=(("nobodys-model", Usage(output=9)),)), book)).request("1")
     assert row is not None and row.at_least and row.billed == pytest.approx(2.0)

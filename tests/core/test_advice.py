@@ -10,7 +10,7 @@ import pytest
 from pointsman.core import candidates, costing, explain
 from pointsman.core.book import Book
 from pointsman.core.decide import decide
-from pointsman.core.decisions import Candidate, Decision
+from pointsman.core.decisions import BreakEven, Candidate, Decision
 from pointsman.core.events import Finished, Routed, Signalled
 from pointsman.core.evolve import evolve
 from pointsman.core.messages import Message
@@ -166,6 +166,9 @@ def test_each_flip_in_difficulty_is_one_when_priced_again_on_both_sides(book: Bo
             if point.axis == "difficulty" and point.at is not None and 0.02 < point.at < 0.98:
                 sides = [_gap(_at(rows, at, point.at + off), best, Config(point.model, point.effort)) for off in (-0.03, 0.03)]
                 assert sides[0] * sides[1] < 0.0, (usd, point)
+                there = candidates.rows_of([row.config for row in rows], replace(at, belief=_belief(point.at)))
+                assert point.needed == pytest.approx(_uplift(there, point, best), abs=0.02)
+                assert point.uplift == pytest.approx(_uplift(rows, point, best), abs=0.02)
                 flips += 1
     assert flips >= 3
 
@@ -180,4 +183,14 @@ def _setting(book: Book, policy: Policy) -> Setting:
 def _at(rows: tuple[Candidate, ...], at: Setting, hard: float) -> tuple[Candidate, ...]:
 
 
-    return costing.costed(rows, replace(at, belief=Belief(2.5 * log(hard / (1.0 - hard)))))
+    return costing.costed(rows, replace(at, belief=_belief(hard)))
+
+
+def _belief(hard: float) -> Belief:
+    return Belief(2.5 * log(hard / (1.0 - hard)))
+
+
+def _uplift(rows: tuple[Candidate, ...], point: BreakEven, chosen: Config) -> float:
+    """How much likelier the config of ``point`` succeeds than ``chosen``, by their rows."""
+    fails = {row.config: row.fail or 0.0 for row in rows}
+    return fails[chosen] - fails[Config(point.model, point.effort)]

@@ -150,6 +150,13 @@ def test_a_check_that_always_fails_is_distrusted() -> None:
     assert learned([*events, ran(99, "check_passed")], "pytest").distrust is None
 
 
+def test_a_project_that_begins_with_failing_tests_keeps_its_check() -> None:
+    """Three known failures among forty tests: a fourth one is seen by its name. Where nothing passes, nothing is seen."""
+    events = [replace(ran(n, "check_unsure", task=n, code=1), failed=3, tests=40) for n in range(2 * ALWAYS_FAILED)]
+    assert learned(events, "pytest").distrust is None
+    assert "every one of" in (learned([replace(event, tests=3) for event in events], "pytest").distrust or "")
+
+
 def test_a_check_that_never_fails_is_distrusted_in_the_end() -> None:
     events = [ran(n, "check_passed", task=n) for n in range(NEVER_FAILED)]
     assert learned(events[:-1], "pytest").distrust is None

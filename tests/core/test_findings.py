@@ -12,7 +12,7 @@ from pointsman.core.book import Book
 from pointsman.core.decisions import Decision
 from pointsman.core.events import Event, Finished, Routed
 from pointsman.core.findings import Finding, findings
-from pointsman.core.types import FIVE_MINUTES, HOUR, Config, Place, Rates, Request, Usage
+from pointsman.core.types import FIVE_MINUTES, HALF_DAY, HALF_HOUR, HOUR, Config, Place, Rates, Request, Usage
 from pointsman.core.volatile import Sent, volatile
 from pointsman.shell.prices import load_book
 
@@ -108,6 +108,19 @@ def test_an_hour_that_would_have_paid_is_priced(book: Book) -> None:
     long = sum((20_000 + 10_000 * n) * 0.3e-6 + 10_000 * 6e-6 for n in range(11))
     assert found.cause == "lifetime" and found.usd == pytest.approx(lost - dearer) == pytest.approx(short - long)
     assert f"≈${lost:.2f}" in found.said and f"≈${dearer:.2f}" in found.said
+
+
+def test_twelve_hours_that_would_have_paid_are_priced_too(book: Book) -> None:
+    """OpenAI sells 30 minutes and 12 hours: eleven pauses of two hours, for 2.50 a million more written."""
+    rates = Rates(2e-6, 0.1e-6, 10e-6, 10e-6, ((HALF_HOUR, 2.5e-6), (HALF_DAY, 5e-6)))
+    log = Log().ask(life=HALF_HOUR)
+    for _ in range(11):
+        log.ask(warm=False, gap=7_200, life=HALF_HOUR)
+    sol = Config("gpt-6.1-sol")
+    log.events = [replace(e, served=sol, rates=rates) if isinstance(e, Finished) else e for e in log.events]
+    found = {f.cause: f for f in log.found(book)}["lifetime"]
+    lost, dearer = sum(20_000 + 10_000 * n for n in range(11)) * 2.4e-6, 11 * 10_000 * 2.5e-6
+    assert found.usd == pytest.approx(lost - dearer) and "pauses of 30 minutes to 12 hours outlast the cache" in found.said
 
 
 def test_an_hour_that_nobody_needs_is_priced(book: Book) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from pointsman import wire
-from pointsman.core import candidates, pricing
+from pointsman.core import learned, pricing
 from pointsman.core.book import Book
 from pointsman.core.types import FIVE_MINUTES, HALF_DAY, HALF_HOUR, HOUR, Rates, Usage
 from pointsman.errors import WireError
@@ -234,7 +234,8 @@ def test_keeping_alive_pays_from(book: Book, model: str, from_chance: float) -> 
 
 def test_the_lapses_of_real_gaps() -> None:
     """DECISION.md 1: 26 % of real gaps are over five minutes, 2.8 % over an hour."""
-    assert (candidates.lapse(FIVE_MINUTES), candidates.lapse(HALF_HOUR), candidates.lapse(HOUR)) == (0.26, 0.26, 0.028)
+    found = [learned.NOTHING.lapse(ttl_s) for ttl_s in (FIVE_MINUTES, HALF_HOUR, HOUR, 30)]
+    assert found == pytest.approx([0.26, 0.26, 0.028, 1.0])
 
 
 def test_an_hour_pays_from_about_one_avoided_gap(book: Book) -> None:

@@ -61,11 +61,21 @@ def test_it_fills_from_bills_and_leaves_at_the_start_of_a_turn_once_the_switch_i
     assert left.chosen == Config(HAIKU, "high") and left.action == "switch" and not left.place.in_loop
     meter = left.envelope[0]
     assert meter.config == left.chosen and meter.saved_usd >= EARLY * meter.switch_usd
-    assert "has paid for the switch" in left.sentence
+    half = EARLY * meter.switch_usd <= meter.saved_usd < meter.switch_usd
+    assert half and "is cheaper to go on with and has paid for half of the switch" in left.sentence
     assert any(gate.name == "envelope" and "so it is due" in gate.said for gate in left.gates)
     after = long_turn(play, chars=300, requests=3)
     assert after.chosen == left.chosen and after.envelope[0].config == Config(OPUS, "high")
     assert after.envelope[0].saved_usd == 0.0
+
+
+def test_a_switch_that_is_paid_for_whole_says_so() -> None:
+    play = grown()
+    long_turn(play, chars=300, requests=2)
+    lane = play.session.lanes["main"]
+    full = replace(lane, sums=replace(lane.sums, usd={config: 9.0 for config in lane.sums.usd}))
+    play.session = replace(play.session, lanes={"main": full})
+    assert play.prompt().sentence.startswith("haiku-5-5 from here, which has paid for the switch. ")
 
 
 def test_nothing_admitted_nothing_weighed(book: Book) -> None:

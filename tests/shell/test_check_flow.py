@@ -123,18 +123,22 @@ def recorded(on: Flow) -> None:
         time.sleep(0.02)
 
 
-async def watched(on: Flow, done: Callable[[], str | None]) -> list[str]:
-    """The same with ``run``'s watch over the turns."""
+async def watched(
+    on: Flow, done: Callable[[], str | None], say: Callable[[str], None] = lambda sentence: None
+) -> list[str]:  # fmt: skip
+    """The same with ``run``'s watch over the turns, and what it tells the person at the end."""
     on.guard.begin(lambda: on.gateway.found)
     try:
         return await on.work(done)
     finally:
-        await asyncio.to_thread(on.guard.after, 0, ["agent"], lambda sentence: None)
+        await asyncio.to_thread(on.guard.after, 0, ["agent"], say)
 
 
 async def test_a_wrong_done_is_caught_escalated_and_repaired(tmp_path: Path) -> None:
     async with flow(tmp_path) as on:
-        finals = await watched(on, hook)
+        told: list[str] = []
+        finals = await watched(on, hook, told.append)
+        assert not told, "what was repaired is no news"
         first, second = on.checks
         assert len(finals) == 2
         assert (first.verdict, first.sent_back, first.config and first.config.model) == ("check_failed", True, WEAK)
@@ -151,8 +155,10 @@ async def test_right_work_passes_at_once(tmp_path: Path) -> None:
 
 async def test_when_the_strong_model_fails_too_the_person_sees_it(tmp_path: Path) -> None:
     async with flow(tmp_path, "hopeless") as on:
-        finals = await watched(on, hook)
+        told: list[str] = []
+        finals = await watched(on, hook, told.append)
         assert len(finals) == 2
+        assert len(told) == 1 and "still fails" in told[0] and "test_slugs.TestSlug" in told[0]
         assert [(check.verdict, check.sent_back) for check in on.checks] == [("check_failed", True), ("check_failed", False)]
 
 

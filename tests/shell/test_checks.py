@@ -103,6 +103,7 @@ def test_what_failed_before_is_not_blamed(home: Path, tmp_path: Path) -> None:
     write(guarded, repairs.RIGHT)
     said = check(guarded)
     assert said.verdict == "check_unsure" and "as before" in said.event.why and said.event.failed == 1
+    assert said.event.tests is not None and said.event.tests > said.event.failed
     write(guarded, repairs.WRONG)
     assert check(guarded).event.new_failures == WRONG
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from pointsman.core.events import Marked, Pinned, Signalled, Unpinned
 from pointsman.engine import Router
@@ -23,7 +24,7 @@ from pointsman.shell import control
 from pointsman.shell.gateway import Gateway
 from pointsman.shell.ledger import Ledger
 from pointsman.shell.prices import load_book
-from shell.support import PATHS, body, client, events, gateway, headers, only
+from shell.support import PATHS, body, client, events, gateway, headers, only, serving
 
 
 def engine() -> Router:
@@ -154,6 +155,19 @@ async def test_with_a_gateway_it_goes_there(tmp_path: Path) -> None:
         assert (tmp_path / control.GATEWAY_FILE).exists()
         control.withdraw(g.found, tmp_path)
         assert not (tmp_path / control.GATEWAY_FILE).exists()
+
+
+async def test_a_gateway_that_is_only_busy_is_found(tmp_path: Path) -> None:
+    """A second one beside it, or a pin in the ledger that it never reads, would be worse than the wait."""
+
+    async def busy(request: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.sleep(1.5)
+        return web.json_response({"pointsman": True, "pid": os.getpid()})
+
+    async with serving(busy) as url:
+        found = control.Found(int(url.rpartition(":")[2]), os.getpid(), "t", "0", 0.0)
+        control.announce(found, tmp_path)
+        assert await asyncio.to_thread(control.find_gateway, tmp_path) == found
 
 
 def test_a_locked_ledger_refuses_a_direct_pin_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,6 +267,20 @@ async def test_a_proxy_that_cannot_be_used_is_named_without_its_password(tmp_pat
     assert "names a socks5 proxy" in only(events(tmp_path / "ledger.db", Finished)).error
 
 
+async def test_a_proxy_may_be_named_without_its_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await request_head(reader))[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+
+    async with talking(script) as proxy, gateway(tmp_path, "http://behind-a-proxy.example") as g, client() as c:
+        monkeypatch.setenv("http_proxy", proxy.removeprefix("http://"))
+        assert (await ask(c, g.url))[0] == 200
+    assert heads[0].startswith(b"POST http://behind-a-proxy.example/v1/messages ")
+
+
 async def test_what_we_cannot_send_goes_out_as_the_agent_wrote_it(tmp_path: Path) -> None:
     """An error of ours on the way to the provider: nothing has reached the agent, so its own bytes can still go, once."""
 

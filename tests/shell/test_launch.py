@@ -233,6 +233,22 @@ async def test_a_gateway_that_cannot_start_says_why(place: Place) -> None:
     assert process.returncode == 2 and b"profle" in errors
 
 
+class _Interrupted(Keeper):
+    """A keeper whose person presses Ctrl-C while the gateway starts."""
+
+    def _answering(self, folder: Path) -> control.Found | None:
+        raise KeyboardInterrupt
+
+
+async def test_ctrl_c_while_the_gateway_starts_leaves_none_behind(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POINTSMAN_HOME", str(place.home))
+    keeper = _Interrupted(0, (), print, place.env)
+    with pytest.raises(KeyboardInterrupt):
+        keeper.open()
+    child = keeper._child
+    assert child is not None and await asyncio.to_thread(child.wait, 30) is not None
+
+
 async def test_settings_that_only_the_gateway_can_look_up_end_a_run_like_all_wrong_settings(place: Place) -> None:
     (place.root / "bad.toml").write_text('floor = "no-such-model"\n')
     argv = [*own_command(), "run", "--port", "0", "--config", str(place.root / "bad.toml"), "--client", "claude", "--", "true"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -31,6 +33,24 @@ def test_settings_survive_the_way(tmp_path: Path) -> None:
     assert plain.keys == {"openai": "MY_KEY"} and plain.deployments["spare"].vendor == "anthropic"
     assert plain.fallbacks == {"anthropic": ("spare",)} and plain.prices["m"]["output"] == 2.0
     assert plain.origin("fallbacks") == given.origin("fallbacks")
+
+
+POUR = """
+import fcntl, os, sys
+from pointsman.shell.served import pour
+ours, theirs = os.pipe()
+if hasattr(fcntl, "F_SETPIPE_SZ"):  # as small as another system's
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+data = os.urandom(int(sys.argv[1]))
+pour(data, ours, theirs)
+with os.fdopen(ours, "rb") as pipe:
+    sys.exit(0 if pipe.read() == data else 1)
+"""
+
+
+@pytest.mark.parametrize("size", [100, 20_000, 300_000])
+def test_settings_go_through_a_pipe_of_any_size(size: int) -> None:
+    subprocess.run([sys.executable, "-c", POUR, str(size)], check=True, timeout=60)
 
 
 async def test_serve_is_one_process_and_small(tmp_path: Path) -> None:

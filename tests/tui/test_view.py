@@ -15,6 +15,7 @@ import pytest
 
 from pointsman.core.certificate import Record, Served
 from pointsman.core.decisions import BreakEven, Candidate, Meter, Rule
+from pointsman.core.events import Routed
 from pointsman.core.rows import SessionRow, Totals
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Belief, Config
@@ -22,6 +23,7 @@ from pointsman.tui import pinning, view
 from pointsman.tui.because import because
 from pointsman.tui.certified import slices
 from pointsman.tui.figures import Line, plain, width_of
+from pointsman.tui.guide import turns_title
 from pointsman.tui.lanes import labels, lanes_of
 from pointsman.tui.reasons import fail_interval, failure
 from samples import HAIKU, LADDER, OPUS, SONNET, Story, afternoon, api_fix
@@ -96,6 +98,24 @@ def test_a_narrow_header_keeps_today_and_net() -> None:
     assert "today" in text and "net" in text
 
 
+def test_what_a_subscription_pays_is_called_quota_in_the_header_and_over_the_turns() -> None:
+    """Weights of a plan's quota at list price are no dollars, nor are they added up with dollars unsaid."""
+    plan = Story("plan").turn()
+    for i, event in enumerate(plan.events):
+        if isinstance(event, Routed):
+            plan.events[i] = replace(event, request=replace(event.request, auth="subscription"))
+    alone, both = Timeline(plan.events), Timeline([*plan.events, *Story("key").turn().turn().events])
+
+    def said(timeline: Timeline) -> str:
+        return plain([view.header(timeline, plan.now, LIVE, 120)])
+
+    paid = f"${alone.totals.spent:.3f}"
+    assert f"today quota {paid} │" in said(alone) and "quota" not in said(Timeline(Story("key").turn().events))
+    assert f"today ${both.totals.spent:.3f} ({paid} of it quota) │" in said(both)
+    for timeline, id, word in ((alone, "plan", True), (both, "key", False)):
+        assert (" · quota" in turns_title(timeline.sessions[id], {id: id}, 80)) is word
+
+
 def test_a_negative_session_shows_a_minus_and_a_positive_one_a_plus() -> None:
     dear, cheap = (Timeline(Story("s").turn(config).events).totals for config in (OPUS, HAIKU))
     assert view.net(dear) == (f"≈−${abs(dear.net):.3f}", "bad")
@@ -160,6 +180,14 @@ def test_no_difficulty_is_an_answer() -> None:
     assert decision is not None
     decision = replace(decision, breakevens=(BreakEven(HAIKU.model, None, "difficulty", None, 0.3),))
     assert "flips to haiku-4-5: at no difficulty" in plain(view.why(decision, 100))
+
+
+def test_a_flip_in_difficulty_says_what_uplift_it_takes_and_what_there_is() -> None:
+    (turn,) = Timeline(Story("s").turn(hard=Belief(-2.0, 1.0, 3)).events).sessions["s"].turns
+    assert turn.decision is not None
+    point = BreakEven(HAIKU.model, None, "difficulty", 0.62, Belief(-2.0).hard, 0.27, 0.09)
+    decision = replace(turn.decision, breakevens=(point,))
+    assert "difficulty above .62 (now .31; uplift +27 points there, +9 now)" in plain(view.why(decision, 100))
 
 
 def test_a_flip_says_what_it_is_beside_where_the_belief_has_moved_inside_the_turn() -> None:

@@ -153,6 +153,8 @@ def test_a_sentence_behind_a_folders_marker_is_no_folder(folder: str) -> None:
     """The folder of a session is kept, and shown in terminals; prompt text is neither."""
     body = {**json.loads(GOOD), "system": f"You help.\nWorking directory: {folder}"}
     assert read("messages", "/v1/messages", {}, json.dumps(body).encode()).cwd is None
+    wide = {**json.loads(GOOD), "system": "You help.\nWorking directory: /home/企画\u3000書"}
+    assert read("messages", "/v1/messages", {}, json.dumps(wide).encode()).cwd == "/home/企画\u3000書"
 
 
 def test_arguments_nested_deeper_than_anybody_can_read_are_passed_over() -> None:

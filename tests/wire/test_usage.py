@@ -42,6 +42,14 @@ def test_sub_requests_of_the_provider_are_kept_at_their_own_model() -> None:
     )
 
 
+def test_searches_of_the_web_are_counted_and_none_is_none() -> None:
+    totals = {"input_tokens": 5, "output_tokens": 6}
+    assert usage("messages", {**totals, "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1}}).searches == 2
+    assert usage("messages", {**totals, "server_tool_use": None}) == Usage(5, output=6)
+    with pytest.raises(WireError, match="web_search_requests is -1"):
+        usage("messages", {**totals, "server_tool_use": {"web_search_requests": -1}})
+
+
 def test_openai_totals_include_their_parts() -> None:
     payload = {
         "input_tokens": 10_000, "output_tokens": 300, "output_tokens_details": {"reasoning_tokens": 200},

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from random import Random
 
 from pointsman.core import envelope, plan
-from pointsman.core.candidates import NEW_TOKENS, OUTPUT_TOKENS, lapse
+from pointsman.core.candidates import GROWTH_PER_TURN
 from pointsman.core.hindsight import Recorded
+from pointsman.core.learned import NOTHING
 from pointsman.core.plan import Step, Way
 from pointsman.core.policy import REQUESTS_PER_TURN
 from pointsman.core.speeds import Speed
@@ -271,5 +272,5 @@ def _tolls(lane: Lane, i: int, held: plan.Caches) -> dict[int, float]:
 
 def _back(lane: Lane, i: int, on: int) -> float:
     """USD of coming back to what runs: what the conversation gains while away, and all of it where the lifetime lapses."""
-    growth = REQUESTS_PER_TURN * (NEW_TOKENS + OUTPUT_TOKENS)
-    return lane.steps[i].gain[on] * (growth + lapse(round(lane.ttls[on])) * lane.steps[i].prompt)
+    p_lapse = NOTHING.lapse(round(lane.ttls[on]))
+    return lane.steps[i].gain[on] * (GROWTH_PER_TURN + p_lapse * lane.steps[i].prompt)

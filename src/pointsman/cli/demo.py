@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -38,7 +39,7 @@ def _arguments(parser: ArgumentParser) -> None:
 def _run(args: Namespace) -> int:
     from pointsman.sandbox.clock import Clock
 
-    with _home(args.keep) as home:
+    with _orderly(), _home(args.keep) as home:
         clock = Clock()
         if args.no_tui or not (sys.stdin.isatty() and sys.stdout.isatty()):
             asyncio.run(_play(clock, args.seed, 0.0, threading.Event()))
@@ -48,6 +49,20 @@ def _run(args: Namespace) -> int:
         if args.keep:
             print(f"kept: POINTSMAN_HOME={home} pointsman tui", file=sys.stderr)
     return OK
+
+
+@contextmanager
+def _orderly() -> Iterator[None]:
+    """Being ended or left without a terminal goes like Ctrl-C: nothing of the demo stays behind."""
+    own = threading.current_thread() is threading.main_thread()
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if own and signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -108,12 +123,14 @@ async def _own_session(url: str, clock: Clock, seed: int, pause: float, over: th
     from pointsman.sandbox.recorded import RecordedSession
 
     for number, (turn, rows) in enumerate(demo_session.played(seed), 1):
+        if over.is_set():  # what was not played can be neither pinned nor marked
+            return
         if turn.pin is not None:
             pin = {"model": turn.pin, "scope": "session"} if turn.pin else {}
             await asyncio.to_thread(_control, "pin" if turn.pin else "unpin", {"session": demo_session.SESSION, **pin})
         for row in rows:
             await _requests(RecordedSession({}, (row,)), url, clock, pause, over)
-        if turn.mark is not None:
+        if turn.mark is not None and not over.is_set():
             await asyncio.to_thread(_control, "mark", {"session": demo_session.SESSION, "turn": number, "mark": turn.mark})
 
 

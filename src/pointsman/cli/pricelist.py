@@ -40,8 +40,12 @@ def card_lines(book: Book, card: PriceCard) -> Iterator[str]:
         yield _rates(f"above {above:,}, the whole prompt", rates)
     for name, service in card.services.items():
         yield _rates(f"service {name}", service.base)
+        for above, rates in service.steps:
+            yield _rates(f"service {name} above {above:,}", rates)
     if card.off_peak is not None:
         yield _rates(f"off-peak, {', '.join(map(_hours, card.off_peak[0]))} UTC", card.off_peak[1].base)
+    if card.search_usd:
+        yield f"  search    ${card.search_usd:g} for each search of the web that the provider makes"
     if card.quota_weight != 1.0:
         yield f"  under a subscription a dollar counts {card.quota_weight:g} of its quota (settings: quota_weight)"
     kept = ", ".join(_span(ttl) for ttl in rule.ttls)
@@ -65,8 +69,9 @@ def card_lines(book: Book, card: PriceCard) -> Iterator[str]:
 
 def _rates(label: str, rates: Rates) -> str:
     writes = ", ".join(f"write {_span(ttl)} {price * MILLION:g}" for ttl, price in rates.cache_write) or "write as input"
+    thought = f", reasoning {rates.reasoning * MILLION:g}" if rates.reasoning != rates.output else ""
     return (f"  {label:<34} input {rates.fresh * MILLION:g}, read {rates.cache_read * MILLION:g}, {writes}, "
-            f"output {rates.output * MILLION:g}")
+            f"output {rates.output * MILLION:g}{thought}")
 
 
 def _hours(hours: Hours) -> str:

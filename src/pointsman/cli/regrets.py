@@ -70,7 +70,7 @@ class Regrets:
             )
         if self.moves:
             said.append(f"overruled    {self.overruled} of {self.moves} moves ({100 * self.overruled / self.moves:.0f} per 100): "
-                        "a pin, or a bad or overkill mark, within two turns")
+                        "a pin, a bad or overkill mark, or work undone, within two turns")
         return said
 
     def as_json(self) -> Mapping[str, object]:

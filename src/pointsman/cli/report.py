@@ -11,8 +11,9 @@ from pathlib import Path
 from pointsman.cli import OK, Command, rules
 from pointsman.cli.regrets import added_up
 from pointsman.core.certificate import Record
-from pointsman.core.checks import Learned, learned
+from pointsman.core.checks import USER_USD_PER_MINUTE, Learned, learned
 from pointsman.core.events import Checked, Event, Judged
+from pointsman.core.recovery import Recoveries, recoveries
 from pointsman.core.tally import Tally, tally
 from pointsman.core.timeline import Timeline
 from pointsman.core.userrecord import UserRecord
@@ -33,16 +34,17 @@ def _report(args: Namespace) -> int:
     events = list(_events(args.source))
     timeline = Timeline(events)
     since = time.time() - args.days * 86_400 if args.days is not None else 0.0
-    found = tally(session for session in timeline.sessions.values() if session.seen >= since)
+    sessions = [session for session in timeline.sessions.values() if session.seen >= since]
+    found, troubles = tally(sessions), recoveries(sessions)
     labels = dict.fromkeys(event.label for event in events if isinstance(event, Checked))
     rates = {label: learned(events, label) for label in labels}
-    regrets = added_up(events, {session.id for session in timeline.sessions.values() if session.seen >= since})
-    record, failure = _record(events), _failure_usd() if found.caught else 0.0
+    regrets = added_up(events, {session.id for session in sessions})
+    record, failure = _record(events), _failure_usd() if found.caught or troubles.minutes else 0.0
     if args.json:
-        more = {"regret": regrets.as_json(), "certificates": rules.as_json(record)}
+        more = {"regret": regrets.as_json(), "certificates": rules.as_json(record), "recovery": _recovery(troubles)}
         print(json.dumps({**as_json(found, rates, failure), **more}, indent=2, ensure_ascii=False))
     else:
-        print("\n".join([*regrets.lines(), *lines(found, rates, failure), *_certified(record)]))
+        print("\n".join([*regrets.lines(), *_recovered(troubles, failure), *lines(found, rates, failure), *_certified(record)]))
     return OK
 
 
@@ -64,6 +66,20 @@ def _failure_usd() -> float:
     from pointsman.settings import load
 
     return load().failure_usd
+
+
+def _recovered(found: Recoveries, failure_usd: float) -> list[str]:
+    """How long bad turns took to be put right, beside what the settings say of one."""
+    if found.median is None:
+        return []
+    never = f"; {found.never} never were" if found.never else ""
+    said = f"{many(len(found.minutes), 'bad turn')} put right in {found.median:.0f} min (median){never}"
+    beside = f"failure_usd ${failure_usd:.2f} stands for {failure_usd / USER_USD_PER_MINUTE:.0f} min at $60 an hour"
+    return [f"recovery     {said}; {beside}"]
+
+
+def _recovery(found: Recoveries) -> dict[str, object]:
+    return {"recovered": len(found.minutes), "never": found.never, "median_minutes": found.median}
 
 
 def _certified(record: Record) -> list[str]:

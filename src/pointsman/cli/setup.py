@@ -7,13 +7,17 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pointsman.cli import FAILED, OK, Command
 from pointsman.cli.template import TEMPLATE
 from pointsman.core.certificate import missing
 from pointsman.core.policy import CHECK_RECALL
 from pointsman.errors import PointsmanError, SettingsError
+
+if TYPE_CHECKING:
+    from pointsman.core.book import Book
+    from pointsman.settings import Settings
 
 KNOWN_BAD = {"1.82.7": "a compromised release", "1.82.8": "a compromised release", "1.107.0": "a compromised release"}
 """litellm releases that must not be installed (WIRE.md 5); 1.107.* is excluded as a whole."""
@@ -46,13 +50,9 @@ def _config(args: Namespace) -> int:
 
         return answer(args.action, args.kind, found, args.json, own)
     if args.action == "check":
-        from pointsman.shell.failover.fallbacks import Fallbacks
         from pointsman.shell.prices import load_book
-        from pointsman.shell.vendors import Upstreams
 
-        book = load_book(found.prices)
-        settings.verify(found, book)
-        Fallbacks(found, Upstreams(found.upstream, found.upstreams), time.time, book.vendor, resolve=book.resolve)
+        _sound(found, load_book(found.prices))
         print("settings are sound: " + (", ".join(str(p) for p in _files(own) if p.is_file()) or "defaults only"))
         return OK
     rows = {key: (found.model_dump(mode="json")[key], found.origin(key)) for key in type(found).model_fields}
@@ -67,6 +67,16 @@ def _config(args: Namespace) -> int:
     for sentence in rules.proposals(found):
         print(f"proposed: {sentence}")
     return OK
+
+
+def _sound(found: Settings, book: Book) -> None:
+    """Every model and fallback in the settings can be meant. Raises PointsmanError."""
+    from pointsman.settings import verify
+    from pointsman.shell.failover.fallbacks import Fallbacks
+    from pointsman.shell.vendors import Upstreams
+
+    verify(found, book)
+    Fallbacks(found, Upstreams(found.upstream, found.upstreams), time.time, book.vendor, resolve=book.resolve)
 
 
 def _files(own: Path) -> Iterator[Path]:
@@ -194,14 +204,15 @@ def _price_map() -> Iterator[Finding]:
     from pointsman import settings
     from pointsman.shell.prices import load_book
 
+    what = "prices"
     try:
         found = settings.load()
         book = load_book(found.prices)
-        settings.verify(found, book)
+        yield Finding("ok", what, f"version {book.version}")
+        what = "settings"
+        _sound(found, book)
     except PointsmanError as error:
-        yield Finding("wrong", "prices", str(error))
-        return
-    yield Finding("ok", "prices", f"version {book.version}")
+        yield Finding("wrong", what, str(error))
 
 
 def _ledger() -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pointsman.core import cache, edits
 from pointsman.core.book import Book
@@ -81,7 +81,9 @@ def _same_path(lane: Lane, served: Config, asked: Config) -> bool:
 def _rates(model: str, usage: Usage | None, book: Book, request: Request, now: float) -> Rates | None:
     if not book.has(model):
         return None
-    return rates_for(book.card(model), request, usage.prompt if usage else 0, now)
+    card = book.card(model)
+    rates = rates_for(card, request, usage.prompt if usage else 0, now)
+    return replace(rates, search=card.search_usd) if usage and usage.searches else rates
 
 
 def _ttl(request: Request, billed: Usage | None, model: str, book: Book) -> int:
@@ -109,6 +111,7 @@ def _as_asked(lane: Lane, request: Request, decision: Decision, served: Config, 
     return Usage(
         fresh=rest - written, cache_read=read, cache_write=((ttl_s, written),) if written else (),
         output=round(output * factor), reasoning=round(reasoning * factor), complete=billed.complete,
+        searches=billed.searches,
     )  # fmt: skip
 
 

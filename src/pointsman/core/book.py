@@ -106,7 +106,8 @@ class Book:
 
         Raises Unpriced for a model, or a sub-request's model, without a price.
         """
-        own = cost(usage, self.card(model).at(usage.prompt, now, speed, tier))
+        card = self.card(model)
+        own = cost(usage, card.at(usage.prompt, now, speed, tier)) + usage.searches * card.search_usd
         parts = (self.bill(name, part, now) if name else self.bill(model, part, now, speed, tier) for name, part in usage.extra)
         return fsum([own, *parts])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
 
 from pointsman.core import cache, edits, pricing, rules, sizes
 from pointsman.core.book import Book, Facts
@@ -28,7 +27,7 @@ from pointsman.core.record import record
 from pointsman.core.session import Lane, Session
 from pointsman.core.setting import Setting
 from pointsman.core.targets import Target
-from pointsman.core.types import FIVE_MINUTES, HOUR, Belief, Config, Place, Rates, Request, TaskKind
+from pointsman.core.types import Belief, Config, Place, Rates, Request, TaskKind
 from pointsman.core.warmth import NOTHING_SEEN, Warm, Warmth
 
 NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
@@ -37,15 +36,11 @@ NEW_TOKENS, OUTPUT_TOKENS = 1_500, 500
 GROWTH_TOKENS = 1_300
 """Tokens by which a prompt grows from one request to the next: mean 1,302 over 16,990 real pairs (entireio/cli, MIT)."""
 
-GROWTH_PER_TURN = round(REQUESTS_PER_TURN * (NEW_TOKENS + OUTPUT_TOKENS))
+GROWTH_PER_TURN = round(REQUESTS_PER_TURN * GROWTH_TOKENS)
 """Tokens by which the conversation grows in a turn away."""
 
 CHUNK = 64
 """Messages that are compared at once."""
-
-LAPSE = ((FIVE_MINUTES, 0.26), (HOUR, 0.028))
-"""P(a gap between turns outlasts the TTL): 26 % over 5 min, 2.8 % over 1 h in real sessions (DECISION.md 1)."""
-
 
 def setting(
     request: Request,
@@ -295,9 +290,9 @@ def rows_of(configs: Iterable[Config], at: Setting, last: Iterable[Candidate] = 
 def odds_of(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:
     """The user's stakes: a policy without a check that can tell sees no failure first."""
     minute, owed = MINUTE_USD if policy.profile == "fast" else 0.0, policy.profile != "saver"
-    recall, alarm, seconds = (policy.check_recall, policy.check_false_alarm, policy.check_s) if policy.guarded else (0.0, 0.0, 0.0)
-    stake = policy.failure_usd * policy.stakes
-    return Odds(REQUESTS_AHEAD, stake, recall, alarm, minute, seconds, outlook.nobody, outlook.repeat, owed)
+    check = (policy.check_recall, policy.check_false_alarm) if policy.guarded else (0.0, 0.0)
+    seconds, stake = policy.check_s if policy.guarded else 0.0, policy.failure_usd * policy.stakes
+    return Odds(REQUESTS_AHEAD, stake, *check, minute, seconds, outlook.nobody, outlook.repeat, owed)
 
 
 def check_odds(policy: Policy, outlook: Outlook = ORDINARY) -> Odds:
@@ -312,11 +307,5 @@ def _home(here: Candidate, at: Setting) -> Home | None:
     if here.rates is None:
         return None
     ttl_s = cache.lifetime(at.request, at.book.facts(here.model).rule)
-    back = pricing.way_back(here.rates, ttl_s, 1.0, GROWTH_PER_TURN, lapse(ttl_s), here.prompt)
+    back = pricing.way_back(here.rates, ttl_s, 1.0, GROWTH_PER_TURN, at.session.learned.lapse(ttl_s), here.prompt)
     return Home(here.config, here.toll_usd or 0.0, back)
-
-
-@lru_cache(maxsize=64)
-def lapse(ttl_s: int) -> float:
-    """P(the next gap between turns outlasts ``ttl_s``): the figure of the longest listed TTL that is not longer."""
-    return next((p for ttl, p in reversed(LAPSE) if ttl_s >= ttl), 1.0)

@@ -117,7 +117,13 @@ def read_card(
         sources=_sources(standard, writes, mine, f"{map_name}, row {model!r}" if row else origin, origin),
         deprecated=day(row.get("deprecation_date")),
         quota_weight=number(mine.get("quota_weight", 1.0)) or 0.0,
+        search_usd=_search_usd(row.get("search_context_cost_per_query")),
     )
+
+
+def _search_usd(block: Any) -> float:
+    """USD of one search; sizes of context differ for a few models, and requests rarely name one: the middle is the default."""
+    return (number(block.get("search_context_size_medium")) if isinstance(block, Mapping) else None) or 0.0
 
 
 def read_prices(row: Mapping[str, Any]) -> Prices:
@@ -295,7 +301,7 @@ def _sources(
 ) -> tuple[tuple[str, str], ...]:
     """Where each price of the standard service is from, one pair per price."""
     out = []
-    for kind in PER_MILLION[:5]:
+    for kind in PER_MILLION:
         if kind in mine:
             out.append((kind, f"{origin}.{kind}"))
         elif standard.get(kind) or (kind in standard and not kind.startswith("cache_write")):

@@ -202,10 +202,14 @@ def learned(events: Iterable[Event], label: str) -> Learned:
 
 
 def _distrust(runs: list[Checked]) -> str | None:
-    """Why a check with this record is not believed: its exit code has only ever been one thing."""
+    """Why a check with this record is not believed: its exit code has only ever been one thing.
+
+    Where the failing tests have names and others pass, a newly failing one is seen all the same.
+    """
     told = {(run.tree, run.exit == 0) for run in runs if run.exit is not None}
     trees = len({tree for tree, _ in told})
-    if trees >= ALWAYS_FAILED and not any(good for _, good in told):
+    named = any(run.tests is not None and run.tests > run.failed for run in runs)
+    if trees >= ALWAYS_FAILED and not named and not any(good for _, good in told):
         return f"it has failed on every one of {trees} trees: it says nothing about the work"
     if trees >= NEVER_FAILED and all(good for _, good in told):
         return f"it has passed on every one of {trees} trees: it may not be able to fail"

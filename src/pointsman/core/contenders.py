@@ -12,6 +12,9 @@ from pointsman.core.schedule import config_of, step_at
 from pointsman.core.setting import Setting
 from pointsman.core.types import Config, Place, Request
 
+GUESSED = ("guessed", "unknown")
+"""How the source of an ability begins that nobody has measured (``core.book``, data/abilities.toml)."""
+
 
 def asked_of(request: Request, place: Place, book: Book, policy: Policy) -> Config:
     """What was asked: the settings' ``asked`` for the main lane and for names that are no model, else the request's own.
@@ -60,6 +63,13 @@ def _by_strength(configs: tuple[Config, ...], order: tuple[str, ...], book: Book
         return place, theta, target.efforts.index(effort) if effort in target.efforts else len(target.efforts)
 
     return tuple(sorted(configs, key=strength))
+
+
+@lru_cache(maxsize=64)
+def guessed(models: tuple[str, ...], book: Book) -> str:
+    """What is to be said of those of ``models`` whose ability nobody has measured; empty where all are known."""
+    said = [(model, book.ability(model)[2]) for model in dict.fromkeys(models)]
+    return "".join([f"; how able {model} is, is {source}" for model, source in said if source.startswith(GUESSED)])
 
 
 def pinned_for(at: Setting) -> Config | None:

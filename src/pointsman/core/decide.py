@@ -8,7 +8,7 @@ from functools import lru_cache
 from pointsman.core import advisor, difficulty, efforts, features, lineage, outcomes, rules
 from pointsman.core.book import Book
 from pointsman.core.candidates import check_odds, odds_of, rows_of, setting, with_effort
-from pointsman.core.contenders import asked_of, configs_of, pinned_for, scheduled_for
+from pointsman.core.contenders import asked_of, configs_of, guessed, pinned_for, scheduled_for
 from pointsman.core.costing import allowed, costed, weigh
 from pointsman.core.decisions import Action, Candidate, Decision, Gate, Reason, Rule
 from pointsman.core.explain import breakevens
@@ -81,6 +81,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
         breakevens=breakevens(at, rows, answer.chosen, now_weighed), belief=belief, free_point=free, would=answer.would,
         propensity=1.0, policy_version=version, card_version=book.version,
         notices=notices, envelope=weighed(at, rows, free), consult=answer.consult, kind=kind,
+        lapse=next((session.learned.lapse(row.ttl_s) for row in rows if row.config == answer.chosen and row.ttl_s), None),
     )  # fmt: skip
     ours = advisor.additions(decision, request, lane, book, policy, at.ruling.over)
     return replace(decision, edits=ours) if ours else decision
@@ -224,7 +225,7 @@ def _by_pin(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) ->
     row = next((r for r in rows if r.config == pinned), None)
     if row is not None and row.veto is not None and pinned != at.asked:  # what was asked can always be sent
         said = f"your pin on {pinned} cannot be honoured: {row.veto}"
-        return Answer(at.asked, "stay", "pin_refused", would, (rule,), (said,)), said
+        return Answer(at.asked, _action(at, at.asked), "pin_refused", would, (rule,), (said,)), said
     return Answer(pinned, _action(at, pinned), "pin", would, (rule,)), f"pinned: {pinned}"
 
 
@@ -241,7 +242,8 @@ def _by_side(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -
     if not fit:
         return Answer(at.asked, "stay", "unpriced"), "nothing here has a price"
     best = min(fit, key=lambda r: (r.input_usd or 0.0) + (r.output_usd or 0.0))
-    return Answer(best.config, "stay" if best.config == at.asked else "switch", "side"), f"cheapest that can do it: {best.config}{left}"
+    said = f"cheapest that can do it: {best.config}{left}"
+    return Answer(best.config, "stay" if best.config == at.asked else "switch", "side"), said
 
 
 def _by_compaction(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
@@ -249,7 +251,7 @@ def _by_compaction(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | N
         return None, "no summary asked"
     row = next((r for r in rows if r.config == at.current), None)
     if row is None or row.veto is not None:
-        return Answer(at.asked, "stay", "compaction"), "the asked model summarises"
+        return Answer(at.asked, _action(at, at.asked), "compaction"), "the asked model summarises"
     return Answer(at.current, "stay", "compaction"), f"{at.current} holds the cache and summarises"
 
 
@@ -273,10 +275,11 @@ def _by_lane(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -
 
 def _by_knowledge(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     if not at.book.has(at.asked.model):
-        return Answer(at.asked, "stay", "no_ladder" if len(rows) < 2 else "unpriced"), f"{at.asked.model}: no price is known"
+        reason: Reason = "no_ladder" if len(rows) < 2 else "unpriced"
+        return Answer(at.asked, _action(at, at.asked), reason), f"{at.asked.model}: no price is known"
     if len(rows) < 2:
-        return Answer(at.asked, "stay", "no_ladder"), f"{at.asked.model}: nothing to compare with"
-    return None, f"{len(rows)} candidates"
+        return Answer(at.asked, _action(at, at.asked), "no_ladder"), f"{at.asked.model}: nothing to compare with"
+    return None, f"{len(rows)} candidates{guessed(tuple([row.model for row in rows if row.veto is None]), at.book)}"
 
 
 def _by_advisor(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:

@@ -77,7 +77,8 @@ class BreakEven:
     """The point at which the answer flips to ``config``.
 
     ``axis``: ``requests`` (still to come), ``difficulty`` (0..1) or ``minutes`` of the user per failure. ``at`` None
-    means there is no such point. ``now``: where we stand.
+    means there is no such point. ``now``: where we stand. ``needed`` and ``uplift``: for difficulty, how much likelier
+    it succeeds than what was chosen, there and where we stand (-1..1; None: not known).
     """
 
     model: str
@@ -85,6 +86,8 @@ class BreakEven:
     axis: Literal["requests", "difficulty", "minutes"]
     at: float | None
     now: float | None
+    needed: float | None = None
+    uplift: float | None = None
 
 
 @record(frozen=True, slots=True)
@@ -191,7 +194,7 @@ Reason = Literal[
     "schedule",  # a schedule given for a test or a demonstration
     "rule",  # a rule of the user's: protected work, a floor, a ceiling, a preference for this kind of task
     "budget",  # a budget of the user's is spent
-    "envelope",  # what the move would have saved since has paid for the switch
+    "envelope",  # what the move would have saved since has paid for the switch, or for half of it and the advice agrees
     "effort",  # another effort of the same model
     "advisor",  # a stronger model is asked for advice first
     "failover",  # the provider failed before its first byte: the next deployment or model
@@ -206,7 +209,8 @@ class Decision:
     ``would``: what would have run without the pin (the counterfactual row). ``propensity``: probability with which this
     config was drawn among the candidates. ``notices``: what must be said before the next request (a pin that ends or
     cannot be honoured). ``kind``: what the turn is about. ``edits``: what is added to the history, of now and of before.
-    ``consult``: the advisor to be asked before the request is sent.
+    ``consult``: the advisor to be asked before the request is sent. ``lapse``: P(the next pause outlasts the cache of what was
+    chosen), by the user's own pauses (None: not known).
     ``breakevens``: a tuple, or one that is worked out when it is read (``core.later``).
     ``envelope``: the admitted alternatives, each with what it would have saved (core.envelope).
     """
@@ -232,6 +236,7 @@ class Decision:
     kind: TaskKind | None = None
     edits: tuple[Edit, ...] = ()
     consult: Config | None = None
+    lapse: float | None = None
     envelope: tuple[Meter, ...] = ()
 
     @property

@@ -22,10 +22,12 @@ def neighbours(at: Setting) -> list[Config]:
     if at.session.pin is not None or policy.schedule or not policy.efforts:
         return []
     place, found = target.efforts.index(effort), []
-    weaker = policy.profile == "saver" or (policy.profile == "balanced" and policy.guarded)
     moved = at.current.model == at.asked.model and at.current != at.asked
-    if weaker and place and (at.place.new_turn or moved):
-        found.append(Config(at.asked.model, target.efforts[place - 1]))
+    if place and (at.place.new_turn or moved):
+        less = Config(at.asked.model, target.efforts[place - 1])
+        certified = policy.profile != "quality" and less in at.ruling.certified
+        if certified or policy.profile == "saver" or (policy.profile == "balanced" and policy.guarded):
+            found.append(less)
     if policy.consent_up and at.session.failed and not at.place.new_task and place + 1 < len(target.efforts):
         found.append(Config(at.asked.model, target.efforts[place + 1]))
     return found

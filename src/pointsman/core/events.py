@@ -23,6 +23,9 @@ Stop = Literal["final", "tool", "length", "refusal", "cut", "hangup", "error"]
 """How a request ended: a final answer; tool calls to run; output limit; the model refused; the upstream broke off;
 the client hung up; the upstream answered with an error."""
 
+HUNG_UP = 499
+"""The status of a request whose client left before any answer (nginx's number; never sent to anybody): nobody refused it."""
+
 
 Verdict = Literal["check_passed", "check_failed", "check_unsure"]
 """What a check said of the work; ``check_unsure``: nothing that could be relied on."""
@@ -185,7 +188,8 @@ class Checked:
     ``failed``: failing tests in all; ``new_failures``: names of those blamed on this work, the first few; ``known``:
     whether it was known what failed before. ``flake``: it disagreed with itself on an unchanged tree. ``changed``: files
     that changed while it ran. ``exit``: exit code, negative for a signal, None when it was stopped. ``sent_back``: the
-    agent was told to go on instead of ending; ``stopped``: why it was not although another try was left.
+    agent was told to go on instead of ending; ``stopped``: why it was not although another try was left. ``tests``: how many ran,
+    where those that fail have names (None: not known).
     """
 
     ts: float
@@ -207,6 +211,7 @@ class Checked:
     exit: int | None = None
     sent_back: bool = False
     stopped: str = ""
+    tests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pointsman.core.decisions import BreakEven, Candidate
 from pointsman.core.later import Later
 from pointsman.core.policy import Odds, Policy
 from pointsman.core.setting import Setting
-from pointsman.core.tries import by_difficulty, resolved_usd
+from pointsman.core.tries import by_difficulty, resolved_usd, weights
 from pointsman.core.types import Belief, Config
 
 Points = tuple[BreakEven, ...] | Later[BreakEven]
@@ -110,10 +110,24 @@ def _flips(weighed: Weighed, chosen: Config, belief: Belief, stakes: float) -> l
             dollars = _flip(usd, dearer, mine, i, odds.failure_usd)
             mu = _flip(hard, harder, mine, i, belief.mu)
             minutes = None if dollars is None else dollars / minute
-            difficulty = None if mu is None else Belief(mu).hard
             found.append(BreakEven(other.model, other.effort, "minutes", minutes, odds.failure_usd / minute))
-            found.append(BreakEven(other.model, other.effort, "difficulty", difficulty, belief.hard))
+            found.append(_difficulty(weighed, mine, i, belief, mu))
     return found
+
+
+def _difficulty(weighed: Weighed, mine: int, other: int, belief: Belief, mu: float | None) -> BreakEven:
+    """The flip at the difficulty ``mu`` (None: there is none), with the uplift that it takes beside what there is now."""
+    config = weighed.tries[other].config
+    if mu is None:
+        return BreakEven(config.model, config.effort, "difficulty", None, belief.hard)
+    w = weights(weighed.odds.nobody)
+
+    def uplift(at: Belief) -> float:
+        better, chosen = [sum([x * p for x, p in zip(w, weighed.tries[i].under(at).p, strict=True)]) for i in (other, mine)]
+        return better - chosen
+
+    there = Belief(mu, belief.sd)
+    return BreakEven(config.model, config.effort, "difficulty", there.hard, belief.hard, uplift(there), uplift(belief))
 
 
 def _flip(

@@ -16,7 +16,7 @@ from typing import Literal
 from pointsman.core.book import Book
 from pointsman.core.events import Event, Finished, Routed, paired
 from pointsman.core.pricing import keep_alive, keep_alive_pays
-from pointsman.core.types import FIVE_MINUTES, HOUR, Rates, Usage
+from pointsman.core.types import FIVE_MINUTES, HALF_DAY, HALF_HOUR, HOUR, Rates, Usage
 from pointsman.core.warmth import WARM_SHARE
 
 Cause = Literal[
@@ -26,6 +26,9 @@ Cause = Literal[
 
 LEFT_TOKENS, LEFT_SHARE = 2_000, 0.1
 """A request whose tokens after the last mark pass both has its mark too early."""
+
+LIFETIMES = {FIVE_MINUTES: "5 minutes", HALF_HOUR: "30 minutes", HOUR: "an hour", HALF_DAY: "12 hours"}
+"""Lifetimes that are sold, in words."""
 
 RARE = 0.02
 """Prefixes that are cold without any cause in fewer requests than this are how providers are (0.25 to 3.5 % on real traffic)."""
@@ -162,34 +165,45 @@ def _broken(steps: list[Step], book: Book) -> Iterator[Finding]:
 
 
 def _lifetimes(steps: list[Step], book: Book) -> Iterator[Finding]:
-    """Whether an hour would have been cheaper than five minutes, from the user's own gaps; and the other way round.
+    """Whether the longer lifetime that a provider sells would have been cheaper than its short one, from the user's own gaps;
+    and the other way round.
 
-    What an hour keeps over a gap is not written at all; the rest is, at its price.
+    What the longer one keeps over a gap is not written at all; the rest is, at its price.
     """
-    short = [s for s in steps if s.ttl_s == FIVE_MINUTES and _sold(s, book)]
-    gaps = [s for s in short if _lapsed(s)]
+    sold: dict[tuple[int, int], list[Step]] = {}
+    for step in steps:
+        if (pair := _sold(step, book)) is not None:
+            sold.setdefault(pair, []).append(step)
+    for (short_s, long_s), ours in sold.items():
+        yield from _too_short(ours, short_s, long_s)
+        yield from _too_long(ours, short_s, long_s)
+
+
+def _too_short(steps: list[Step], short_s: int, long_s: int) -> Iterator[Finding]:
+    short = [s for s in steps if s.ttl_s == short_s]
+    again = [s.lost if short_s <= s.age_s < long_s else 0 for s in short]
+    gaps = [s for s, lost in zip(short, again, strict=True) if lost]
     saved = sum(s.usd for s in gaps)
-    dearer = sum((s.now.written - _lapsed(s)) * _premium(s.new.rates) for s in short)
+    new = [s.now.written - lost for s, lost in zip(short, again, strict=True)]
+    dearer = sum(n * _premium(s.new.rates, short_s, long_s) for s, n in zip(short, new, strict=True))
     if gaps and saved > dearer:
         yield Finding(
             "lifetime", len(gaps), len(short), saved - dearer,
-            f"pauses of 5 to 60 minutes outlast the cache: an hour's lifetime would have saved ≈${saved:.2f} of rewriting "
-            f"for ≈${dearer:.2f} of dearer writes",
+            f"pauses of {LIFETIMES[short_s]} to {LIFETIMES[long_s]} outlast the cache: a lifetime of {LIFETIMES[long_s]} would "
+            f"have saved ≈${saved:.2f} of rewriting for ≈${dearer:.2f} of dearer writes",
         )  # fmt: skip
-    long = [s for s in steps if s.ttl_s == HOUR and _sold(s, book)]
-    kept = sum(s.was.prompt * _gap(s.new.rates) for s in long if FIVE_MINUTES <= s.age_s < HOUR and not s.lost)
-    less = sum(s.now.written * _premium(s.new.rates) for s in long)
+
+
+def _too_long(steps: list[Step], short_s: int, long_s: int) -> Iterator[Finding]:
+    long = [s for s in steps if s.ttl_s == long_s]
+    kept = sum(s.was.prompt * _gap(s.new.rates, short_s) for s in long if short_s <= s.age_s < long_s and not s.lost)
+    less = sum(s.now.written * _premium(s.new.rates, short_s, long_s) for s in long)
     if long and less > kept and less > 0.0:
         yield Finding(
             "lifetime", len(long), len(long), less - kept,
-            f"an hour's lifetime is paid and hardly used: five minutes would have saved ≈${less:.2f} of writes "
-            f"and cost ≈${kept:.2f} of rewriting",
+            f"a lifetime of {LIFETIMES[long_s]} is paid and hardly used: {LIFETIMES[short_s]} would have saved ≈${less:.2f} of "
+            f"writes and cost ≈${kept:.2f} of rewriting",
         )  # fmt: skip
-
-
-def _lapsed(step: Step) -> int:
-    """Tokens that an hour's lifetime would have kept and five minutes did not."""
-    return step.lost if FIVE_MINUTES <= step.age_s < HOUR else 0
 
 
 def _keeping(steps: list[Step]) -> Iterator[Finding]:
@@ -223,16 +237,18 @@ def _diagnosed(finished: Mapping[str, Finished]) -> Iterator[Finding]:
         yield Finding("provider", len(found), len(told), sum(usd for _, usd in found), said)
 
 
-def _sold(step: Step, book: Book) -> bool:
-    return step.new.served is not None and {FIVE_MINUTES, HOUR} <= set(book.rule(step.new.served.model).ttls)
+def _sold(step: Step, book: Book) -> tuple[int, int] | None:
+    """The two lifetimes, short and long, that the provider of the model sells; None where it does not."""
+    ttls = sorted(ttl_s for ttl_s in book.rule(step.new.served.model).ttls if ttl_s in LIFETIMES) if step.new.served else []
+    return (ttls[0], ttls[1]) if len(ttls) > 1 else None
 
 
-def _premium(rates: Rates | None) -> float:
-    return 0.0 if rates is None else max(0.0, rates.write(HOUR) - rates.write(FIVE_MINUTES))
+def _premium(rates: Rates | None, short_s: int, long_s: int) -> float:
+    return 0.0 if rates is None else max(0.0, rates.write(long_s) - rates.write(short_s))
 
 
-def _gap(rates: Rates | None) -> float:
-    return 0.0 if rates is None else max(0.0, rates.write(FIVE_MINUTES) - rates.cache_read)
+def _gap(rates: Rates | None, ttl_s: int = FIVE_MINUTES) -> float:
+    return 0.0 if rates is None else max(0.0, rates.write(ttl_s) - rates.cache_read)
 
 
 def _tails(routed: list[Routed], finished: Mapping[str, Finished]) -> Iterator[Finding]:

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 
 from pointsman.core.book import Book
 from pointsman.core.decisions import Candidate
-from pointsman.core.events import Event, Finished, Marked, Pinned, Routed, paired
+from pointsman.core.events import HUNG_UP, Event, Finished, Marked, Pinned, Routed, Signalled, paired
 from pointsman.core.plan import Step, Way, best, bill, by_turn
 from pointsman.core.pricing import billed_usd, rates_for
+from pointsman.core.progress import rewound
 from pointsman.core.types import FIVE_MINUTES, Config, LaneKind, Rates
 from pointsman.core.warmth import WARM_SHARE, CacheRule
 
@@ -111,7 +112,7 @@ class _Lane:
             share, done = self._share(event), self.finished.get(event.id)
             served = (done.served if done else None) or event.decision.chosen
             if done is None or done.usage is None or done.rates is None or done.usage.prompt <= 0 or served.model not in number:
-                unknown += done is None or done.status < 400
+                unknown += done is None or done.status < 400 or done.status == HUNG_UP
                 continue
             step = self._step(event, done, served, share)
             kept.append((event, done, step, number[served.model]))
@@ -187,7 +188,7 @@ class _Lane:
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
         usage, request = done.usage, event.request
         assert usage is not None and done.rates is not None
-        seen = usage.cache_read + usage.written > 0
+        seen, searched = usage.cache_read + usage.written > 0, usage.searches * done.rates.search  # by whichever model
         cold, gain = [], []
         for config in self.configs:
             factor, text = self._factor(event, self.configs[0], config), self._factor(event, served, config)
@@ -195,7 +196,8 @@ class _Lane:
             rates, rule = found or done.rates, self.book.rule(config.model) if self.book is not None else None
             caches = request.ttl_s is not None or seen or (rule is not None and not rule.explicit)
             new = rates.write(_ttl(request.ttl_s, done.ttl_s, rule)) if caches else rates.fresh
-            cold.append(new * factor * prompt + text * (rates.output * usage.output + rates.reasoning * usage.reasoning))
+            answer = text * (rates.output * usage.output + rates.reasoning * usage.reasoning)
+            cold.append(new * factor * prompt + answer + searched)
             gain.append((new - rates.cache_read) * factor if caches else 0.0)
         return tuple(cold), tuple(gain)
 
@@ -290,22 +292,33 @@ def regret(lanes: Sequence[Recorded]) -> Regret:
 
 
 def second_thoughts(events: Iterable[Event]) -> tuple[int, int]:
-    """(Moves of ours on the main lane, those that a person overruled within two turns: a pin, or a bad or overkill mark).
+    """(Moves of ours on the main lane, those that a person overruled within two turns).
 
-    Regret as people show it; it is said per 100 moves (DECISION.md 8).
+    Overruled: a pin, a bad or overkill mark, work that was undone (a revert, or the conversation rewound). Regret as people show
+    it; it is said per 100 moves (DECISION.md 8).
     """
     moves: list[int] = []
     overruled: set[int] = set()
     turn = 0
     for event in events:
+        at = _overruling(event, turn)
+        if at is not None:
+            overruled |= {i for i, moved in enumerate(moves) if 0 <= at - moved <= 2}
         if isinstance(event, Routed) and event.decision.place.kind == "main":
             turn = event.decision.place.turn
             if event.decision.action in ("switch", "escalate", "effort") and event.decision.reason not in OTHERS:
                 moves.append(turn)
-        elif isinstance(event, Pinned) or (isinstance(event, Marked) and event.mark != "good" and not event.undo):
-            at = event.turn if isinstance(event, Marked) else turn
-            overruled |= {i for i, moved in enumerate(moves) if 0 <= at - moved <= 2}
     return len(moves), len(overruled)
+
+
+def _overruling(event: Event, turn: int) -> int | None:
+    """The turn at which a person overruled us with ``event``, ``turn`` being the latest; None where nobody did."""
+    if isinstance(event, Marked):
+        return event.turn if event.mark != "good" and not event.undo else None
+    if isinstance(event, Routed):
+        place = event.decision.place
+        return turn if place.kind == "main" and place.new_turn and rewound(event.request.messages, place) else None
+    return turn if isinstance(event, Pinned) or (isinstance(event, Signalled) and event.kind == "revert") else None
 
 
 OTHERS = ("pin", "retry", "retry_asked", "schedule", "failover", "fail_open", "side")

@@ -19,7 +19,7 @@ from pointsman.core.events import Finished
 from pointsman.core.images import pictured
 from pointsman.core.messages import Message
 from pointsman.core.speeds import Speed
-from pointsman.core.types import FIVE_MINUTES, Place, Request, Usage
+from pointsman.core.types import FIVE_MINUTES, HOUR, Place, Request, Usage
 from pointsman.core.warmth import Head, Warmth
 
 HEADS_KEPT = 64
@@ -55,6 +55,13 @@ class Times:
     output_tokens: int = 0
 
 
+LAPSE = ((HOUR, 0.028), (FIVE_MINUTES, 0.26))
+"""P(a gap between turns outlasts the TTL): 2.8 % over 1 h, 26 % over 5 min in real sessions (DECISION.md 1), longest first."""
+
+PRIOR_GAPS = 20.0
+"""Gaps of the user's own that weigh as much as those figures (assumed)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """``seen``: (warm, cold) counts per provider and cell; ``heads`` per (client, model, tools); ``times`` per model.
@@ -62,7 +69,8 @@ class Learned:
     ``abilities``: what outcomes have taught (``core.verdicts``). ``ratios`` of characters to tokens per model; ``factors``: per
     pair of models in alphabetical order, how often a switch has shown the tokens of the second per token of the first, and the
     sum of what was seen. ``counts`` per model: how often a first request that was counted has been billed, and the sum of its
-    tokens per counted token.
+    tokens per counted token. ``gaps``: the user's own, from the start of one turn's last request to the next turn's first: how
+    many, and how many of them outlasted each TTL of ``LAPSE``.
     """
 
     seen: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
@@ -72,6 +80,14 @@ class Learned:
     ratios: Mapping[str, sizes.Ratios] = field(default_factory=dict)
     factors: Mapping[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     counts: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    gaps: tuple[int, ...] = (0,) * (1 + len(LAPSE))
+
+    def lapse(self, ttl_s: int) -> float:
+        """P(the next gap between turns outlasts ``ttl_s``): of the longest listed TTL that is not longer, and the user's own."""
+        for (listed, prior), over in zip(LAPSE, self.gaps[1:], strict=True):
+            if ttl_s >= listed:
+                return (prior * PRIOR_GAPS + over) / (PRIOR_GAPS + self.gaps[0])
+        return 1.0
 
     def factor(self, from_model: str, to_model: str, book: Book) -> float:
         """Tokens on ``to_model`` per token on ``from_model`` for the same text: the table's, moved by switches between them."""
@@ -148,7 +164,7 @@ def after(
     learned = replace(
         learned,
         heads=_heads(learned.heads, request, served.model, held, event, usage),
-        times=timed(learned.times, served.model, event, usage),
+        times=timed(learned.times, served.model, event, usage), gaps=_gaps(learned.gaps, place),
     )
     if text is not None:
         known = learned.ratios.get(served.model) or sizes.prior(book.chars_per_token(served.model))
@@ -162,6 +178,14 @@ def after(
     if hit is None or warm.cell is None:
         return learned
     return replace(learned, seen=_counted(learned.seen, rule.provider, warm.cell, hit))
+
+
+def _gaps(gaps: tuple[int, ...], place: Place) -> tuple[int, ...]:
+    """``gaps`` with the pause before a turn of a person's: between turns of the main lane that went on from each other."""
+    pause = place.gap_s
+    if place.kind != "main" or not place.new_turn or pause is None or place.relation not in ("continue", "resume"):
+        return gaps
+    return (gaps[0] + 1, *[n + (pause >= ttl_s) for n, (ttl_s, _) in zip(gaps[1:], LAPSE, strict=True)])
 
 
 def learned_factor(

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pointsman.core import boundaries
 from pointsman.core.boundaries import TASK_GAP_S
 from pointsman.core.cache import common
+from pointsman.core.events import HUNG_UP
 from pointsman.core.messages import Message
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import ClientMove, LaneKind, Place, Relation, Request
@@ -328,7 +329,8 @@ def _client_move(request: Request, session: Session, lane: Lane, relation: Relat
     """Whose move a changed model is, where it is not a person's (WIRE.md 1, behaviours to honour)."""
     if request.purpose != "turn" or request.model == lane.asked.model:
         return None
-    if lane.last_status >= 400 and relation == "retry" and now - lane.last_start < FALLBACK_S:
+    failed = lane.last_status >= 400 and lane.last_status != HUNG_UP
+    if failed and relation == "retry" and now - lane.last_start < FALLBACK_S:
         return "limit" if lane.last_status == 429 else "fallback"
     if request.model == lane.moved_to:
         return lane.moved_by  # it goes on where it went by itself

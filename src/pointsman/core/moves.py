@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pointsman.core import pricing
-from pointsman.core.candidates import lapse
 from pointsman.core.decisions import Candidate, Decision
+from pointsman.core.learned import NOTHING
 from pointsman.core.policy import REQUESTS_AHEAD
 from pointsman.core.types import FIVE_MINUTES, Config, Rates
 
@@ -59,7 +59,7 @@ def outlook(decision: Decision) -> Outlook | None:
         home, away, ttl_s=ttl_s, context=here.prompt, warm=there.cache_read, factor=factor,
         other_ttl_s=_lifetime(there), more=more,
     )  # fmt: skip
-    p_lapse = lapse(ttl_s)
+    p_lapse = NOTHING.lapse(ttl_s) if decision.lapse is None else decision.lapse
     return Outlook(
         here.config, there.config, None if never else pricing.whole_requests(repaid),
         pricing.excursion(home, same_text, requests=DETOUR, of=ahead, p_lapse=p_lapse, **gone), ahead,

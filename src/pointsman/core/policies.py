@@ -71,7 +71,7 @@ class RunPolicies:
 
 
 def in_run(policy: Policy, run: RunStarted, book: Book) -> Policy:
-    """``policy`` for the requests of ``run``: its flags, its project's rules, its check's rates and time where one guards "done"."""
+    """``policy`` for the requests of ``run``: its flags, its project's rules, its check's rates where one guards "done"."""
     if run.policy is not None and run.own:
         origins = {**dict(policy.origins), **dict(run.policy.origins)}
         values = {name: getattr(run.policy, name) for name in run.own if name in FIELDS}

@@ -70,7 +70,7 @@ class Policy:
     ``pool``: models to choose between, cheap to strong (empty: the asked model's ladder). ``asked``: the baseline when it
     is not the model named in the request. ``allow``/``deny``: model names. ``side``: housekeeping may go cheap.
     ``consent_up``: the user agreed to spend more after failures. ``failure_usd``: USD per failure the user sees.
-    ``check``: a check guards "done", with its recall, false-alarm rate, and the seconds of one run. ``origins``: key to ``file:line``.
+    ``check``: a check guards "done", with its recall, false-alarm rate and seconds. ``origins``: key to ``file:line``.
     ``deadline_s``: seconds after which nothing new is started by itself.
     ``schedule``: configs forced from given requests on (``core.schedule``). ``vendors``: whose models can be reached by
     translation, with a key of their own; ``one_upstream``: one base URL serves every vendor.

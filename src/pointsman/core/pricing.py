@@ -68,6 +68,7 @@ class PriceCard:
     ``version``: map version and digest of the row, so that a ledger row names the prices it was billed at.
     ``sources``: (price, where it is from) pairs; ``source`` says it in one line. ``quota_weight``: what a list dollar counts of
     a subscription's quota: plans meter by model, in weights that their vendors do not publish, so 1 until the user says.
+    ``search_usd``: USD of one search of the web by the provider (0: the map does not say).
     """
 
     model: str
@@ -84,6 +85,7 @@ class PriceCard:
     sources: tuple[tuple[str, str], ...] = ()
     deprecated: date | None = None
     quota_weight: float = 1.0
+    search_usd: float = 0.0
 
     def at(self, prompt_tokens: int, now: float, speed: str | None = None, tier: str | None = None) -> Rates:
         """The rates for a prompt of this many tokens at ``now`` (epoch seconds).
@@ -115,9 +117,9 @@ class PriceCard:
 
 
 def times(rates: Rates, x: float) -> Rates:
-    """Every rate ``x`` times."""
+    """Every rate of tokens ``x`` times."""
     pairs = tuple((ttl, price * x) for ttl, price in rates.cache_write)
-    return Rates(rates.fresh * x, rates.cache_read * x, rates.output * x, rates.reasoning * x, pairs)
+    return Rates(rates.fresh * x, rates.cache_read * x, rates.output * x, rates.reasoning * x, pairs, rates.search)
 
 
 def rates_for(card: PriceCard, request: Request, prompt: int, now: float) -> Rates:
@@ -144,16 +146,17 @@ def cost(usage: Usage, rates: Rates) -> float:
             *(tokens * rates.write(ttl) for ttl, tokens in usage.cache_write),
             usage.output * rates.output,
             usage.reasoning * rates.reasoning,
+            usage.searches * rates.search,
         )
     )
 
 
 def billed_usd(usage: Usage, rates: Rates, others: Mapping[str, Rates]) -> tuple[float, bool]:
-    """USD of ``usage``, and whether that is only a lower bound (a cut stream, or a sub-request without a known price).
+    """USD of ``usage``, and whether that is only a lower bound (a cut stream, or a sub-request or search without a known price).
 
     ``others``: rates by model, for server-side sub-requests that are billed at their own model's price.
     """
-    at_least = not usage.complete
+    at_least = not usage.complete or (usage.searches > 0 and rates.search == 0.0)
     total = cost(usage, rates)
     for model, extra in usage.extra:
         own = others.get(model)

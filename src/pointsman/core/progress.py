@@ -133,7 +133,7 @@ def after(
         for message in added(request, place, before):
             work.take(message)
     if place.new_turn:
-        work.close(_prompt(request, place), place, stop, _rewound(request, place), sent_on)
+        work.close(_prompt(request, place), place, stop, rewound(request.messages[place.kept :], place), sent_on)
     elif place.new_task:
         work.edited = False
     elif work.seen and not FAILED.isdisjoint(work.seen):
@@ -166,10 +166,10 @@ def _prompt(request: Request, place: Place) -> Message | None:
     return next((m for m in reversed(request.messages[place.kept :]) if m.kind == "prompt"), None)
 
 
-def _rewound(request: Request, place: Place) -> bool:
-    """Whether the person went back: history is gone, and nothing but new words stands there. Clients that write their history
+def rewound(new: tuple[Message, ...], place: Place) -> bool:
+    """Whether the person went back: history is gone, and nothing but ``new`` words stands there. Clients that write their history
     anew put it back."""
-    return place.relation == "fork" and place.kept > 0 and all(m.kind != "assistant" for m in request.messages[place.kept :])
+    return place.relation == "fork" and place.kept > 0 and all(m.kind != "assistant" for m in new)
 
 
 class _Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pointsman.core.decisions import Decision, Gate
+from pointsman.core.events import HUNG_UP
 from pointsman.core.session import Lane, Session
 from pointsman.core.types import Config, Place
 
@@ -10,17 +11,21 @@ from pointsman.core.types import Config, Place
 def replayed(session: Session, lane: Lane | None, place: Place, asked: Config) -> Decision | None:
     """A retry replays its decision, unless the upstream refused what we had changed: then the asked model (WIRE.md 1).
 
-    A pin set or taken off since then is a person's word and is heard first.
+    So it does where the client gave up on what we had changed before anything came; a pin is a person's word, and holds then. One
+    set or taken off since is heard first.
     """
     if place.relation != "retry" or lane is None or lane.last_decision is None or lane.last_decision.asked != asked:
         return None
     last = lane.last_decision
     if place.kind == "main" and _steered(session, lane, last):
         return None
-    refused = lane.last_status >= 400 and last.moved
+    left = lane.last_status == HUNG_UP
+    refused = lane.last_status >= 400 and last.moved and not (left and last.would is not None)
     chosen = asked if refused else last.chosen
     text, notices = "Retry: the same decision again.", last.notices
-    if refused:
+    if refused and left:
+        text = f"Retry: nothing had come from {last.chosen} when your client left, so the model you asked for."
+    elif refused:
         text = f"Retry: the provider refused {last.chosen} with {lane.last_status}, so the model you asked for."
         notices = (f"your pin on {last.chosen} cannot be honoured now: {lane.last_status}",) if last.would is not None else ()
     return Decision(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pointsman.core.decisions import Action, Decision, Reason
-from pointsman.core.events import Advised, Checked, FailedOver, Mark, Pinned, Stop
+from pointsman.core.events import HUNG_UP, Advised, Checked, FailedOver, Mark, Pinned, Stop
 from pointsman.core.types import Config, Diagnosis, LaneKind, Purpose, TaskKind, Usage
 
 Outcome = Literal["good", "bad", "overkill", "unknown", "running"]
@@ -25,11 +25,12 @@ class Totals:
 
     ``unknown``: finished requests nobody billed visibly; ``unknown_asked``: billed ones without an as-asked figure;
     ``bounded``: bills that are lower bounds; ``moved``: requests that ran on something else than was asked, so that
-    ``asked`` and ``net`` are modelled.
+    ``asked`` and ``net`` are modelled. ``quota``: the part of ``spent`` that a subscription pays: weights, no dollars.
     """
 
     requests: int = 0
     spent: float = 0.0
+    quota: float = 0.0
     asked: float = 0.0
     net: float = 0.0
     unknown: int = 0
@@ -47,6 +48,7 @@ class Totals:
         if row.billed is None:
             return
         self.spent += sign * row.billed
+        self.quota += sign * row.billed if row.quota else 0.0
         self.bounded += sign * row.at_least
         if row.asked_usd is None:
             self.unknown_asked += sign
@@ -128,7 +130,7 @@ class RequestRow:
     @property
     def failed(self) -> bool:
         """Whether the upstream answered with an error instead of an answer: nobody bills that."""
-        return self.finished and self.usage is None and self.status >= 400
+        return self.finished and self.usage is None and self.status >= 400 and self.status != HUNG_UP
 
     @property
     def unknown(self) -> bool:

@@ -122,7 +122,7 @@ def below_floor(model: str, at: Setting) -> str | None:
 
 
 def above_floor(rows: list[Candidate], at: Setting) -> tuple[list[Candidate], str]:
-    """The rows that the user's floor leaves for housekeeping, and what is said of the others. What was asked can always be sent."""
+    """The rows that the user's floor leaves for housekeeping, and what is said of the others; what was asked stays."""
     low = {row.config: why for row in rows if row.config != at.asked and (why := below_floor(row.model, at)) is not None}
     return [row for row in rows if row.config not in low], "".join([f"; {config}: {why}" for config, why in low.items()])
 
@@ -231,7 +231,7 @@ def within_budget(at: Setting, rows: tuple[Candidate, ...], may: Mapping[Config,
         return _WITHIN
     said, rule = "; ".join(ruled.over), (Rule("budget", policy.origin("budget")),)
     notices = (said,) if at.place.new_turn or free else ()
-    if policy.budget_then == "cheapest" and at.place.kind == "main":
+    if policy.budget_then == "cheapest":
         fit = [r for r in rows if r.veto is None and r.run_usd is not None and (may.get(r.config) or r.config == at.asked)]
         best = min(fit, key=lambda r: (r.run_usd or 0.0, r.config != at.current), default=None)
         here, why = next((r for r in fit if r.config == at.current), None), "so the cheapest that you admit"

@@ -45,7 +45,10 @@ def sentence(
     if action == "hold":
         meter = _meter(at, rows, chosen, free)
         return f"Hold {named(at.current, at)} until a free point: {_why(gates)}." + (f" {meter}" if meter else "")
-    said = _BY_RULE[reason](at, chosen, _why(gates)) if reason in _BY_RULE else _SAID[reason](at, chosen, free)
+    if reason in _BY_RULE:
+        said = _BY_RULE[reason](at, chosen, _why(gates))
+    else:
+        said = _due(at, rows, chosen) if reason == "envelope" else _SAID[reason](at, chosen, free)
     if notices:
         return f"{said}." if notices[0] in said else f"{said}: {notices[0]}."
     beside = _meter(at, rows, chosen, free) or _beside(at, rows, chosen)
@@ -79,6 +82,14 @@ def _asked(at: Setting, chosen: Config, free: FreePoint | None) -> str:
     return f"{_stay(at, chosen)}, the model you asked for{since}"
 
 
+def _due(at: Setting, rows: tuple[Candidate, ...], chosen: Config) -> str:
+    """Where the envelope moves: what it would have saved has paid for the switch, or, with the advice, for half of it."""
+    trip = next((row.round_trip_usd or 0.0 for row in rows if row.config == chosen), 0.0)
+    paid = at.lane is not None and at.lane.sums.usd.get(chosen, 0.0) >= trip
+    why = "which has paid for the switch" if paid else "which is cheaper to go on with and has paid for half of the switch"
+    return f"{named(chosen, at)} from here, {why}"
+
+
 def _since_when(at: Setting, chosen: Config, free: FreePoint | None) -> str:
     """Where the advice was followed: now, or earlier, and nothing better is to be had."""
     if chosen == at.current or not (free or at.place.new_task):
@@ -110,7 +121,6 @@ _SAID = {
     "free_point": lambda at, chosen, free: named(chosen, at) + _since_when(at, chosen, free),
     "count": lambda at, chosen, free: f"Counted for {named(chosen, at)}",
     "schedule": lambda at, chosen, free: f"{named(chosen, at)}, as scheduled",
-    "envelope": lambda at, chosen, free: f"{named(chosen, at)} from here, which has paid for the switch",
     "advisor": lambda at, chosen, free: f"Stay on {named(chosen, at)}, with advice asked first",
     "effort": lambda at, chosen, free: f"{short(chosen.model)} at effort {chosen.effort or 'as asked'}",
     "failover": lambda at, chosen, free: f"{named(chosen, at)}, since the provider of what was chosen failed",

@@ -1,7 +1,8 @@
 """What checking came to: failures caught first, false alarms, minutes and dollars, and what was resolved by which config.
 
-A task is *resolved* when the last word of a check on it was that it passes, or a person marked it good; *unresolved* when
-the last word was a failure or a bad mark; else it is *unknown*, a column of its own, never imputed (DECISION.md 7).
+A task is *resolved* when a person marked it good, else when the last word of a check on it was that it passes, else when it was
+committed and not reverted, or an embedder's own check passed; *unresolved* when the last word was the opposite; else it is
+*unknown*, a column of its own, never imputed (DECISION.md 7).
 """
 
 from __future__ import annotations
@@ -137,9 +138,12 @@ def _check(found: Tally, check: Checked, later: Checked | None, turns: list[Turn
 
 
 def _outcome(turns: list[TurnRow], checks: list[Checked]) -> bool | None:
-    """Whether the task was resolved: a person's last mark, else the check's last clear word; None: unknown."""
+    """Whether the task was resolved, by its last mark, else its check's last clear word, else its last signal; None: unknown."""
     mark = next((turn.mark for turn in reversed(turns) if turn.mark is not None), None)
     if mark is not None:
         return mark != "bad"
     last = next((check.verdict for check in reversed(checks) if check.verdict != "check_unsure"), None)
-    return None if last is None else last == "check_passed"
+    if last is not None:
+        return last == "check_passed"
+    label = next((turn.label for turn in reversed(turns) if turn.label in ("good", "bad")), None)
+    return None if label is None else label == "good"

@@ -71,7 +71,7 @@ class Usage:
     ``cache_write`` holds (TTL in seconds, tokens) pairs. ``output`` excludes ``reasoning``. ``complete`` is False when
     the stream was cut and the figures are a lower bound. ``extra`` holds server-side sub-requests (advisor, compaction)
     that are billed at their own model's price (``""``: the model that answered). ``cache_reported`` False: the provider has
-    no fields for its cache, so that nothing read means nothing known.
+    no fields for its cache, so that nothing read means nothing known. ``searches``: of the web, by the provider, billed each.
     """
 
     fresh: int = 0
@@ -82,6 +82,7 @@ class Usage:
     complete: bool = True
     extra: tuple[tuple[str, Usage], ...] = ()
     cache_reported: bool = True
+    searches: int = 0
 
     @property
     def written(self) -> int:
@@ -120,13 +121,16 @@ class Told:
 
 @record(frozen=True, slots=True)
 class Rates:
-    """Prices in USD per token that hold for one request. ``cache_write`` holds (TTL in seconds, price) pairs."""
+    """Prices in USD per token that hold for one request. ``cache_write`` holds (TTL in seconds, price) pairs; ``search`` is USD
+    per search of the web, given where there was one.
+    """
 
     fresh: float
     cache_read: float
     output: float
     reasoning: float
     cache_write: tuple[tuple[int, float], ...] = ()
+    search: float = 0.0
 
     def write(self, ttl_s: int) -> float:
         """USD per token written for ``ttl_s`` seconds: that lifetime's price, else the next longer, else the dearest, else fresh.

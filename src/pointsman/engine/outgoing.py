@@ -23,7 +23,7 @@ class Outgoing(State):
         self, decision: Decision, request: Request, path: str, headers: Mapping[str, str], body: bytes, upstream: str
     ) -> Route:
         """The route with the decision written into the body; what cannot be written stays as asked, and says so."""
-        chosen = decision.chosen
+        chosen, given = decision.chosen, headers
         added = new_body = body
         new_path, target = path, self.book.target(chosen.model)
         native = self._native(decision, request)
@@ -41,6 +41,7 @@ class Outgoing(State):
         except WireError as error:
             why = f"{chosen} could not be written into this request ({error}): sent as asked"
             chosen, added, new_body, new_path, native = Config(request.model, request.effort), body, body, path, None
+            headers = given
             decision = replace(
                 decision, chosen=chosen, action="stay", reason="fail_open", sentence=why + ".", edits=(), consult=None,
                 notices=(*decision.notices, why),

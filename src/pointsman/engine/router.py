@@ -110,7 +110,7 @@ class Router(Steering, Advising, Failing):
             self._undiagnosed.add(opened.upstream)
         asked = replace(
             route, model=opened.request.model, effort=opened.request.effort, body=opened.original,
-            path=opened.original_path, changed=False, native=None,
+            path=opened.original_path, headers=opened.headers, changed=False, native=None,
         )  # fmt: skip
         text = f"{route.upstream or 'the provider'} refused {route.decision.chosen} with {status}: sent as asked to {asked.model}"
         self._emit(Noted(now, "refused_change", text, route.decision.place.session))
@@ -129,8 +129,8 @@ class Router(Steering, Advising, Failing):
         back = Config(request.model, request.effort)
         decision = replace(route.decision, chosen=back, action="stay", reason="fail_open", sentence=text + ".")
         opened.route = replace(
-            route, model=back.model, effort=back.effort, body=opened.original, path=opened.original_path, changed=False,
-            native=None, decision=decision,
+            route, model=back.model, effort=back.effort, body=opened.original, path=opened.original_path,
+            headers=opened.headers, changed=False, native=None, decision=decision,
         )  # fmt: skip
         self._emit(Noted(now, "not_translated", text, decision.place.session))
         return opened.route
@@ -209,7 +209,7 @@ class Router(Steering, Advising, Failing):
             candidates=(row,), gates=(gate,), edits=ours,
         )  # fmt: skip
         route = self._written(decision, request, path, headers, body, upstream)
-        self._open[route.id] = Open(route, request, body, path, now, upstream, session)
+        self._open[route.id] = Open(route, request, body, path, now, upstream, session, headers)
         return route
 
     def _routed(self, route: Route, request: Request, upstream: str, now: float) -> None:

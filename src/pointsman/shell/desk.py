@@ -163,8 +163,9 @@ class Desk:
             self.count(done.request.method, done.target, status, why)
         else:
             self._finish(done, done.route, stop, status, error, now)
-        written = self.flush()
-        return None if self.ledger.trouble else asyncio.wrap_future(written)
+        written = asyncio.wrap_future(self.flush())
+        written.add_done_callback(lambda done: done.cancelled() or done.exception())  # the ledger says itself what went wrong
+        return None if self.ledger.trouble else written
 
     def _finish(
         self, done: Pending, route: Route, stop: Stop, status: int, error: str | None, now: float

@@ -2,6 +2,7 @@
 
 The rules of WIRE.md section 1, in the order in which they matter here:
 * an error of the provider is relayed verbatim; a refusal of *our change* never is: the original goes out at once;
+* an error of ours: as long as nothing has reached the client, its own bytes go out, once;
 * nothing answered: 502 in the protocol's own error form; broken off before the first byte: asked again, once;
   broken off later: the client's connection is dropped, because a clean end would pass for a whole answer;
 * a provider that takes a request for a stream and then says nothing is left for whoever may take over, and else waited for;
@@ -20,7 +21,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from pointsman.core.events import Stop
+from pointsman.core.events import HUNG_UP, Stop
 from pointsman.core.policy import SILENCE_S
 from pointsman.errors import PointsmanError, TranslationError, UpstreamError
 from pointsman.shell.advising import Adviser, offered
@@ -44,9 +45,6 @@ COMMIT_WAIT_S = 2.0
 
 COMMIT_LOOK_S = 0.2
 """Seconds between two looks whether the ledger is in trouble: then nobody waits on."""
-
-HUNG_UP = 499
-"""nginx's status for a client that closed the connection before the answer; never sent to anybody."""
 
 
 @dataclass(slots=True)

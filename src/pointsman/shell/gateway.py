@@ -30,7 +30,7 @@ from pointsman.shell import control, controlled
 from pointsman.shell.advising import Advising
 from pointsman.shell.bodies import BODY_LIMIT, LARGE, Upload, collect, plain, readable
 from pointsman.shell.desk import Desk
-from pointsman.shell.exchange import Exchange
+from pointsman.shell.exchange import COMMIT_WAIT_S, Exchange
 from pointsman.shell.failover.fallbacks import Fallbacks
 from pointsman.shell.failover.onward import go_around, onward_of
 from pointsman.shell.incoming import careful_logger
@@ -352,7 +352,7 @@ class Gateway:
             if isinstance(event, Pinned):
                 self.foreign.prepare(event.config.model, event.session)
         written = asyncio.wrap_future(self.desk.flush())
-        await asyncio.wait((written,), timeout=0.0 if self.ledger.trouble else 1.0)
+        await asyncio.wait((written,), timeout=0.0 if self.ledger.trouble else COMMIT_WAIT_S)
         return {"event": controlled.described(event), "ledger": self.ledger.trouble}
 
     def _run(self, event: RunStarted | RunEnded) -> Event:

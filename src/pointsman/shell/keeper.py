@@ -113,19 +113,32 @@ class Keeper:
                 [*own_command(), "serve", "--no-project", "--port", str(port), *self._flags],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._env, start_new_session=True,
             )
+        found = None
+        try:
+            found = self._answering(folder)
+        finally:
+            if found is None:  # too slow, or Ctrl-C while it starts: nobody would know it as ours and stop it
+                self._child.terminate()
+        if found is not None:
+            return found
+        words = _last_words(log, begin) or (f"the disk of {folder} is full" if _full(folder) else f"see {log}")
+        kind = SettingsError if self._child.returncode == USAGE else UpstreamError
+        raise kind(f"the gateway did not start: {words}")
+
+    def _answering(self, folder: Path) -> Found | None:
+        """The gateway that answers, in time: the one just started, or that of another run that was quicker; None: none does."""
+        assert self._child is not None
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             found = control.find_gateway()
             if found is not None:
                 if found.pid == self._child.pid:
                     (folder / MARKER).write_text(str(found.pid))
-                return found  # perhaps of another run that was quicker
+                return found
             if self._child.poll() is not None:
                 break
             time.sleep(0.02)
-        words = _last_words(log, begin) or (f"the disk of {folder} is full" if _full(folder) else f"see {log}")
-        kind = SettingsError if self._child.returncode == USAGE else UpstreamError
-        raise kind(f"the gateway did not start: {words}")
+        return None
 
     def _watch(self) -> None:
         """Restart the gateway on its port when its process ends before the run does."""

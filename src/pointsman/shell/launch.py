@@ -69,10 +69,10 @@ def run(
         settings = answers.asked(settings, lambda: figures(settings))
     environment.pop(ENV, None)
     keeper = Keeper(settings.port, serve, later.append if interactive else say, environment)
-    found = keeper.open()
     wrapped = None
     code = 1
     try:
+        found = keeper.open()
         if guard is not None:
             say(guarding.sentence(guard, settings))
             environment |= guard.open()

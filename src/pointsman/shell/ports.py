@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from pointsman.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
+
+PROC = Path("/proc")
+"""Where Linux tells of its processes."""
+
+LSOF_S = 3.0
+"""Seconds that naming a listener may take: it is a help in a sentence, and no more."""
 
 HEALTH_S = 5.0
 """Seconds a gateway may take to say how it is: where nobody listens the answer is there at once, and one that is only busy must
@@ -58,11 +66,26 @@ def holder(port: int) -> str:
 
 
 def _program(port: int) -> tuple[int, str] | None:
-    """Process id and name of the listener on ``port``, from Linux's /proc; None where that cannot be told."""
+    """Process id and name of the listener on ``port``, from Linux's /proc, else from lsof; None where that cannot be told."""
+    return _by_proc(port) if (PROC / "net" / "tcp").exists() else _by_lsof(port)
+
+
+def _by_lsof(port: int) -> tuple[int, str] | None:
+    """The listener as ``lsof -F`` tells it: a line p with the process id, then a line c with the name (macOS, BSD)."""
+    command = ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LSOF_S, check=False).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"^p(\d+)\nc(.+)$", said, re.MULTILINE)
+    return (int(found[1]), found[2]) if found else None
+
+
+def _by_proc(port: int) -> tuple[int, str] | None:
     sockets = {f"socket:[{inode}]" for inode in _listening(port)}
     if not sockets:
         return None
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in PROC.glob("[0-9]*"):
         try:
             if any(str(link.readlink()) in sockets for link in (process / "fd").iterdir()):
                 return int(process.name), (process / "comm").read_text().strip()
@@ -74,9 +97,9 @@ def _program(port: int) -> tuple[int, str] | None:
 def _listening(port: int) -> set[str]:
     """Inodes of the sockets that listen on ``port`` (/proc/net/tcp: local address, state 0A, inode in column 10)."""
     inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in ("tcp", "tcp6"):
         try:
-            lines = Path(table).read_text().splitlines()[1:]
+            lines = (PROC / "net" / table).read_text().splitlines()[1:]
         except OSError:
             continue
         for columns in map(str.split, lines):

@@ -81,9 +81,10 @@ def reader(path: Path | str) -> Iterator[sqlite3.Connection]:
                     connection = _open(path, "immutable=1", stack)
             yield connection
         except (sqlite3.Error, OSError) as error:
+            row = str(error).startswith(("Could not decode", "malformed JSON"))  # of the first SQLite quotes all: not said on
             damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-            mend = "; move it away, and a new one is begun" if damaged else ""
-            raise LedgerError(f"cannot read the ledger {path}: {error}{mend}") from error
+            mend = "; move it away, and a new one is begun" if damaged or row else ""
+            raise LedgerError(f"cannot read the ledger {path}: {'a row is malformed' if row else error}{mend}") from error
 
 
 def _open(path: Path, how: str, stack: ExitStack) -> sqlite3.Connection:

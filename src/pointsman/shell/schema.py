@@ -15,7 +15,8 @@ Everything else is a view that anybody can query with ``sqlite3 ledger.db``:
 
 USD are tokens times the rates stored in the row, summed over disjoint buckets; they are NULL where the provider said
 nothing or no price was known. ``as_asked_usd`` is modelled; it equals ``usd`` where the asked model is what ran.
-Server-side sub-requests (``usage.extra``) are billed at another model's price and are not in ``usd``.
+Server-side sub-requests (``usage.extra``) are billed at another model's price, searches of the web (``usage.searches``) each;
+they are not in ``usd``.
 
     SELECT model, count(*), sum(usd), sum(as_asked_usd) FROM requests GROUP BY model;
     SELECT turn, models, usd, as_asked_usd FROM turns WHERE session = '...' ORDER BY turn;

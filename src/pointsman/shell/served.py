@@ -20,9 +20,6 @@ from pointsman.core.policy import SILENCE_S, Policy
 if TYPE_CHECKING:
     from pointsman.settings import Settings
 
-PIPE = 60_000
-"""Bytes that a pipe takes without a reader (Linux holds 65,536)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -78,21 +75,31 @@ def become(settings: Settings, host: str) -> NoReturn:
     data = msgspec.json.encode(served(settings))
     ours, theirs = os.pipe()
     os.set_inheritable(ours, True)
-    if len(data) > PIPE:
-        _feed(theirs, data)
-    else:
-        os.write(theirs, data)
-    os.close(theirs)
+    pour(data, ours, theirs)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "pointsman.shell", str(ours), host])
 
 
-def _feed(pipe: int, data: bytes) -> None:
-    """Write what a pipe does not hold from a process of its own."""
-    if os.fork() == 0:
-        with os.fdopen(pipe, "wb") as out:
-            out.write(data)
-        os._exit(0)
+def pour(data: bytes, ours: int, theirs: int) -> None:
+    """Write ``data`` into the end ``theirs`` of a pipe that is read later, and close it.
+
+    What the pipe takes at once goes in at once (Linux holds 64 kB, macOS 16 kB, another system perhaps 512 bytes); a process of
+    its own writes the rest. ``ours``: the end that is read.
+    """
+    os.set_blocking(theirs, False)
+    try:
+        held = os.write(theirs, data)
+    except BlockingIOError:
+        held = 0
+    if held < len(data) and os.fork() == 0:
+        try:
+            os.close(ours)  # so that the writing ends when nobody reads any more
+            os.set_blocking(theirs, True)
+            with os.fdopen(theirs, "wb") as out:
+                out.write(data[held:])
+        finally:
+            os._exit(0)
+    os.close(theirs)
 
 
 def announce(settings: Settings | Served, url: str) -> None:

@@ -49,7 +49,7 @@ WORDS: dict[str, tuple[str, Style]] = {
     "schedule": ("{name}, as scheduled", ""),
     "advisor": ("advice asked first, then {name}", ""),
     "failover": ("provider failed: {name}", "warn"),
-    "envelope": ("{name} from here: the switch is paid for", ""),
+    "envelope": ("{name} from here: the switch is due", ""),
     "fail_open": ("an error of ours: original sent", "warn"),
 }
 """Reasons whose words depend on the model at most."""

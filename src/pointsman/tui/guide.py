@@ -98,7 +98,7 @@ def turns_title(session: SessionRow | None, names: Mapping[str, str], width: int
     if session is None:
         return "Turns"
     pin = f" · ▣ {config_name(session.pin.config)} ({session.pin.scope})" if session.pin else ""
-    rest = f" · {session.client}{pin}"
+    rest = f" · {session.client}{' · quota' if session.totals.quota > 0.0 else ''}{pin}"
     name = names[session.id]
     room = width - len("Turns · ") - cells(rest) - 6
     return f"Turns · {fit(name, max(8, min(room, cells(name)))).rstrip()}{rest}"

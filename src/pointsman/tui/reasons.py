@@ -236,7 +236,8 @@ def _flip(point: BreakEven, belief: Belief) -> str:
             now = f"{fraction(point.now)} when the turn began"
         if point.at is None:
             return "at no difficulty"
-        return f"difficulty {'above' if point.now is None or point.at >= point.now else 'below'} {fraction(point.at)} ({now})"
+        side = "above" if point.now is None or point.at >= point.now else "below"
+        return f"difficulty {side} {fraction(point.at)} ({now}{_uplift(point)})"
     if point.axis == "requests":
         if point.at is None:
             return "never repaid by its price"
@@ -246,6 +247,14 @@ def _flip(point: BreakEven, belief: Belief) -> str:
     if point.at is None:
         return "at no price of your time"
     return f"at {_minutes(point.at)} of yours per failure" + (f" (set: {_minutes(point.now)})" if point.now is not None else "")
+
+
+def _uplift(point: BreakEven) -> str:
+    """How many points likelier to succeed the other one is at the flip, and now; minus where it is less likely."""
+    if point.needed is None or point.uplift is None:
+        return ""
+    needed, have = (f"{round(100 * share):+d}".replace("-", "−") for share in (point.needed, point.uplift))
+    return f"; uplift {needed} points there, {have} now"
 
 
 def _minutes(minutes: float) -> str:

@@ -68,13 +68,14 @@ def header(timeline: Timeline, now: float, status: Status, width: int) -> Line:
     label, totals = ("today", today) if today.requests and not status.past else ("total", timeline.totals)
     light: tuple[str, Style] = (" ● live", "good") if status.live else (" ○", "dim")
     mode = "·".join(part for part in (status.mode, status.profile) if part)
-    spent = f"{label} {money(totals.spent if totals.requests else None, at_least=bool(totals.bounded or totals.unknown))}"
+    paid = money(totals.spent if totals.requests else None, at_least=bool(totals.bounded or totals.unknown))
+    spent = f"{label} {'quota ' if all_quota(totals) else ''}{paid}"
     asked = f"as asked {as_asked(totals)}"
     certificate = status.certificate or word(timeline.user.record())
     parts: list[tuple[int, tuple[str | tuple[str, Style], ...]]] = [
         (0, (light, f" {status.where or ('' if status.live else 'reading')}".rstrip())),
         (3, (mode,)),
-        (0, ((spent, "bold"), (f" ({totals.unknown} unknown)" if totals.unknown else "", "warn"))),
+        (0, ((spent, "bold"), some_quota(totals), (f" ({totals.unknown} unknown)" if totals.unknown else "", "warn"))),
         (2, (asked,)),
         (0, ("net ", net(totals))),
         (4, ((certificate, "dim"),)),
@@ -94,6 +95,16 @@ def _joined(parts: list[tuple[str | tuple[str, Style], ...]]) -> Line:
         if made:
             out += [Segment(" │ ", "dim"), *made] if out else made
     return tuple(out)
+
+
+def all_quota(totals: Totals) -> bool:
+    """Whether a subscription pays for all of it: then it is weights of a quota at list price, and no dollars."""
+    return totals.quota > 0.0 and totals.quota >= totals.spent - 1e-9
+
+
+def some_quota(totals: Totals) -> str:
+    """The part that a subscription pays, where a key pays the rest."""
+    return f" ({money(totals.quota)} of it quota)" if totals.quota > 0.0 and not all_quota(totals) else ""
 
 
 def net(totals: Totals) -> tuple[str, Style]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import category
 
 import msgspec
 import xxhash
@@ -141,8 +142,11 @@ def _folder(text: str) -> str | None:
 
 
 def is_folder(text: str) -> bool:
-    """Whether ``text`` can be the name of a folder: it is kept and shown, where a sentence of a prompt may not be."""
-    return len(text) <= FOLDER_CHARS and text.isprintable()
+    """Whether ``text`` can be the name of a folder: it is kept and shown, where a sentence of a prompt may not be.
+
+    Spaces of any script are part of names; what is not printable beside them (escape sequences, line ends) is not.
+    """
+    return len(text) <= FOLDER_CHARS and all(char.isprintable() or category(char) == "Zs" for char in text)
 
 
 def _size(raw: msgspec.Raw) -> int:

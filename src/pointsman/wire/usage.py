@@ -51,8 +51,8 @@ def _messages(payload: Mapping[str, Any]) -> Usage:
         for item in iterations:
             if isinstance(item, Mapping) and str(item.get("type")) in EXTRA_KINDS:
                 extra.append((str(item.get("model") or ""), _anthropic_buckets(item)))
-    main = _anthropic_buckets(payload)
-    return Usage(main.fresh, main.cache_read, main.cache_write, main.output, main.reasoning, True, tuple(extra))
+    searches = _count(_details(payload, "server_tool_use"), "web_search_requests")
+    return replace(_anthropic_buckets(payload), extra=tuple(extra), searches=searches)
 
 
 def _anthropic_buckets(payload: Mapping[str, Any]) -> Usage:

@@ -39,8 +39,11 @@ def _price(args: Namespace) -> int:
     if args.speed:
         return _speed(args)
     files = measured(args.files, traces())
-    kinds = {history.kind_of(path) for path in files}
-    if "recording" in kinds or ("traces" in kinds and len(kinds) > 1):
+    kinds = {history.kind_of(path): path for path in files}
+    if "recording" in kinds:
+        raise SettingsError(f"{kinds['recording']} is a recording of ours: its texts are filler, which no price is measured on; "
+                            f"give compact traces or transcripts")
+    if "traces" in kinds and len(kinds) > 1:
         raise SettingsError("give either compact traces or transcripts: the sizes of one are given, of the other estimated")
     found = list(history.read_all(files))
     troubles = [trouble for transcript in found for trouble in transcript.troubles]

@@ -293,7 +293,7 @@ class Guarded:
             ts=ts, session=session, label=self.spec.label, verdict=judged.verdict, why=judged.why,
             seconds=round(first.seconds + (again.seconds if again else 0.0), 3), tree=now.hash, run=self.run,
             failed=len(first.names), new_failures=judged.new[:NAMES_KEPT], known=judged.known, flake=judged.flake,
-            changed=moved[:NAMES_KEPT], exit=first.code, sent_back=hooked,
+            changed=moved[:NAMES_KEPT], exit=first.code, sent_back=hooked, tests=first.tests if first.failed else None,
         )  # fmt: skip
 
     def _remember(

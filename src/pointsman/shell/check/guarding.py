@@ -53,7 +53,7 @@ class RunGuard:
         return {ENV: str(path)}
 
     def registration(self) -> dict[str, Any]:
-        """What the gateway is told, so that it decides with this check's own rates and seconds. A distrusted check guards nothing."""
+        """What the gateway is told, so that it decides with this check's own record. A distrusted check guards nothing."""
         if self.learned.distrust is not None:
             return {}
         return {"guard": encode(self.learned.guard(self.spec.label))}
@@ -70,7 +70,8 @@ class RunGuard:
         said = self._watch.finish()
         event = self._watch.event
         if said is None:
-            if self._watch.standing and not self._hooked:
+            shown = self._hooked and self._interactive  # without a screen of the agent's nobody has seen the hook's words
+            if self._watch.standing and not shown:
                 say(self._watch.standing)
             return None
         say(check_hook.sentence(said, str(event.get("stopped", ""))).removeprefix("pointsman: "))

@@ -57,6 +57,7 @@ class Watch:
         self._connection: sqlite3.Connection | None = None
         self._after = 0
         self.said: Said | None = None
+        self._judged: str | None = None
         self.standing: str | None = None
         self.event: dict[str, object] = {}
 
@@ -88,6 +89,8 @@ class Watch:
                 self._run(session)
             except KeyboardInterrupt:
                 self._cancel.set()
+        if self.standing is None and self._judged is not None:
+            self.standing = self._guarded.standing(self._judged)
         return self.said
 
     def _watch(self) -> None:
@@ -135,6 +138,7 @@ class Watch:
                 self._finished(self._turns.pop(request), stop)
             elif kind == "Checked" and by == self._guarded.run:
                 self._done.pop(session, None)
+                self._judged = session
                 if not sent_back:
                     self._began = {known for known in self._began if known[0] != session}
 

@@ -135,28 +135,26 @@ def _by_git(root: Path, without: Collection[str], budget: Iterator[int] | None =
     if said is None:
         return unknown
     budget = budget or iter(range(NESTED_AT_MOST))
-    head = ""
+    entries = said.split(b"\0")
+    head = next((entry[13:].decode() for entry in entries if entry.startswith(b"# branch.oid ")), "")
+    pairs = [(entry, path) for entry in entries if (path := _path_of(entry)) is not None]
+    pairs = [(entry, path) for entry, path in pairs if path not in without and not _is_cache(path)]
+    if len(pairs) > FILES_AT_MOST:
+        return unknown  # before any of them is read
     files: dict[str, str] = {}
-    for entry in said.split(b"\0"):
-        if entry.startswith(b"# branch.oid "):
-            head = entry[13:].decode()
-        path = _path_of(entry)
-        if path is None or path in without or _is_cache(path):
-            continue
+    for entry, path in pairs:
         module = entry[:1] != b"?" and entry[5:6] == b"S"  # "1 .M SC..": a submodule, on another commit
         if (module or path.endswith("/")) and (root / path / ".git").exists():
             own = unknown if next(budget, None) is None else _by_git(root / path, (), budget)
             if not own.whole:
                 return unknown
-            path = path.rstrip("/")
+            name = path.rstrip("/")
             if not module or entry[6:7] == b"C":
-                files[path] = f"commit {own.head}"
-            files |= {f"{path}/{name}": what for name, what in own.files.items() if f"{path}/{name}" not in without}
+                files[name] = f"commit {own.head}"
+            files |= {f"{name}/{inner}": what for inner, what in own.files.items() if f"{name}/{inner}" not in without}
         else:
             files[path] = _content(root / path)
-        if len(files) > FILES_AT_MOST:
-            return unknown
-    return Tree("git", head, files)
+    return Tree("git", head, files) if len(files) <= FILES_AT_MOST else unknown
 
 
 def _path_of(entry: bytes) -> str | None:

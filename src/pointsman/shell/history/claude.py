@@ -204,7 +204,9 @@ def _usage(reader: _Reader, lane: _Lane, call: Call, message: dict[str, Any]) ->
         lane.ttl_s = HOUR if hour else FIVE_MINUTES
     output = tokens(usage, "output_tokens")
     call.ttl_s = lane.ttl_s
-    call.usage = Usage(tokens(usage, "input_tokens"), tokens(usage, "cache_read_input_tokens"), writes, output)
+    served = usage.get("server_tool_use")
+    searches = tokens(served, "web_search_requests") if isinstance(served, dict) else 0
+    call.usage = Usage(tokens(usage, "input_tokens"), tokens(usage, "cache_read_input_tokens"), writes, output, searches=searches)
     counts = reader.counts.setdefault(call.id, [])
     counts.append(output)
     if message.get("stop_reason"):
@@ -217,7 +219,7 @@ def _settle(call: Call, counts: list[int]) -> None:
         return
     guess = estimate_output(call.usage.output, call.answer.chars)
     call.estimated = True
-    call.usage = Usage(call.usage.fresh, call.usage.cache_read, call.usage.cache_write, guess, complete=False)
+    call.usage = replace(call.usage, output=guess, complete=False)
 
 
 def _compacted(reader: _Reader, lane: _Lane, row: dict[str, Any]) -> None:
