@@ -58,6 +58,16 @@ def test_after_documents_were_edited_the_next_turn_of_the_task_is_the_asked_mode
     play >> edits("/w/src/parse.py") >> turn("now the code as well", pause=1_200) << switch("haiku")
 
 
+def test_a_review_asked_for_in_words_is_one_by_what_is_done_until_files_are_edited(book: Book) -> None:
+    play = Play(book, Settings(**GUARDED), model="opus")
+    play >> turn("look over what this branch changes", pause=10) << switch("haiku")
+    play >> result("diff --git a/x.py b/x.py", given={"command": "git diff main"}) << stay("haiku")
+    play >> turn("and the writer", pause=10) << stay("haiku"), "warm: one answer does not pay for the way"
+    play >> turn("and the reader", pause=1_200) << switch("opus") << says("no check sees a review")
+    play >> subagent("Look at the callers.") << stay("opus")
+    play >> edits("/w/src/parse.py") >> turn("now the tests", pause=1_200) << switch("haiku")
+
+
 def test_the_words_of_a_failed_check_are_no_question(book: Book) -> None:
     play = Play(book, Settings(**{**GUARDED, "failure_usd": 2.0}), model="opus")
     play >> turn("make the parser keep the last line") << switch("haiku") >> edits("/w/parse.py") >> check(False)

@@ -13,6 +13,7 @@ from pointsman.core.book import Book
 from pointsman.core.codec import build, encode
 from pointsman.core.decisions import Decision
 from pointsman.core.events import Event, Finished, Routed
+from pointsman.core.pricing import cost
 from pointsman.core.timeline import Timeline
 from pointsman.core.types import Config, Place, Request, Usage
 from pointsman.shell.prices import load_book
@@ -60,6 +61,19 @@ def test_a_compaction_by_the_provider_is_billed_at_the_model_that_answered(book:
     assert row is not None and row.billed == pytest.approx(1.0 + 2.0 + 1.0) and not row.at_least
     assert isinstance(end, Finished) and row.billed == pytest.approx(book.bill(SONNET.model, usage, START))
     assert budgets.billed(end) == pytest.approx(row.billed)
+
+
+@pytest.mark.parametrize(("asked", "told", "usd"), [
+    ("priority", "default", 2.0), ("priority", "priority", 4.0), ("auto", "flex", 1.0), ("flex", "", 1.0), (None, "", 2.0),
+])
+def test_the_service_that_ran_is_billed_and_not_the_one_that_was_asked_for(
+    asked: str | None, told: str, usd: float, book: Book
+) -> None:  # fmt: skip
+    """OpenAI serves a priority request at the default tier where too many come at once, and a project has a tier of its own."""
+    request, sol = replace(REQUEST, protocol="responses", model="gpt-6.1-sol", tier=asked), Config("gpt-6.1-sol")
+    decision, usage = replace(DECISION, asked=sol, chosen=sol), Usage(fresh=100_000)
+    found = accounting.account(None, request, decision, sol, usage, book, START, told)
+    assert found.rates is not None and cost(usage, found.rates) == pytest.approx(usd / 10)
 
 
 def test_searches_of_the_web_are_billed_each(book: Book) -> None:

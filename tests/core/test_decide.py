@@ -149,6 +149,12 @@ def test_a_pin_that_cannot_be_honoured_says_so_at_once(book: Book) -> None:
     decision = play.prompt()
     assert decision.reason == "pin_refused" and decision.chosen.model == OPUS
     assert "cannot be honoured" in decision.notices[0] and "cannot be honoured" in decision.sentence
+    moved = Play(book, Policy(profile="saver", failure_usd=0.0, pool=(HAIKU, OPUS), efforts=False))
+    assert moved.prompt().chosen.model != OPUS
+    moved.tell(Pinned(moved.now, "s1", Config("gpt-6.1-sol"), "session", "pointsman pin"))
+    back = moved.prompt()
+    assert (back.chosen.model, back.reason, back.action) == (OPUS, "pin_refused", "switch"), "it leaves what ran"
+    assert moved.prompt().action == "stay"
 
 
 def test_housekeeping_goes_to_the_cheapest_that_can_do_it_unless_the_user_says_no(book: Book) -> None:

@@ -239,6 +239,19 @@ def test_gemini_streams_and_arrays() -> None:
     assert read_json_response("gemini", array) == (Usage(fresh=30, output=2), "gemini-2.5-pro", "tool")
 
 
+@pytest.mark.parametrize(("protocol", "events", "service"), [
+    ("chat", [{"choices": [], "service_tier": "flex"}, {"choices": [], "service_tier": "flex"}], "flex"),
+    ("chat", [{"choices": []}], ""), ("chat", [{"choices": [], "service_tier": 5}], ""),
+    ("responses", [{"type": "response.completed", "response": {"status": "completed", "service_tier": "default"}}], "default"),
+    ("messages", [{"type": "message_start", "message": {"usage": {"speed": "standard", "service_tier": "x"}}}], "standard"),
+])
+def test_the_service_that_ran_is_what_the_answer_says(protocol: Protocol, events: list[dict[str, Any]], service: str) -> None:
+    tap = Tap(protocol)
+    for event in events:
+        tap.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert tap.told.service == service
+
+
 def test_answers_that_are_no_stream() -> None:
     body = {"model": "claude-haiku-4-5", "stop_reason": "max_tokens", "usage": {"input_tokens": 4, "output_tokens": 8}}
     assert read_json_response("messages", json.dumps(body).encode()) == (Usage(fresh=4, output=8), "claude-haiku-4-5", "length")

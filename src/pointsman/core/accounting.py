@@ -35,8 +35,14 @@ def account(
     billed: Usage | None,
     book: Book,
     now: float,
+    service: str = "",
 ) -> Account:
-    """The facts beside a bill: ``now`` is the start of the request, in epoch seconds."""
+    """The facts beside a bill: ``now`` is the start of the request, in epoch seconds.
+
+    ``service``: the tier or speed that the provider says it used, whatever was asked for: that is what it bills.
+    """
+    if service:
+        request = replace(request, tier=service, speed=None)
     lane = session.lanes.get(decision.place.lane) if session else None
     ttl_s = _ttl(request, billed, served.model, book)
     rates = _rates(served.model, billed, book, request, now)

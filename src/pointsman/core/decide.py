@@ -65,7 +65,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     kind = kind_of(request, place, lane, seen.progress)
     if not place.new_task:
         belief = _after_checks(belief, session, lane, book, policy)
-    at = setting(request, session, place, book, policy, asked, now, belief, kind, unchecked(seen.progress, place, session))
+    at = setting(request, session, place, book, policy, asked, now, belief, kind, unchecked(seen.progress, place, session, kind))
     version = policy.version
     last = _standing(at, version)
     rows = rows_of([row.config for row in last] if last else configs_of(at), at, last)

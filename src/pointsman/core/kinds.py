@@ -44,17 +44,21 @@ def kind_of(request: Request, place: Place, lane: Lane | None, progress: Progres
     return "plan" if p.todo and not p.reads else "explore"
 
 
-def unchecked(progress: Progress, place: Place, session: Session) -> str | None:
+def unchecked(progress: Progress, place: Place, session: Session, kind: TaskKind | None = None) -> str | None:
     """What the turn is about where no check sees its result (a question, a plan, a review, documents); None: one may.
 
     A question that turns into edits is work: files change, so that a check runs. A sub-agent works on the main lane's turn.
+    ``kind``: of the turn; a review that was asked for in words is one by what was done in it, or in the turn before.
     """
     if place.kind != "main":
         main = session.lanes.get("main")
         progress = main.progress if main is not None else NOTHING
+        kind = main.last_decision.kind if main is not None and main.last_decision is not None else None
     if progress.plan:
         return "a plan"
-    return progress.unchecked or None if progress.edits == progress.doc_edits else None
+    if progress.edits != progress.doc_edits:
+        return None
+    return progress.unchecked or ("a review" if kind == "review" else None)
 
 
 def _unused(request: Request, place: Place, lane: Lane | None, p: Progress) -> TaskKind:

@@ -111,12 +111,14 @@ class Diagnosis:
 class Told:
     """What an answer says of itself besides usage and model: its id, and the cache diagnosis that was asked for.
 
-    ``handed``: hashes of the texts that its calls hand to sub-agents (``wire.handing``).
+    ``handed``: hashes of the texts that its calls hand to sub-agents (``wire.handing``). ``service``: the service tier or speed
+    that the provider says it used, which is what it bills; empty where it does not say.
     """
 
     id: str = ""
     diagnosis: Diagnosis | None = None
     handed: tuple[int, ...] = ()
+    service: str = ""
 
 
 @record(frozen=True, slots=True)

@@ -157,7 +157,9 @@ class Router(Steering, Advising, Failing):
         back = resent and decision.reason != "failover"  # whoever took over since was sent what its decision says
         served = Config(opened.request.model, opened.request.effort) if back else decision.chosen
         session = self.sessions.get(decision.place.session)
-        account = accounting.account(session, opened.request, decision, served, billed, self.book, opened.started)
+        account = accounting.account(
+            session, opened.request, decision, served, billed, self.book, opened.started, told.service if told else ""
+        )
         how: Stop = stop or ("final" if status < 400 else "error")
         self._emit(
             Finished(

@@ -46,12 +46,12 @@ def answer_for(
     reply = limited(given, row, room if limit is None else min(limit, room))
     reasoning = sum(_tokens(row, part) for part in reply.parts if isinstance(part, Thinking))
     output = reply.output_tokens if reply.output_tokens is not None else sum(_tokens(row, part) for part in reply.parts)
-    echo: dict[str, Any] = {}
+    echo: dict[str, Any] = {"service_tier": request.body.get("service_tier")}
     if request.protocol == "messages":
         full = reply is not given and (limit is None or room < limit)
-        echo = {"prefix": prefix_names(request)[-1], "link": last_link(request), "stop": "window" if full else ""}
+        echo |= {"prefix": prefix_names(request)[-1], "link": last_link(request), "stop": "window" if full else ""}
     elif request.protocol == "responses":
-        echo = {name: request.body.get(name) for name in speak_responses.ECHOED} | {"organisation": request.credential}
+        echo |= {name: request.body.get(name) for name in speak_responses.ECHOED} | {"organisation": request.credential}
     return Answer(
         reply,
         replace(

@@ -54,13 +54,19 @@ def body(answer: Answer) -> dict[str, Any]:
     return _head(answer, "chat.completion") | {"choices": [choice], "usage": usage(answer.bill, answer.vendor)}
 
 
+def service_tier(answer: Answer) -> str:
+    """The tier that served the request: what was asked for, as OpenAI names it."""
+    asked = answer.echo.get("service_tier")
+    return {"fast": "priority"}.get(asked, asked) if asked and asked != "auto" else "default"
+
+
 def _head(answer: Answer, kind: str) -> dict[str, Any]:
     return {
         "id": answer.id("chatcmpl-", 0, 29),
         "object": kind,
         "created": answer.created,
         "model": answer.model,
-        "service_tier": "default",
+        "service_tier": service_tier(answer),
         "system_fingerprint": answer.id("fp_", 0, 10),
     }
 

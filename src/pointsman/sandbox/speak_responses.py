@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pointsman.sandbox.reply import Answer, Bill, Call, Consult, Frame, Part, Text, Thinking, pieces, sse, token
+from pointsman.sandbox.speak_chat import service_tier
 
 HALF_HOUR, HALF_DAY = 1_800, 43_200
 
@@ -103,7 +104,7 @@ def _response(answer: Answer, status: str) -> dict[str, Any]:
         "incomplete_details": None,
         "model": answer.model,
         "output": [],
-        "service_tier": "default",
+        "service_tier": service_tier(answer),
         "usage": None,
         "user": None,
     } | echoed | answer.diagnosis

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -162,7 +163,8 @@ class MessagesAnswer(Answer):
                 self.handing.whole(block.get("name"), block.get("input"))
 
     def _tell(self, message: Mapping[str, Any]) -> None:
-        self.told = Told(_id(message.get("id")), messages_diagnosis(message))
+        speed = _id(_object(message.get("usage")).get("speed"))
+        self.told = Told(_id(message.get("id")), messages_diagnosis(message), service=speed)
 
     def _stopped(self, reason: object) -> None:
         if isinstance(reason, str):
@@ -205,7 +207,7 @@ class ResponsesAnswer(Answer):
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
-        self.told = Told(_id(payload.get("id")), responses_diagnosis(payload))
+        self.told = Told(_id(payload.get("id")), responses_diagnosis(payload), service=_id(payload.get("service_tier")))
         for item in _list(payload.get("output")):
             kind = str(_object(item).get("type"))
             self._tools = self._tools or kind in RESPONSES_CALLS
@@ -253,6 +255,9 @@ class ChatAnswer(Answer):
     def _whole(self, payload: Mapping[str, Any]) -> None:
         self._named(payload.get("model"))
         self._report(payload.get("usage"))
+        service = payload.get("service_tier")
+        if service and service != self.told.service:  # every chunk repeats it
+            self.told = replace(self.told, service=_id(service))
         for choice in _list(payload.get("choices")):
             choice = _object(choice)
             self._report(choice.get("usage"))  # Kimi puts it there

@@ -150,8 +150,8 @@ class Billed:
 
     @property
     def told(self) -> Told:
-        """What the answer's calls hand to sub-agents; its id is none that a provider knows."""
-        return Told(handed=told_of(self._inner).handed)
+        """What the answer's calls hand to sub-agents; its id is none that a provider knows, and no service was asked for."""
+        return Told(handed=told_of(self._inner).handed, service="default")
 
 
 class Translator:
