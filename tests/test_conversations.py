@@ -178,3 +178,22 @@ def test_a_model_that_nobody_has_measured_is_called_a_guess() -> None:
     assert gate.said == "3 candidates; how able nova-large is, is guessed from its price: not measured"
     shown = " ".join(text for line in why(play.decision, 400) for text, _ in line)
     assert gate.said in shown and "how able claude-haiku-5-5" not in shown
+
+
+def test_a_task_that_was_handed_down_is_not_called_escalated(book: Book) -> None:
+    settings = Settings(profile="balanced", check=True, failure_usd=1.0, pool=("haiku", "opus"))
+    play = Play(book, settings, model="opus")
+    play >> turn("do it") << switch("haiku") >> check(False) >> turn("again", pause=2) << escalate("opus")
+    play >> check(False) >> turn("again", pause=2) << switch("haiku", because="hand_down")
+    play >> turn("go on", pause=2) << stay("haiku", because="sticky") << says("took this task over when a check had failed")
+    assert "escalated" not in play.decision.sentence
+
+
+def test_an_answer_asked_for_anew_is_evidence_and_a_clients_own_retry_is_none(book: Book) -> None:
+    """Where an answer had come whole only a person sends the same request again; where it failed, the client does."""
+    play = Play(book, Settings(), model="opus")
+    play >> turn("make the parser faster") >> again() << stay("opus", because="retry") << harder()
+    failed = Play(book, Settings(), model="opus")
+    failed >> upstream_says(529) >> turn("make the parser faster") >> upstream_says(200) >> again()
+    failed << stay("opus", because="retry")
+    assert failed.decision.belief == failed.routes[-2].decision.belief

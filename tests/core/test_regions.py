@@ -11,7 +11,7 @@ from pointsman.core.book import Book
 from pointsman.core.events import Finished, Routed
 from pointsman.core.policy import Policy
 from pointsman.core.pricing import cost, rates_for
-from pointsman.core.types import Request
+from pointsman.core.types import Request, Told
 from pointsman.engine import Router
 from pointsman.shell.prices import load_book
 
@@ -40,7 +40,7 @@ def test_a_base_url_names_its_region(base: str, region: str | None) -> None:
     [
         (OPUS, {"region": "us"}, 1.1), (OPUS, {"region": "global"}, 1.0), (OPUS, {"region": "us", "speed": "fast"}, 2.2),
         (SOL, {"region": "eu"}, 1.1), (SOL, {"region": "eu", "tier": "priority"}, 2.2),
-        (SOL, {"region": "us", "tier": "flex"}, 0.55),
+        (SOL, {"region": "us", "tier": "flex"}, 0.55), (SOL, {"tier": "fast"}, 2.0), (SOL, {"speed": "fast"}, 1.0),
         ("deepseek-v4-pro", {"region": "us"}, 1.0),
     ],
 )  # fmt: skip
@@ -54,12 +54,12 @@ def test_a_region_costs_a_tenth_more_on_top_of_any_service(
 
 
 def test_the_ledgers_row_holds_the_regions_prices(book: Book) -> None:
-    """The body of a Messages request says it; elsewhere the base URL does."""
+    """The body of a Messages request says it, elsewhere the base URL; on top of the service that the provider says it used."""
     router = Router(Policy(mode="observe"), book)
     body = {"model": OPUS, "max_tokens": 9, "inference_geo": "us", "messages": [{"role": "user", "content": "hello"}]}
     route = router.route(path="/v1/messages", headers={}, body=json.dumps(body).encode(), now=NOW, dice=0.0)
     usage = {"input_tokens": 1_000_000, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "output_tokens": 0}
-    router.finish(route.id, usage=usage, status=200, started=NOW, ended=NOW + 1)
+    router.finish(route.id, usage=usage, status=200, started=NOW, ended=NOW + 1, told=Told(service="fast"))
     other = {"model": SOL, "input": "hello"}
     there = router.route(
         path="/v1/responses", headers={}, body=json.dumps(other).encode(), now=NOW, dice=0.0, upstream="https://eu.api.openai.com"
@@ -67,7 +67,7 @@ def test_the_ledgers_row_holds_the_regions_prices(book: Book) -> None:
     events = router.events()
     done = next(event for event in events if isinstance(event, Finished))
     assert done.usage is not None and done.rates is not None and done.card_version == book.version
-    assert cost(done.usage, done.rates) == pytest.approx(1.1 * 1_000_000 * book.card(OPUS).at(1_000_000, NOW).fresh)
+    assert cost(done.usage, done.rates) == pytest.approx(2.2 * 1_000_000 * book.card(OPUS).at(1_000_000, NOW).fresh)
     asked = [event.request.region for event in events if isinstance(event, Routed)]
     row = there.decision.row(there.decision.chosen)
     assert asked == ["us", "eu"] and row is not None and row.rates is not None

@@ -52,7 +52,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
     place = lineage.locate(request, session, now)
     lane = session.lanes.get(place.lane)
     asked = asked_of(request, place, book, policy)
-    again = replayed(session, lane, place, asked)
+    again = replayed(session, lane, place, asked, book)
     if again is not None:
         return replace(again, edits=advisor.additions(again, request, lane, book, policy))
     worker = lane.current.model if lane and lane.requests else asked.model
@@ -61,7 +61,7 @@ def decide(request: Request, session: Session, book: Book, policy: Policy, now: 
         before = _after_checks(before, session, lane, book, policy)
     seen = features.observe(request, place, lane, session, book.steps(worker))
     pushed = difficulty.pushed_back(seen.progress)
-    belief = difficulty.update(before, seen.now, _ability(worker, session, book), place, seen.past, pushed)
+    belief = difficulty.update(before, seen.now, difficulty.ability(worker, session, book), place, seen.past, pushed)
     kind = kind_of(request, place, lane, seen.progress)
     if not place.new_task:
         belief = _after_checks(belief, session, lane, book, policy)
@@ -105,13 +105,6 @@ def _standing(at: Setting, version: str) -> tuple[Candidate, ...]:
         if isinstance(wanted, Config) and wanted not in found:
             return ()
     return last.candidates
-
-
-def _ability(worker: str, session: Session, book: Book) -> float:
-    """Ability of the model that worked, on the scale on which ``TASKS`` is an ordinary task of this user's."""
-    known = session.learned.abilities
-    theta, _ = known.skill(worker, *book.skill(Config(worker)))
-    return theta - known.tasks.mean
 
 
 def _after_checks(belief: Belief, session: Session, lane: Lane | None, book: Book, policy: Policy) -> Belief:
@@ -319,11 +312,11 @@ def _by_check(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) 
 def _by_sticky(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:
     sticky = at.lane.sticky if at.lane else None
     if sticky is None or at.place.new_task:
-        return None, "not escalated"
+        return None, "nobody took this task over"
     row = next((r for r in rows if r.config == sticky), None)
     if row is None or row.veto is not None:
-        return None, f"escalated to {sticky}, which cannot serve this request"
-    return Answer(sticky, "stay", "sticky"), f"escalated to {sticky} until the task ends"
+        return None, f"{sticky}, which took this task over, cannot serve this request"
+    return Answer(sticky, "stay", "sticky"), f"{sticky} took this task over when a check had failed, and keeps it"
 
 
 def _by_envelope(at: Setting, rows: tuple[Candidate, ...], free: FreePoint | None) -> _Ruled:

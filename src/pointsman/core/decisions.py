@@ -186,7 +186,7 @@ Reason = Literal[
     "retry",  # the same request again: the same decision again
     "retry_asked",  # the upstream refused our change: the asked model
     "subagent",  # a sub-agent keeps the model its client chose
-    "sticky",  # escalated earlier in this task
+    "sticky",  # took over earlier in this task, up or down
     "escalate",  # evidence of failure and uplift that pays
     "hand_down",  # the strong model failed too, and a weaker one is the better next try
     "free_point",  # cold anyway: follow the advice

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import sqrt
 
+from pointsman.core.book import Book
 from pointsman.core.capability import TASKS, sigmoid
-from pointsman.core.features import Sensor
+from pointsman.core.features import SENSORS, Sensor
 from pointsman.core.progress import Progress
-from pointsman.core.types import Belief, Place
+from pointsman.core.session import Session
+from pointsman.core.types import Belief, Config, Place
 
 PRIOR = Belief(mu=0.0, sd=2.5, n=0)
 """Spread of task difficulty in logits: measured pool standard deviation 2.5 (notes/science.md 2)."""
@@ -62,6 +64,19 @@ def update(
         mu, var = weighed(mu, var, sensor, theta)
         n += 1
     return Belief(mu, sqrt(var), n, belief.pushed if pushed is None else pushed)
+
+
+def ability(worker: str, session: Session, book: Book) -> float:
+    """Ability of the model that worked, on the scale on which ``TASKS`` is an ordinary task of this user's."""
+    known = session.learned.abilities
+    theta, _ = known.skill(worker, *book.skill(Config(worker)))
+    return theta - known.tasks.mean
+
+
+def asked_again(belief: Belief, theta: float) -> Belief:
+    """The belief where a person has the same request answered anew; ``theta``: ability of the model whose answer did not do."""
+    mu, var = weighed(belief.mu, belief.sd * belief.sd, SENSORS["reasked"], theta)
+    return Belief(mu, sqrt(var), belief.n + 1, belief.pushed)
 
 
 def weighed(mu: float, var: float, sensor: Sensor, theta: float) -> tuple[float, float]:

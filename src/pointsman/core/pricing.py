@@ -16,7 +16,7 @@ from pointsman.core.types import DAY, Rates, Request, Usage
 from pointsman.core.warmth import Warm
 
 SERVICE_ALIASES = {"fast": "priority"}
-"""OpenAI sells its priority service as "fast" too; used where a card has no service of the asked name."""
+"""OpenAI sells its priority tier as "fast" too; used where a card has no tier of the asked name. ``speed`` is Anthropic's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class PriceCard:
         ``default``, ``standard`` ...) is billed at the standard rates.
         """
         if self.services and (tier or speed):
-            found = self._service(tier) or self._service(speed)
+            found = self._service(tier) or (self.services.get(speed) if speed is not None else None)
             if found is not None:
                 return found.at(prompt_tokens)
         if self.off_peak is not None and any(hours.hold(now) for hours in self.off_peak[0]):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pointsman.core import difficulty
+from pointsman.core.book import Book
 from pointsman.core.decisions import Decision, Gate
 from pointsman.core.events import HUNG_UP
 from pointsman.core.session import Lane, Session
-from pointsman.core.types import Config, Place
+from pointsman.core.types import Belief, Config, Place
 
 
-def replayed(session: Session, lane: Lane | None, place: Place, asked: Config) -> Decision | None:
+def replayed(session: Session, lane: Lane | None, place: Place, asked: Config, book: Book) -> Decision | None:
     """A retry replays its decision, unless the upstream refused what we had changed: then the asked model (WIRE.md 1).
 
     So it does where the client gave up on what we had changed before anything came; a pin is a person's word, and holds then. One
@@ -31,10 +33,18 @@ def replayed(session: Session, lane: Lane | None, place: Place, asked: Config) -
     return Decision(
         id="", place=place, asked=asked, chosen=chosen, action="stay" if chosen == lane.current else "switch",
         reason="retry_asked" if refused else "retry", sentence=text, candidates=last.candidates,
-        gates=(Gate("retry", True, text),), rules=last.rules, breakevens=last.breakevens, belief=last.belief,
+        gates=(Gate("retry", True, text),), rules=last.rules, breakevens=last.breakevens,
+        belief=_belief(session, lane, last, book),
         would=last.would, propensity=last.propensity, policy_version=last.policy_version, card_version=last.card_version,
         notices=notices, kind=last.kind, envelope=last.envelope,
     )  # fmt: skip
+
+
+def _belief(session: Session, lane: Lane, last: Decision, book: Book) -> Belief:
+    """The belief of the decision before; where its answer had come whole, no client asks again for it, but a person."""
+    if lane.kind != "main" or last.kind is None or lane.last_stop != "final" or lane.last_status >= 400:
+        return last.belief
+    return difficulty.asked_again(last.belief, difficulty.ability(lane.current.model, session, book))
 
 
 def _steered(session: Session, lane: Lane, last: Decision) -> bool:

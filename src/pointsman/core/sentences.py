@@ -112,7 +112,7 @@ _SAID = {
     "subagent": lambda at, chosen, free: (
         f"Sub-agent {'on' if chosen == at.current else 'back on'} {named(chosen, at)}, as its client chose"
     ),
-    "sticky": lambda at, chosen, free: f"Stay on {named(chosen, at)}: escalated until the task ends",
+    "sticky": lambda at, chosen, free: f"Stay on {named(chosen, at)}, which took this task over when a check had failed",
     "hand_down": lambda at, chosen, free: (
         f"The next try goes to {named(chosen, at)}: {named(at.current, at)} failed the check"
         + (" too" if len(at.session.failed) > 1 else "")

@@ -42,7 +42,7 @@ WORDS: dict[str, tuple[str, Style]] = {
     "compaction": ("summary on {name}, which is warm", ""),
     "retry": ("retry: same decision", ""),
     "retry_asked": ("retry on the asked model", "warn"),
-    "sticky": ("sticky: escalated earlier", ""),
+    "sticky": ("sticky: took the task over", ""),
     "escalate": ("escalate to {name}", "warn"),
     "budget": ("{name}: a budget is spent", "warn"),
     "hand_down": ("next try on {name}", "warn"),
