@@ -170,7 +170,7 @@ def test_what_a_run_tells_the_gateway_is_what_somebody_wrote(written: Write, own
     assert load(cwd=tmp_path / "project", projects=False).floor == ()
     written("check = true\ncache_diagnostics = true")
     told = own_fields(frozenset(load(cwd=tmp_path / "project").written))
-    assert told == ("diagnose", "check", "check_recall", "check_false_alarm"), "a check goes with how far it is believed"
+    assert told == ("diagnose", "check", "check_recall", "check_false_alarm", "check_s"), "with how far it is believed"
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------

@@ -120,6 +120,21 @@ async def test_a_pinned_model_is_not_left_for_another_one(tmp_path: Path) -> Non
     assert "pinned" in only(events(tmp_path / "ledger.db", Noted)).text
 
 
+@pytest.mark.parametrize(("rule", "said"), [
+    ({"floor": [MODEL]}, f"below the floor {MODEL}"), ({"protect": {"paths": ["billing/**"]}}, "billing/** is protected"),
+])  # fmt: skip
+async def test_a_weaker_model_does_not_take_over_what_the_users_rules_keep(
+    tmp_path: Path, rule: dict[str, Any], said: str
+) -> None:
+    async with two(tmp_path, fallbacks={MODEL: [OTHER]}, **rule) as (first, _, g, c):
+        first.fault(faults.status(529))
+        sent = body("messages", text="please mend src/billing/invoice.py")
+        async with c.post(g.url + PATHS["messages"], data=sent, headers=headers("messages")) as got:
+            assert got.status == 529
+    assert not events(tmp_path / "ledger.db", FailedOver)
+    assert said in only(events(tmp_path / "ledger.db", Noted)).text
+
+
 async def test_after_three_failures_the_provider_is_left_alone_and_tried_again_later(tmp_path: Path) -> None:
     clock = Clock()
     async with two(tmp_path, clock) as (first, spare, g, c):

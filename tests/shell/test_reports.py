@@ -32,6 +32,19 @@ GO_JSON = """\
 {"Action": broken
 """
 GO = "--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/sub (0.00s)\nFAIL\n"
+GO_PACKAGES = """\
+--- FAIL: TestA (0.00s)
+FAIL
+FAIL\tm/a\t0.003s
+--- FAIL: TestA (0.00s)
+FAIL
+FAIL\tm/b\t0.003s
+ok  \tm/d\t0.002s
+# m/c
+c/c.go:3:1: syntax error
+FAIL\tm/c [build failed]
+FAIL
+"""
 CARGO = """\
 test tests::adds ... ok
 test tests::parses ... FAILED
@@ -64,6 +77,7 @@ Tests:       1 failed, 2 passed, 3 total
     (UNITTEST, {"test_slugs.TestSlug.test_edges"}, 3),
     (GO_JSON, {"example.com/m.TestA", "example.com/m"}, 2),
     (GO, {"TestA", "TestA/sub"}, 2),
+    (GO_PACKAGES, {"m/a.TestA", "m/b.TestA", "m/c"}, 2),
     (CARGO, {"tests::parses"}, 2),
     (CARGO_QUIET, {"tests::parses", "src/lib.rs - parse (line 3)"}, 3),
     (JEST, {"slug › joins words"}, 3),

@@ -1,13 +1,15 @@
 """What another deployment or model would mean for a request that its provider failed before the first content byte.
 
 The order of the deployments and models is the user's (settings ``fallbacks``); here a hop is checked and priced. A pinned model
-is never left for another one, only for another deployment of the same: a pin is a person's word.
+is never left for another one, only for another deployment of the same: a pin is a person's word. So are a floor, and what is
+protected: a weaker model does not take such work over, and the provider's own error reaches the agent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pointsman.core import rules
 from pointsman.core.book import Book
 from pointsman.core.candidates import price, setting, with_effort
 from pointsman.core.costing import compare
@@ -46,6 +48,9 @@ def hop(
     to = chosen if model in (None, chosen.model) else with_effort(model or chosen.model, request.effort, book)
     if to != chosen and session.pin is not None and session.pin.config.model == chosen.model:
         return Hop(None, f"{chosen} is pinned: another model is not taken in its place")
+    other = to.model not in (chosen.model, decision.asked.model)
+    if other and (barred := _barred(to, decision, request, session, book, policy, now)) is not None:
+        return Hop(None, f"{to} does not take it over: {barred}")
     here = decision.row(chosen) or _row(chosen, decision, request, session, book, policy, now)
     known = decision.row(to) if there is session else None
     row = known or _row(to, decision, request, there, book, policy, now)
@@ -104,6 +109,18 @@ def _row(
     """The candidate row of ``config`` in ``session``."""
     at = setting(request, session, decision.place, book, policy, decision.asked, now, decision.belief)
     return price(config, at)
+
+
+def _barred(
+    to: Config, decision: Decision, request: Request, session: Session, book: Book, policy: Policy, now: float
+) -> str | None:
+    """Which of the user's own rules keeps this work from ``to``, or None."""
+    at = setting(request, session, decision.place, book, policy, decision.asked, now, decision.belief)
+    low = rules.below_floor(to.model, at)
+    if low is not None or not at.ruling.touched or not rules.weaker(to.model, decision.asked.model, at):
+        return low
+    rule = at.ruling.touched[0]
+    return f"{rules.globbed(rule)} is protected ({policy.origin(rule)}): the model you asked for, or better"
 
 
 def _without_key(to: Config, decision: Decision, request: Request, book: Book, policy: Policy) -> bool:

@@ -100,7 +100,7 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
         if low is not None:
             return low
     for ceiling in policy.ceiling:
-        if rank > 0 and _weaker(ceiling, config.model, at):
+        if rank > 0 and weaker(ceiling, config.model, at):
             return f"above the ceiling {ceiling} in {policy.origin('ceiling')}"
     if ruled.preferred is not None and config == preferred_config(at):  # the user's own wish is consent
         said = ruled.over[0] if rank > 0 and ruled.over and policy.budget_then != "warn" else None
@@ -117,7 +117,7 @@ def refused(row: Candidate, rank: int, at: Setting, base: Candidate | None) -> s
 
 def below_floor(model: str, at: Setting) -> str | None:
     """Why the user's floor keeps every move from ``model``, housekeeping included; None: it does not."""
-    floor = next((name for name in at.policy.floor if _weaker(model, name, at)), None)
+    floor = next((name for name in at.policy.floor if weaker(model, name, at)), None)
     return None if floor is None else f"below the floor {floor} in {at.policy.origin('floor')}"
 
 
@@ -165,7 +165,7 @@ def _one_too_many(config: Config, at: Setting) -> str | None:
     return None if config in live or len(live) < LIVE else f"{LIVE} configs of this lane are alive already"
 
 
-def _weaker(model: str, than: str, at: Setting) -> bool:
+def weaker(model: str, than: str, at: Setting) -> bool:
     """Whether ``model`` is weaker than ``than``: by the pool or the ladder where both stand there, else by ability."""
     order: Sequence[str] = at.policy.pool or at.book.ladder(at.asked.model)
     if model in order and than in order:

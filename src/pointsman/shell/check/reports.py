@@ -28,6 +28,7 @@ _CARGO_END = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed")
 _JEST_CASE = re.compile(r"^\s*●\s+(?!Console)(.+?)\s*$")
 _JEST_END = re.compile(r"^Tests:\s+(.*?)(\d+) total")
 _GO = re.compile(r"^\s*--- (FAIL|PASS): (\S+)")
+_GO_PACKAGE = re.compile(r"^(?:FAIL|ok  )\t(\S+)")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -39,6 +40,7 @@ class Report:
         self.tests: int | None = None
         self._cargo = 0
         self._listing = False
+        self._unplaced: set[str] = set()
 
     def feed(self, line: str) -> None:
         """Take one line of output."""
@@ -59,8 +61,11 @@ class Report:
                 self._fail(found[1])
         elif found := _GO.match(line):
             self._count(1)
-            if found[1] == "FAIL":
+            if found[1] == "FAIL" and found[2] not in self.failed:
                 self._fail(found[2])
+                self._unplaced.add(found[2])
+        elif found := _GO_PACKAGE.match(line):
+            self._go_package(found[1], failed=line.startswith("FAIL"))
         elif found := _JEST_CASE.match(line):
             self._fail(found[1])
         else:
@@ -90,6 +95,15 @@ class Report:
             self._count(1)
         if event["Action"] == "fail":
             self._fail(f"{package}.{test}" if test else package)
+
+    def _go_package(self, package: str, failed: bool) -> None:
+        """Go names the package after its tests: two packages may have tests of one name, and one that does not build has none."""
+        if failed:
+            names = {f"{package}.{name}" for name in self._unplaced} or {package}
+            self.failed -= self._unplaced
+            for name in sorted(names):
+                self._fail(name)
+        self._unplaced = set()
 
     def _count(self, more: int) -> None:
         self.tests = (self.tests or 0) + more
