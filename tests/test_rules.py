@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from playbook import Play, Step, again, check, pin, result, says, stay, subagent, switch, title, turn, unpin
+from playbook import Play, Step, again, check, escalate, pin, result, says, stay, subagent, switch, title, turn, unpin
 from pointsman import Settings
 from pointsman.core.book import Book
 from pointsman.core.events import Advised
@@ -288,6 +288,9 @@ def test_a_subscription_is_never_led_into_a_stronger_model(book: Book) -> None:
     settings, login = Settings(check=True, consent_up=True, failure_usd=50.0), "authorization: Bearer sk-ant-oat01-x"
     play = Play(book, settings, model="sonnet", key=login)
     play >> turn("go") >> check(False) >> turn("again") << stay("sonnet")
+    low: dict[str, Any] = {"output_config": {"effort": "low"}}
+    play = Play(book, settings, model="sonnet", key=login)
+    play >> turn("go", **low) >> check(False) >> turn("again", **low) << escalate("sonnet") << says("at effort medium")
 
 
 def test_where_no_model_is_likely_to_mend_it_the_advice_is_to_ask(book: Book) -> None:

@@ -330,7 +330,6 @@ class _Work:
             self.asked = (sketch, *self.asked)[:3]
         self.words = (sketch, self.words[0])
 
-
     def _unchecked(self, facts: tuple[str, ...], place: Place) -> str:
         """What the turn that begins is about, where no check will see what comes of it."""
         if "review" in facts:

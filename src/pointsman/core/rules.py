@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LIVE = 3
 """Configs of one lane whose caches are alive at most: each further one is a prefix to pay for (DECISION.md 6)."""
 
+LIMITED = "a subscription may limit stronger models separately: pin one to use it"
+"""Why nobody escalates to another model of a subscription unasked; more effort of the same one is in the same limit."""
+
 
 @record(frozen=True, slots=True)
 class Ruled:
@@ -70,7 +73,7 @@ def ruling(
     if found and policy.budget_then != "warn":
         no_up = found[0]
     elif request.auth == "subscription" and policy.consent_up:
-        no_up = "a subscription may limit stronger models separately: pin one to use it"
+        no_up = LIMITED
     told = session.record.told
     if policy.profile != "balanced" or not policy.guarded:
         unchecked = None  # nothing weaker is admitted for a check's sake
@@ -142,7 +145,7 @@ def refusals(rows: Sequence[Candidate], at: Setting) -> list[tuple[Candidate, in
 
 def _up(row: Candidate, at: Setting, base: Candidate | None) -> str | None:
     """Why the user's money does not reach for ``row``: a budget, a subscription, or the cap of this task."""
-    if at.ruling.no_up is not None:
+    if at.ruling.no_up is not None and not (at.ruling.no_up == LIMITED and row.model == at.asked.model):
         return at.ruling.no_up
     left = up_left(at)
     if left is None or row.config == at.current or base is None or row.run_usd is None or base.run_usd is None:
