@@ -200,6 +200,19 @@ def test_a_flip_says_what_it_is_beside_where_the_belief_has_moved_inside_the_tur
     assert "difficulty below .60 (now .86)" in plain(view.why(decision, 100))
 
 
+def test_an_alternative_that_is_cheaper_already_but_not_admitted_does_not_flip_to_itself() -> None:
+    """"flips to opus: difficulty below .43 (now .49)" is where the model that was asked for becomes the cheaper one again."""
+    (turn,) = Timeline(Story("s").turn(hard=Belief(0.0, 1.0, 3)).events).sessions["s"].turns
+    decision = turn.decision
+    assert decision is not None
+    rows = tuple(replace(row, total_usd=2.0 if row.model == HAIKU.model else 3.0) for row in decision.candidates)
+    points = (BreakEven(HAIKU.model, None, "requests", 0.0, 10.0), BreakEven(HAIKU.model, None, "difficulty", 0.43, 0.5))
+    said = plain(view.why(replace(decision, candidates=rows, breakevens=points), 100))
+    assert "flips to haiku-4-5: cheaper in all already, where you let it; no longer at difficulty below .43" in said
+    alone = plain(view.why(replace(decision, candidates=rows, breakevens=points[:1]), 100))
+    assert "cheaper in all already, where you let it" in alone and "no longer" not in alone
+
+
 def test_a_veto_is_shown_with_its_reason_and_cannot_be_pinned_silently() -> None:
     story = Story("s").turn()
     timeline = Timeline(story.events)

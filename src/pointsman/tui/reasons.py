@@ -214,18 +214,26 @@ def _envelope(decision: Decision, width: int) -> list[Line]:
 
 def _flips(decision: Decision, width: int) -> list[Line]:
     """Where the answer would flip to each alternative. ``at no difficulty`` is an answer."""
-    by_model: dict[str, list[str]] = {}
-    twice = [candidate.model for candidate in decision.candidates]
+    by_config: dict[Config, list[BreakEven]] = {}
     for point in decision.breakevens:
-        config = Config(point.model, point.effort)
-        name = config_name(config) if twice.count(point.model) > 1 else short(point.model)
-        by_model.setdefault(name, []).append(_flip(point, decision.belief))
+        by_config.setdefault(Config(point.model, point.effort), []).append(point)
+    twice = [candidate.model for candidate in decision.candidates]
     out: list[Line] = []
-    for i, (model, points) in enumerate(by_model.items()):
-        first = "flips to " if i == 0 else "      to "
-        for text in wrap(f"{model}: " + " · ".join(points), width, " " * 11, first):
+    for i, (config, points) in enumerate(by_config.items()):
+        name = config_name(config) if twice.count(config.model) > 1 else short(config.model)
+        for text in wrap(f"{name}: {_flip_to(config, points, decision)}", width, " " * 11, "      to " if i else "flips to "):
             out.append(line_of((text[:9], "dim"), text[9:]))
     return out
+
+
+def _flip_to(config: Config, points: Sequence[BreakEven], decision: Decision) -> str:
+    """The points of one alternative; one that is cheaper in all already (not admitted, or a pin holds) flips away at them."""
+    mine, row = decision.row(decision.chosen), decision.row(config)
+    if mine is None or row is None or mine.total_usd is None or row.total_usd is None or row.total_usd >= mine.total_usd:
+        return " · ".join([_flip(point, decision.belief) for point in points])
+    ends = [_flip(point, decision.belief) for point in points if point.axis != "requests" and point.at is not None]
+    said = "cheaper in all already, where you let it"
+    return said + ("; no longer " + " · ".join([f"at {end.removeprefix('at ')}" for end in ends]) if ends else "")
 
 
 def _flip(point: BreakEven, belief: Belief) -> str:
