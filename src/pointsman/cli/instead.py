@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pointsman.cli.policy_names import named
 from pointsman.core.book import Book
 from pointsman.core.events import Event
-from pointsman.tui.figures import config_name, money, share, short, signed
+from pointsman.tui.figures import config_name, many, money, share, short, signed
 
 if TYPE_CHECKING:
     from pointsman.core.hindsight import Recorded
@@ -97,11 +97,8 @@ def _stretches(lane: Recorded, way: Way) -> str:
 
 
 def _left_out(unknown: int) -> str:
-    return f" · {_n(unknown, 'request')} without a bill or price left out" if unknown else ""
+    return f" · {many(unknown, 'request')} without a bill or price left out" if unknown else ""
 
-
-def _n(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _money(known: Comparison) -> str:
@@ -115,7 +112,7 @@ def _money(known: Comparison) -> str:
 
 def _outcomes(known: Comparison) -> str:
     """What is known of the outcomes, and how far that goes."""
-    head = f"outcomes: {known.same} of {_n(known.tasks, 'task')} would have run the same; outcome unknown of {known.unknown}"
+    head = f"outcomes: {known.same} of {many(known.tasks, 'task')} would have run the same; outcome unknown of {known.unknown}"
     rate = known.resolved
     if rate.value is None:
         return f"{head}; no verdict: nothing is known of it (effective sample 0 of 30)"
@@ -134,7 +131,7 @@ def _together(sums: Sequence[Replayed]) -> Comparison:
 def total_lines(name: str, sums: Sequence[Replayed]) -> Iterator[str]:
     """All sessions under one policy."""
     known = _together(sums)
-    yield f"{name}: {_n(len(sums), 'session')}, {_n(known.tasks, 'task')}{_left_out(sum(found.unknown for found in sums))}"
+    yield f"{name}: {many(len(sums), 'session')}, {many(known.tasks, 'task')}{_left_out(sum(found.unknown for found in sums))}"
     if not known.tasks:
         yield "  unknown: no request of theirs has a bill and a price"
         return

@@ -19,7 +19,8 @@ from pointsman.core.timeline import Timeline
 from pointsman.core.userrecord import UserRecord
 from pointsman.errors import SettingsError
 from pointsman.shell.reading import ledger_path, read_events
-from pointsman.tui.checked import checking, many, solved
+from pointsman.tui.checked import checking, solved
+from pointsman.tui.figures import many
 
 
 def _arguments(parser: ArgumentParser) -> None:

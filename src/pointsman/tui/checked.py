@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman.core.tally import Tally
-from pointsman.tui.figures import Line, config_name, fit, line_of, wrap
+from pointsman.tui.figures import Line, config_name, fit, line_of, many, wrap
 
 
 def checking(found: Tally, failure_usd: float) -> list[str]:
@@ -42,8 +42,3 @@ def page(found: Tally, failure_usd: float, width: int) -> list[Line]:
     out = [line_of(part) for text in checking(found, failure_usd) for part in wrap(text, width, " " * 13)]
     head, *rest = solved(found, width) or [""]
     return [*out, *([(), line_of((head, "dim")), *map(line_of, rest)] if head else [])]
-
-
-def many(n: int, what: str) -> str:
-    """A count and its noun."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

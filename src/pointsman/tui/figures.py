@@ -35,6 +35,11 @@ class Segment(NamedTuple):
 Line = tuple[Segment, ...]
 
 
+def many(n: int, what: str) -> str:
+    """A count and its noun: ``1 run``, ``2,821 requests``."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def line_of(*parts: str | Segment | tuple[str, Style]) -> Line:
     """A line from strings (unstyled), segments and (text, style) pairs; empty pieces are left out."""
     made = (Segment(part) if isinstance(part, str) else Segment(*part) for part in parts)
